@@ -1,0 +1,1 @@
+"""An OMERO server and a mail server for trying and testing: real Ice, real SMTP, no installation."""
