@@ -1,0 +1,149 @@
+"""The questions that the OMERO importer asks, as HQL. It talks to nobody: whoever asks brings a session.
+
+Every question is sent by ``IQuery.projection(text, ParametersI, context)`` and answered by rows of RTypes, in the
+order of the columns named here. Parameters are bound by name, never pasted in. A question about a person's
+data carries ``:owner`` (long, Experimenter id of the session), so a forged batch id finds only one's own.
+
+The idioms (``fs.usedFiles``, ``e.clientPath``, ``fs.images``, the log file of a fileset) are those of omero-py's
+``omero/plugins/fs.py`` and of omero-blitz's ``ClientPathExclusion.java`` and ``ManagedImportProcessI.java``;
+the model is in omero-model's ``fs.ome.xml``, ``core.ome.xml``, ``screen.ome.xml`` and ``jobs.ome.xml``.
+"""
+
+from __future__ import annotations
+
+NAMES_IN_A_PAGE = 500  #: how many file names one question about duplicates carries
+
+ALL_GROUPS = {"omero.group": "-1"}  #: call context: whatever group the rows are in (omero/plugins/fs.py)
+
+FILESETS_OF_BATCH = (
+    "select fs.id, min(e.clientPath), i.id, i.name"
+    " from Fileset fs join fs.usedFiles e left outer join fs.images i"
+    " where fs.details.owner.id = :owner and e.clientPath like :prefix"
+    " group by fs.id, i.id, i.name"
+    " order by fs.id, i.id"
+)
+"""What is there of a batch. Sent with ALL_GROUPS, once for each batch.
+
+:owner  -- long
+:prefix -- string, ``dropwatch/<batch id>/%`` (a batch id has no character that ``like`` minds)
+columns -- fileset id (long), the first of its client paths (string), image id (long or null), image name (string
+           or null): one row for each image, one row with nulls for a fileset without images
+"""
+
+IMAGES_OF_FILESETS = (
+    "select fs.id, i.id, i.name from Image i join i.fileset fs"
+    " where fs.details.owner.id = :owner and fs.id in (:ids) order by fs.id, i.id"
+)
+"""The images of some filesets. Sent with ALL_GROUPS.
+
+:owner, :ids -- long, list of long
+columns      -- fileset id (long), image id (long), image name (string)
+"""
+
+PLATES_OF_FILESETS = (
+    "select distinct fs.id, p.id, p.name"
+    " from Plate p join p.wells w join w.wellSamples ws join ws.image i join i.fileset fs"
+    " where fs.details.owner.id = :owner and fs.id in (:ids) order by fs.id, p.id"
+)
+"""The plates of some filesets. Sent with ALL_GROUPS, only when the target is a screen.
+
+:owner, :ids -- long, list of long
+columns      -- fileset id (long), plate id (long), plate name (string)
+"""
+
+UPLOADS_FINISHED = (
+    "select fs.id, j.finished"
+    " from FilesetJobLink l join l.parent fs join l.child j join j.status s"
+    " where fs.details.owner.id = :owner and fs.id in (:ids) and j.class = UploadJob and s.value = 'Finished'"
+)
+"""Which filesets passed verifyUpload, and when. Sent with ALL_GROUPS, only for filesets without images.
+
+verifyUpload sets the UploadJob to "Finished" (omero-blitz ManagedImportProcessI.java, RepositoryDaoImpl.updateJob).
+
+:owner, :ids -- long, list of long
+columns      -- fileset id (long), the server's time when the job ended (time or null)
+"""
+
+LOG_OF_FILESET = (
+    "select o.id, o.size"
+    " from FilesetJobLink l join l.parent fs join l.child j join j.originalFileLinks l2 join l2.child o"
+    " where fs.details.owner.id = :owner and fs.id = :id and o.mimetype = 'application/omero-log-file'"
+)
+"""The server's import log of one fileset (omero-py plugins/fs.py, get_logfile). Sent with ALL_GROUPS.
+
+:owner, :id -- long, long
+columns     -- OriginalFile id (long), size in bytes (long)
+"""
+
+DATASETS_BY_NAME = (
+    "select d.id from Dataset d where d.details.owner.id = :owner and d.name = :name order by d.id desc"
+)
+SCREENS_BY_NAME = (
+    "select s.id from Screen s where s.details.owner.id = :owner and s.name = :name order by s.id desc"
+)
+PROJECTS_BY_NAME = (
+    "select p.id from Project p where p.details.owner.id = :owner and p.name = :name order by p.id desc"
+)
+"""One's own containers of exactly this name in the session's group, newest first.
+
+:owner, :name -- long, string
+columns       -- id (long)
+"""
+
+DATASETS_IN_PROJECT = (
+    "select d.id, p.id from ProjectDatasetLink l join l.parent p join l.child d"
+    " where d.details.owner.id = :owner and p.details.owner.id = :owner"
+    " and d.name = :name and p.name = :project order by d.id desc"
+)
+"""One's own datasets of exactly this name in one's own projects of exactly that name, in the session's group, newest first.
+
+:owner, :name, :project -- long, string, string
+columns                 -- dataset id (long), project id (long)
+"""
+
+FILES_IN_DATASET = (
+    "select distinct fs.id, f.name, f.size, f.hash, h.value"
+    " from DatasetImageLink l join l.child i join i.fileset fs join fs.usedFiles e"
+    " join e.originalFile f left outer join f.hasher h"
+    " where l.parent.id = :id and fs.details.owner.id = :owner and f.name in (:names)"
+)
+FILES_IN_SCREEN = (
+    "select distinct fs.id, f.name, f.size, f.hash, h.value"
+    " from ScreenPlateLink l join l.child p join p.wells w join w.wellSamples ws join ws.image i"
+    " join i.fileset fs join fs.usedFiles e join e.originalFile f left outer join f.hasher h"
+    " where l.parent.id = :id and fs.details.owner.id = :owner and f.name in (:names)"
+)
+"""Which of these file names the owner already has, with images, in the target (compare FilenameExclusion.java).
+
+:owner, :id, :names -- long, long (Dataset or Screen), list of string (at most NAMES_IN_A_PAGE)
+columns             -- fileset id (long), name (string), size (long or null), hash (string or null), name of the
+                       checksum algorithm (string or null)
+"""
+
+FILES_OF_FILESETS = (
+    "select fs.id, count(e.id) from Fileset fs join fs.usedFiles e"
+    " where fs.details.owner.id = :owner and fs.id in (:ids) group by fs.id"
+)
+"""How many files these filesets have: a part of a fileset is not the fileset.
+
+:owner, :ids -- long, list of long
+columns      -- fileset id (long), number of files (long)
+"""
+
+TAGS_BY_NAME = (
+    "select t.id, t.textValue from TagAnnotation t"
+    " where t.details.owner.id = :owner and t.ns is null and t.textValue in (:names) order by t.id"
+)
+"""One's own tags with exactly these words in the session's group; tag sets (they have a namespace) are none.
+
+:owner, :names -- long, list of string
+columns        -- annotation id (long), text (string)
+"""
+
+IMAGES_IN_DATASET = "select count(l.id) from DatasetImageLink l where l.parent.id = :id"
+PLATES_IN_SCREEN = "select count(l.id) from ScreenPlateLink l where l.parent.id = :id"
+"""Whether a container is empty.
+
+:id     -- long
+columns -- number of links (long)
+"""
