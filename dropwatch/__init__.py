@@ -1,0 +1,1 @@
+"""dropwatch: background import of microscopy images into OMERO from watched drop folders."""

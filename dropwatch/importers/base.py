@@ -1,0 +1,96 @@
+"""The contract between a worker and an image store. It opens no connection itself.
+
+An Importer belongs to one process and may be used by several threads at once; it keeps one session for
+each worker thread, owner and group, and keeps it alive. Whatever the store says is translated here, by type, into the errors of
+``errors.py``; anything that comes out untranslated is a bug.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from dropwatch.model import Answers, Fileset, Imported, Order
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far one fileset is. *stage* is "upload" (bytes of total) or "server" (the server's own steps)."""
+
+    stage: str
+    done: int
+    total: int
+
+
+@dataclass(frozen=True)
+class Account:
+    """What the store knows of a person."""
+
+    name: str
+    email: str | None
+    active: bool
+    groups: tuple[str, ...]
+    default_group: str
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One line of a doctor's report. *remedy* is empty when *ok*."""
+
+    ok: bool
+    subject: str
+    text: str
+    remedy: str = ""
+
+
+class Importer(Protocol):
+    """Imports as a user. Every method may raise Unavailable (connecting failed, nothing begun) and
+    OperatorError (an admin has to act)."""
+
+    def ask(self, order: Order, filesets: Sequence[Fileset]) -> Answers:
+        """Connect as the owner, find or make the target, and ask what the store already has of *filesets*.
+
+        Leftovers (uploads of this batch that never became images) are closed and deleted, so that
+        what is missing in the answer can be imported at once. With ``order.duplicates == "skip"`` files
+        that the owner already has in the target (name, size, checksum) are answered as Skipped.
+        Raises PermanentError (no such target, not a member of the group), TemporaryError.
+        """
+        ...
+
+    def import_(
+        self,
+        order: Order,
+        fileset: Fileset,
+        answers: Answers,
+        *,
+        progress: Callable[[Progress], None],
+        stopped: Callable[[], bool],
+    ) -> Imported:
+        """Import one fileset into ``answers.container``; its key is in the store before its first byte.
+
+        *stopped* is looked at between blocks and while following the server. Before the upload is
+        verified it leads to Interrupted, with the import process closed and the leftover deleted where possible;
+        after that it leads to Interrupted too, but the store goes on by itself and a later ask says Running or Imported.
+        Raises PermanentError (unreadable by the server, not the listed file; a server that answered ERR
+        puts its error name into ``code``, excerpt of its import log into ``detail`` and the log's id into
+        ``log`` (attribute, int or None)), TemporaryError (connection lost, checksum differs, file changed
+        while it was read), Interrupted.
+        """
+        ...
+
+    def account(self, owner: str) -> Account:
+        """What the store knows of *owner*. Raises OperatorError(concerns="user") when unknown or inactive."""
+        ...
+
+    def diagnose(self, owner: str | None) -> list[Finding]:
+        """Check login, privilege and, for *owner*, the way through sudo; never raises for what it finds."""
+        ...
+
+    def discard(self, order: Order, fileset: Fileset, imported: Imported) -> None:
+        """Remove what ``import_`` made (for ``check --import-as``), the target too if it was created and is empty."""
+        ...
+
+    def close(self) -> None:
+        """End all sessions. Never raises."""
+        ...

@@ -1,0 +1,65 @@
+"""The memory of a batch, as a noun. ledger.py keeps it on disk; nothing here does I/O."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from dropwatch.model import Container, Problem, Verdict
+
+
+@dataclass(frozen=True)
+class Event:
+    """One line of a claim's history: when (epoch seconds), the verb, and what it was about."""
+
+    at: float
+    verb: str
+    text: str = ""
+
+
+@dataclass(frozen=True)
+class PastClaim:
+    """What an earlier claim of the same batch came to. History: nothing is decided by it."""
+
+    claim: str
+    claimed_at: float
+    verdict: Verdict | None
+    attempts: int
+    events: tuple[Event, ...] = ()
+
+
+@dataclass(frozen=True)
+class Record:
+    """The memory of a batch, kept inside its envelope. It is a cache: who, where to and whom to tell
+    come from place, configuration and manifest, so a lost or forged record harms nobody.
+
+    batch      -- id: the first claim stamp
+    claim      -- the claim that these facts belong to; of another claim they are history
+    name       -- the whole name, as people see it
+    folder     -- the name of the directory inside the envelope
+    loose      -- names of loose files that this claim gathers from inbox/ (journal of their moves)
+    attempting -- an attempt is open; found so at start, the daemon died in it
+    not_before -- earliest start of the next attempt (epoch seconds)
+    told       -- kinds of notices that were written for this claim
+    """
+
+    batch: str
+    claim: str
+    user: str
+    name: str
+    folder: str
+    claimed_at: float
+    loose: tuple[str, ...] = ()
+    planned: bool = False
+    attempts: int = 0
+    attempting: bool = False
+    not_before: float = 0.0
+    verdict: Verdict | None = None
+    concluded_at: float | None = None
+    notified: bool = False
+    told: tuple[str, ...] = ()
+    container: Container | None = None
+    group: str = ""
+    problems: tuple[Problem, ...] = ()
+    notes: tuple[str, ...] = ()
+    events: tuple[Event, ...] = ()
+    history: tuple[PastClaim, ...] = ()
