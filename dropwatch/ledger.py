@@ -1,0 +1,239 @@
+"""The memory of a batch: one small TinyDB document, and outcomes appended to filesets.jsonl.
+
+The only room that knows TinyDB. Appending keeps the cost of a fileset flat: TinyDB rewrites its whole
+document at each update, so 10,000 filesets never go through it row by row.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import json
+import os
+import types
+import typing
+from collections.abc import Hashable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from enum import Enum
+from pathlib import Path
+from typing import Any
+
+from tinydb import TinyDB
+from tinydb.storages import Storage
+from tinydb.table import Document
+
+from dropwatch.model import Failed, Fileset, Imported, Outcome, Skipped
+from dropwatch.record import Record
+
+_RECORD = "record.json"
+_FILESETS = "filesets.jsonl"
+_LOG = "import.log"
+_KINDS: dict[str, type[Imported] | type[Skipped] | type[Failed]] = {
+    "imported": Imported,
+    "skipped": Skipped,
+    "failed": Failed,
+}
+_LARGEST_RECORD = 4 * 2**20  #: bytes; a forged record must not fill our memory
+
+
+@dataclass(frozen=True)
+class Line:
+    """What filesets.jsonl says of one fileset in one claim; the last line of a claim counts."""
+
+    claim: str
+    fileset: str
+    name: str
+    files: int
+    bytes: int
+    attempt: int = 0
+    at: float = 0.0
+    outcome: Outcome | None = None
+
+
+class CrashSafe(Storage):
+    """TinyDB's own JSON storage writes in place and truncates afterwards: dying in between leaves rubbish.
+    Here the old document or the new one is there, whatever happens."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def read(self) -> dict[str, dict[str, Any]] | None:
+        try:
+            with self._path.open("r", encoding="ascii") as file:
+                text = file.read(_LARGEST_RECORD)
+        except FileNotFoundError:
+            return None
+        return typing.cast("dict[str, dict[str, Any]]", json.loads(text))
+
+    def write(self, data: Mapping[str, Mapping[str, Any]]) -> None:
+        part = self._path.with_name(self._path.name + ".part")
+        with part.open("w", encoding="ascii") as file:
+            json.dump(data, file)
+            file.flush()
+            os.fsync(file.fileno())
+        part.replace(self._path)
+        _sync(self._path.parent)
+
+
+class Ledger:
+    """The memory of the envelopes, each in its own folder ``.dropwatch/``. One writer: the daemon."""
+
+    def __init__(self, folder_name: str) -> None:
+        self._folder_name = folder_name
+
+    def _folder(self, envelope: Path) -> Path:
+        return envelope / self._folder_name
+
+    def read(self, envelope: Path) -> Record | None:
+        """The record; None where it is missing, torn or forged beyond reading: then it is lost, no more."""
+        try:
+            with TinyDB(self._folder(envelope) / _RECORD, storage=CrashSafe) as db:
+                document = db.get(doc_id=1)
+            return None if document is None else _revive(Record, dict(typing.cast("Document", document)))
+        except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError):
+            return None
+
+    def write(self, envelope: Path, record: Record) -> None:
+        """Replace the record, durably."""
+        folder = self._folder(envelope)
+        if folder.is_symlink() or not folder.is_dir():
+            _make_anew(folder)
+        with TinyDB(folder / _RECORD, storage=CrashSafe) as db:
+            db.upsert(Document(dataclasses.asdict(record), doc_id=1))
+
+    def plan(self, envelope: Path, claim: str, filesets: Iterable[Fileset]) -> None:
+        """Note which filesets a claim consists of, in one durable write."""
+        lines = [Line(claim, fs.id, fs.name, len(fs.files), fs.bytes) for fs in filesets]
+        self._append(envelope, lines)
+
+    def note(self, envelope: Path, line: Line) -> None:
+        """Append what became of one fileset, durably."""
+        self._append(envelope, [line])
+
+    def lines(self, envelope: Path, claim: str | None = None) -> list[Line]:
+        """The last line of each fileset, of *claim* or of every claim, in the order of their planning."""
+        found: dict[tuple[str, str], Line] = {}
+        for line in self._read_lines(envelope):
+            if claim is None or line.claim == claim:
+                found[line.claim, line.fileset] = line
+        return list(found.values())
+
+    def history(self, envelope: Path) -> list[Line]:
+        """Every line, attempt by attempt."""
+        return list(self._read_lines(envelope))
+
+    def log(self, envelope: Path, text: str) -> None:
+        """Append to the batch's import.log, for admins. Not synced: its tail, lost in a power cut, harms nobody."""
+        with self._open_append(envelope, _LOG) as file:
+            file.write(text.encode("utf-8", "backslashreplace") + b"\n")
+
+    def read_log(self, envelope: Path, *, last: int = 20000) -> str:
+        """The last bytes of the batch's import.log."""
+        try:
+            return (self._folder(envelope) / _LOG).read_bytes()[-last:].decode("utf-8", "replace")
+        except OSError:
+            return ""
+
+    def _append(self, envelope: Path, lines: Iterable[Line]) -> None:
+        data = "".join(json.dumps(_plain(line)) + "\n" for line in lines).encode("ascii")
+        with self._open_append(envelope, _FILESETS) as file:
+            # A torn last line of a crash must not swallow the next one.
+            if file.tell() and not _ends_whole(self._folder(envelope) / _FILESETS):
+                data = b"\n" + data
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+
+    def _open_append(self, envelope: Path, name: str) -> typing.BinaryIO:
+        flags = (
+            os.O_WRONLY | os.O_APPEND | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
+        )
+        return os.fdopen(os.open(self._folder(envelope) / name, flags, 0o660), "ab")
+
+    def _read_lines(self, envelope: Path) -> Iterator[Line]:
+        try:
+            file = (self._folder(envelope) / _FILESETS).open("rb")
+        except OSError:
+            return
+        with file:
+            for raw in file:
+                line = _line(raw)
+                if line is not None:
+                    yield line
+
+
+def _ends_whole(path: Path) -> bool:
+    with path.open("rb") as file:
+        file.seek(-1, os.SEEK_END)
+        return file.read(1) == b"\n"
+
+
+def _make_anew(folder: Path) -> None:
+    """Somebody deleted our folder, or put something else in its place: ours stands beside it no longer."""
+    if folder.is_symlink() or folder.exists():
+        folder.unlink()
+    folder.mkdir()
+    _sync(folder.parent)
+
+
+def _sync(folder: Path) -> None:
+    if os.name != "posix":
+        return
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+# -- frozen nouns to JSON and back; anything that does not fit is refused -----------------------------
+
+
+def _plain(line: Line) -> dict[str, Any]:
+    plain = dataclasses.asdict(line)
+    if line.outcome is not None:
+        plain["kind"] = type(line.outcome).__name__.lower()
+    return plain
+
+
+def _line(raw: bytes) -> Line | None:
+    try:
+        plain = json.loads(raw)
+        kind = plain.pop("kind", None)
+        outcome = plain.pop("outcome", None)
+        line = _revive(Line, plain)
+        return line if kind is None else dataclasses.replace(line, outcome=_revive(_KINDS[kind], outcome))
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
+        return None  # torn by a crash, or forged: as if it had never been written
+
+
+T = typing.TypeVar("T")
+
+
+def _revive(cls: type[T], plain: Any) -> T:
+    """Build the dataclass *cls* from JSON, checking each type. Raises ValueError, TypeError, KeyError."""
+    hints = _hints(typing.cast("Hashable", cls))
+    return cls(**{name: _value(hints[name], value) for name, value in plain.items() if name in hints})
+
+
+@functools.cache
+def _hints(cls: Hashable) -> dict[str, Any]:
+    return typing.get_type_hints(typing.cast("type[Any]", cls))
+
+
+def _value(hint: Any, value: Any) -> Any:
+    origin = typing.get_origin(hint)
+    if origin in (typing.Union, types.UnionType):
+        inner = [arg for arg in typing.get_args(hint) if arg is not type(None)]
+        return None if value is None else _value(inner[0], value)
+    if origin is tuple:
+        return tuple(_value(typing.get_args(hint)[0], item) for item in value)
+    if dataclasses.is_dataclass(hint):
+        return _revive(typing.cast("type[Any]", hint), value)
+    if isinstance(hint, type) and issubclass(hint, Enum):
+        return hint(value)
+    if hint is float and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    if type(value) is not hint:
+        raise TypeError(f"expected {hint}, got {type(value)}")
+    return value

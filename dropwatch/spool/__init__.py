@@ -1,0 +1,5 @@
+"""The four directories of each user. The only room that moves a batch.
+
+folders.py knows the layout, moves.py makes moves durable, tree.py looks without touching, locks.py
+keeps two from acting at once, submit.py drops a batch as a person would, permissions.py makes the folders.
+"""

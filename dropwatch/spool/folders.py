@@ -1,0 +1,234 @@
+"""The layout of a spool, and the moves of a batch through it: claim, retire, give back."""
+
+from __future__ import annotations
+
+import os
+import random
+import time
+import unicodedata
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from dropwatch.errors import OperatorError, Unavailable
+from dropwatch.model import CLAIM_STAMP, Envelope, Place
+from dropwatch.spool.moves import fsync_directory, make_directory, move, remove_tree_of_ours
+from dropwatch.spool.tree import is_junk
+
+IDENTITY = ".dropwatch-spool"
+MEMORY = ".dropwatch"  #: our own folder inside an envelope
+REPORT = "REPORT.txt"
+_NAME_BYTES = 60
+_LETTERS = "abcdefghijkmnpqrstuvwxyz23456789"
+
+
+@dataclass(frozen=True)
+class Users:
+    """The drop-folder users of a spool. *clashing* differ by case only and are refused, all of them."""
+
+    names: tuple[str, ...]
+    clashing: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class InboxEntry:
+    """Something at the top of an inbox. *folder* is a real directory; anything else is loose."""
+
+    name: str
+    folder: bool
+
+
+def claim_stamp(now: float, rng: random.Random) -> str:
+    """A sortable name that no other claim bears: UTC time and four random letters."""
+    return time.strftime("%Y%m%d-%H%M%S-", time.gmtime(now)) + "".join(rng.choices(_LETTERS, k=4))
+
+
+class Spool:
+    """One spool. Raises OperatorError(concerns="spool") for what an admin has to mend."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+
+    # -- identity and users ------------------------------------------------------------------------
+
+    @property
+    def identity(self) -> Path:
+        return self.root / IDENTITY
+
+    def check_present(self) -> None:
+        """Raise Unavailable when the identity file is missing: the share is not mounted, not empty."""
+        if not self.identity.is_file():
+            raise Unavailable(
+                f"The spool {self.root} is not there: its identity file {IDENTITY} cannot be seen.",
+                remedy="Mount the share. If this spool is new, `dropwatch user add NAME` makes it.",
+                code="spool-missing",
+            )
+
+    def users(self) -> Users:
+        """Directories of the spool that contain an inbox/."""
+        names = sorted(
+            entry.name
+            for entry in os.scandir(self.root)
+            if not entry.name.startswith(".") and not is_junk(entry.name) and _is_user(entry)
+        )
+        folded: dict[str, list[str]] = {}
+        for name in names:
+            folded.setdefault(unicodedata.normalize("NFC", name).casefold(), []).append(name)
+        clashing = tuple(name for same in folded.values() if len(same) > 1 for name in same)
+        return Users(tuple(name for name in names if name not in clashing), clashing)
+
+    def folder(self, user: str, place: Place) -> Path:
+        return self.root / user / place.value
+
+    def ensure_places(self, user: str) -> None:
+        """Make the places that are missing; all four must be real directories on one file system."""
+        device = self.folder(user, Place.INBOX).stat().st_dev
+        for place in Place:
+            path = self.folder(user, place)
+            if not os.path.lexists(path):
+                make_directory(path)
+            if path.is_symlink() or not path.is_dir() or path.stat().st_dev != device:
+                raise OperatorError(
+                    f"{path} is not a plain folder on the same file system as {user}'s inbox.",
+                    concerns="user",
+                    remedy="Keep the four places together: a batch is moved, never copied.",
+                )
+
+    # -- looking -----------------------------------------------------------------------------------
+
+    def inbox(self, user: str) -> list[InboxEntry]:
+        """What lies at the top of the inbox, junk aside, oldest name first."""
+        entries = [
+            InboxEntry(entry.name, entry.is_dir(follow_symlinks=False))
+            for entry in os.scandir(self.folder(user, Place.INBOX))
+            if not is_junk(entry.name)
+        ]
+        return sorted(entries, key=lambda entry: entry.name)
+
+    def envelopes(self, user: str, place: Place) -> Iterator[Envelope]:
+        """The envelopes in *place*, oldest claim first. What bears no claim stamp is none of ours."""
+        try:
+            names = sorted(path.name for path in self.folder(user, place).iterdir())
+        except FileNotFoundError:
+            return
+        for name in names:
+            envelope = self._envelope(user, place, name)
+            if envelope is not None:
+                yield envelope
+
+    def _envelope(self, user: str, place: Place, name: str) -> Envelope | None:
+        stamp = CLAIM_STAMP.match(name)
+        path = self.folder(user, place) / name
+        if stamp is None or not name[stamp.end() :].startswith("_") or path.is_symlink() or not path.is_dir():
+            return None
+        return Envelope(user, place, path, stamp.group(), inner_folder(path))
+
+    def returned(self, user: str, name: str) -> Envelope | None:
+        """The envelope that a person moved back to the inbox as *name*; None when it is a fresh drop."""
+        path = self.folder(user, Place.INBOX) / name
+        stamp = CLAIM_STAMP.match(name)
+        inner = inner_folder(path)
+        ours = (path / MEMORY).is_dir() or stamp is not None
+        if not ours or not inner or _has_other_files(path):
+            return None
+        return Envelope(user, Place.INBOX, path, stamp.group() if stamp else "", inner)
+
+    # -- moving ------------------------------------------------------------------------------------
+
+    def make_envelope(self, user: str, claim: str, name: str, folder: str) -> Envelope:
+        """An empty envelope for the folder *folder*; the caller writes its record, then calls take()."""
+        path = self.folder(user, Place.PROCESSING) / f"{claim}_{shortened(name)}"
+        make_directory(path)
+        make_directory(path / MEMORY)
+        return Envelope(user, Place.PROCESSING, path, claim, folder)
+
+    def take(self, entry: str, envelope: Envelope) -> None:
+        """Move inbox/*entry* into its envelope. This one rename is the claim."""
+        move(self.folder(envelope.user, Place.INBOX) / entry, envelope.path / envelope.folder)
+
+    def take_returned(self, returned: Envelope, claim: str, name: str) -> Envelope:
+        """Move a returned envelope back under a new claim stamp. This one rename is claim and reset."""
+        path = self.folder(returned.user, Place.PROCESSING) / f"{claim}_{shortened(name)}"
+        move(returned.path, path)
+        return replace(returned, place=Place.PROCESSING, path=path, claim=claim)
+
+    def gather(self, envelope: Envelope, names: tuple[str, ...]) -> None:
+        """Move the loose files *names* into the envelope; what is there already stays."""
+        inbox = self.folder(envelope.user, Place.INBOX)
+        if not envelope.batch_folder.is_dir():
+            make_directory(envelope.batch_folder)
+        for name in names:
+            if not os.path.lexists(envelope.batch_folder / name) and os.path.lexists(inbox / name):
+                move(inbox / name, envelope.batch_folder / name)
+
+    def ungathered(self, envelope: Envelope, names: tuple[str, ...]) -> bool:
+        """Whether one of *names* still waits in the inbox to be moved into the envelope."""
+        inbox = self.folder(envelope.user, Place.INBOX)
+        return any(
+            os.path.lexists(inbox / name) and not os.path.lexists(envelope.batch_folder / name)
+            for name in names
+        )
+
+    def undo(self, envelope: Envelope) -> None:
+        """Remove an envelope whose claim did not happen. Only ever holds our own files."""
+        if inner_folder(envelope.path):
+            raise OperatorError(
+                f"{envelope.path} holds a user's folder and is not removed.", concerns="spool"
+            )
+        remove_tree_of_ours(envelope.path)
+
+    def retire(self, envelope: Envelope, place: Place) -> Envelope:
+        """Move the envelope to done/ or failed/. This one rename is the end of the claim."""
+        path = self.folder(envelope.user, place) / envelope.path.name
+        move(envelope.path, path)
+        return replace(envelope, place=place, path=path)
+
+    def give_back(self, envelope: Envelope) -> Path:
+        """Move an envelope to the inbox, to be tried again. Returns where it lies."""
+        path = self.folder(envelope.user, Place.INBOX) / envelope.path.name
+        move(envelope.path, path)
+        return path
+
+    def sync_report(self, envelope: Envelope) -> None:
+        fsync_directory(envelope.path)
+
+
+def _is_user(entry: os.DirEntry[str]) -> bool:
+    if not entry.is_dir(follow_symlinks=False):
+        return False
+    inbox = Path(entry.path, Place.INBOX.value)
+    return inbox.is_dir() and not inbox.is_symlink()
+
+
+def inner_folder(envelope: Path) -> str:
+    """The name of the only directory in an envelope that is not ours; "" when there is none, or several.
+
+    A link counts as the user's: it is what the user dropped, and planning refuses it by name.
+    """
+    try:
+        names = [
+            entry.name
+            for entry in os.scandir(envelope)
+            if entry.name != MEMORY and (entry.is_dir(follow_symlinks=False) or entry.is_symlink())
+        ]
+    except OSError:
+        return ""
+    return names[0] if len(names) == 1 else ""
+
+
+def _has_other_files(envelope: Path) -> bool:
+    return any(
+        entry.name != REPORT and not is_junk(entry.name) and not entry.is_dir(follow_symlinks=False)
+        for entry in os.scandir(envelope)
+    )
+
+
+def shortened(name: str) -> str:
+    """*name* cut to 60 bytes at a character, for the name of an envelope; the record keeps the whole."""
+    raw = os.fsencode(name)[:_NAME_BYTES]
+    while raw:
+        text = os.fsdecode(raw)
+        if os.fsencode(name).startswith(raw) and name.startswith(text):
+            break
+        raw = raw[:-1]
+    return os.fsdecode(raw).rstrip(" .") or "batch"

@@ -1,0 +1,47 @@
+"""Locks that the operating system lets go of when their holder dies.
+
+Exclusive: one daemon for each spool. Shared: the workers of one envelope; nobody acts on an envelope
+while any worker, also one of a daemon that died, still holds it.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+if sys.platform == "win32":
+    import msvcrt
+
+    #: Windows locks byte ranges, exclusively only. A worker takes one byte, its own; the daemon tries all.
+    _RANGE = 2**30
+
+    def _take(handle: int, *, shared: bool) -> bool:
+        start, length = (os.getpid() % _RANGE, 1) if shared else (0, _RANGE)
+        os.lseek(handle, start, os.SEEK_SET)
+        try:
+            msvcrt.locking(handle, msvcrt.LK_NBLCK, length)
+        except OSError:
+            return False
+        return True
+else:
+    import fcntl
+
+    def _take(handle: int, *, shared: bool) -> bool:
+        try:
+            fcntl.flock(handle, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+        return True
+
+
+@contextmanager
+def locked(path: Path, *, shared: bool) -> Iterator[bool]:
+    """Hold the lock file *path* (made if need be) for the time of the block; yields whether it was got."""
+    handle = os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0), 0o660)
+    try:
+        yield _take(handle, shared=shared)
+    finally:
+        os.close(handle)

@@ -1,0 +1,110 @@
+"""Moves that survive a power cut. Every rename of the spool goes through move().
+
+A rename is durable only when the directories on both its ends are; a rename never lands on something.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import sys
+from pathlib import Path
+
+from dropwatch.errors import OperatorError, TemporaryError
+
+#: Windows: access denied, sharing violation, lock violation. Somebody still has a file of it open.
+_IN_USE_ON_WINDOWS = (5, 32, 33)
+
+
+class InUse(TemporaryError):
+    """The move was refused because somebody is still writing: not settled yet."""
+
+
+def fsync_directory(path: Path) -> None:
+    """Make renames in *path* durable. Windows cannot open directories; NTFS journals its renames itself."""
+    if sys.platform == "win32":
+        return
+    handle = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(handle)
+    except OSError as err:
+        # Some network file systems refuse to sync a directory; their server does it on its own.
+        if err.errno not in (errno.EINVAL, errno.ENOTSUP):
+            raise
+    finally:
+        os.close(handle)
+
+
+def make_directory(path: Path) -> None:
+    """Make the directory *path* durably. Raises FileExistsError."""
+    path.mkdir()
+    fsync_directory(path.parent)
+
+
+def move(source: Path, target: Path) -> None:
+    """Rename *source* to *target* and make it durable. Nothing is ever overwritten or copied.
+
+    Raises InUse (somebody is writing), OperatorError (no permission), FileExistsError, FileNotFoundError.
+    """
+    if os.path.lexists(target):
+        raise FileExistsError(errno.EEXIST, "a move would land on something", str(target))
+    try:
+        source.rename(target)
+    except OSError as err:
+        _look_where_it_is(err, source, target)
+    fsync_directory(target.parent)
+    fsync_directory(source.parent)
+
+
+def _look_where_it_is(err: OSError, source: Path, target: Path) -> None:
+    """On a share a failed rename is no proof of failure (rename(2), BUGS): only where things lie is."""
+    if os.path.lexists(target) and not os.path.lexists(source):
+        return
+    if err.errno == errno.EBUSY or getattr(err, "winerror", None) in _IN_USE_ON_WINDOWS:
+        raise InUse(f"{source.name} is still in use.") from err
+    if err.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+        raise _no_permission(source, err) from err
+    if err.errno == errno.EXDEV:
+        raise OperatorError(
+            f"{source.parent} and {target.parent} are on different file systems.",
+            concerns="spool",
+            remedy="Put the four folders of a user on one file system; a batch is moved, never copied.",
+            detail=str(err),
+        ) from err
+    raise err
+
+
+def _no_permission(source: Path, err: OSError) -> OperatorError:
+    return OperatorError(
+        f"dropwatch may not move {source.name}.",
+        concerns="user",
+        remedy=(
+            f"Give the account that runs dropwatch write permission on {source} and on {source.parent} "
+            "(moving a folder needs write permission on the folder itself). "
+            "`dropwatch check` shows which permission is missing."
+        ),
+        detail=f"{type(err).__name__}: {err}",
+        code="permission",
+    )
+
+
+def remove_tree_of_ours(path: Path) -> None:
+    """Remove an envelope that holds nothing but our own files: a claim that did not happen."""
+    for entry in sorted(path.rglob("*"), reverse=True):
+        if entry.is_dir() and not entry.is_symlink():
+            entry.rmdir()
+        else:
+            entry.unlink()
+    path.rmdir()
+    fsync_directory(path.parent)
+
+
+def write_durably(path: Path, data: bytes) -> None:
+    """Replace the file *path* by *data*: after a power cut it holds the old bytes or the new ones."""
+    part = path.with_name(path.name + ".part")
+    with part.open("wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+    part.replace(path)
+    fsync_directory(path.parent)

@@ -1,0 +1,147 @@
+"""Looking at a user's folder: list and stat, never open. Opening one file safely, when it must be read.
+
+Names are bytes to us: what cannot be decoded travels as surrogates. Links are never followed.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import re
+import stat
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from dropwatch.errors import PermanentError
+from dropwatch.model import FileFact
+
+#: Left by desktops and file servers; never part of a batch.
+_JUNK = re.compile(
+    r"(\.DS_Store|\._.*|Thumbs\.db|desktop\.ini|~\$.*|\.smbdelete.*|\.nfs.*|@eaDir|__MACOSX|lost\+found|\.dropwatch)\Z",
+    re.IGNORECASE | re.DOTALL,
+)
+#: Names that copying programs use until a file is whole.
+_TEMPORARY = re.compile(
+    r"(\..*|.*(\.tmp|\.part|\.partial|\.crdownload|\.filepart|~))\Z", re.IGNORECASE | re.DOTALL
+)
+#: A folder of folders of folders ... deeper than this is no microscope's doing.
+_DEEPEST = 64
+
+
+@dataclass(frozen=True)
+class Oddity:
+    """Something in a batch that is no regular file, and what it is in words ("a link")."""
+
+    path: str
+    what: str
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """What one look at a folder (or some loose files) saw.
+
+    files     -- regular files, by path, in a stable order
+    oddities  -- links, pipes, devices, folders that cannot be read
+    temporary -- paths whose names say that they are still being written
+    """
+
+    files: tuple[FileFact, ...]
+    oddities: tuple[Oddity, ...] = ()
+    temporary: tuple[str, ...] = ()
+
+
+def is_junk(name: str) -> bool:
+    return _JUNK.match(name) is not None
+
+
+def is_temporary(name: str) -> bool:
+    return _TEMPORARY.match(name) is not None
+
+
+def snapshot(folder: Path, names: tuple[str, ...] | None = None) -> Snapshot:
+    """Look at *folder*, or only at the entries *names* of it. Raises FileNotFoundError when it is gone."""
+    files: list[FileFact] = []
+    oddities: list[Oddity] = []
+    temporary: list[str] = []
+    for path, entry, what in _walk(str(folder), names):
+        if what:
+            oddities.append(Oddity(path, what))
+        elif entry is not None:
+            if is_temporary(entry.name):
+                temporary.append(path)
+            info = entry.stat(follow_symlinks=False)
+            files.append(FileFact(path, info.st_size, info.st_mtime_ns, info.st_ino))
+    files.sort(key=lambda fact: fact.path)
+    return Snapshot(tuple(files), tuple(sorted(oddities, key=lambda odd: odd.path)), tuple(sorted(temporary)))
+
+
+_Found = tuple[str, "os.DirEntry[str] | None", str]
+
+
+def _walk(top: str, names: tuple[str, ...] | None) -> Iterator[_Found]:
+    """Each regular file (path, entry, "") and each oddity (path, None, what) below *top*."""
+    waiting: list[tuple[str, str, int]] = [(top, "", 0)]
+    while waiting:
+        folder, prefix, depth = waiting.pop()
+        try:
+            entries = list(os.scandir(folder))
+        except OSError as err:
+            if not prefix:
+                raise
+            if err.errno != errno.ENOENT:  # gone in the meantime is a change, not an oddity
+                yield prefix.rstrip("/"), None, "a folder that cannot be read"
+            continue
+        for entry in entries:
+            if is_junk(entry.name) or (names is not None and not prefix and entry.name not in names):
+                continue
+            path = prefix + entry.name
+            what = _what(entry)
+            if what != "a folder":
+                yield path, entry if not what else None, what
+            elif depth < _DEEPEST:
+                waiting.append((entry.path, path + "/", depth + 1))
+            else:
+                yield path, None, f"more than {_DEEPEST} folders deep"
+
+
+def _what(entry: os.DirEntry[str]) -> str:
+    """What an entry is, in words; "" for a regular file."""
+    if entry.is_symlink():
+        return "a link"
+    if entry.is_dir(follow_symlinks=False):
+        return "a folder"
+    return _special(entry.stat(follow_symlinks=False).st_mode)
+
+
+def _special(mode: int) -> str:
+    if stat.S_ISREG(mode):
+        return ""
+    if stat.S_ISFIFO(mode):
+        return "a pipe"
+    if stat.S_ISSOCK(mode):
+        return "a socket"
+    return "a device"
+
+
+def read_small(path: Path, *, most: int) -> bytes:
+    """The bytes of a regular file that is no link. Raises PermanentError when it is neither or is
+    larger than *most* bytes, OSError when it cannot be read."""
+    flags = (
+        os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
+    )
+    try:
+        handle = os.open(path, flags)
+    except OSError as err:
+        if err.errno == errno.ELOOP:
+            raise PermanentError(f"{path.name} is a link.", remedy="Copy the file itself.") from err
+        raise
+    with os.fdopen(handle, "rb") as file:
+        info = os.fstat(file.fileno())
+        if not stat.S_ISREG(info.st_mode):
+            raise PermanentError(f"{path.name} is {_special(info.st_mode)}, not a file.")
+        if info.st_size > most:
+            raise PermanentError(
+                f"{path.name} is too large to be read ({info.st_size} bytes; at most {most})."
+            )
+        return file.read(most + 1)
