@@ -19,7 +19,7 @@ PACKAGE = ROOT / "dropwatch"
 
 LAYERS = (
     ("nouns", {"errors", "model"}),
-    ("thoughts", {"lifecycle", "schedule", "manifest", "config", "report"}),
+    ("thoughts", {"lifecycle", "schedule", "document", "manifest", "config", "report"}),
     ("hands", {"spool", "ledger", "watch", "outbox", "credentials", "formats", "workers", "importers"}),
     ("line", {"task", "pipeline", "status"}),
     ("life", {"daemon"}),
@@ -39,8 +39,8 @@ THIRD_PARTIES = {
     "Glacier2": OMERO,
     "omero_version": OMERO,
     "yagmail": {"outbox"},
-    "yaml": {"config", "manifest", "sandbox"},
-    "pydantic": {"config", "manifest"},
+    "yaml": {"document", "sandbox"},
+    "pydantic": {"document", "config", "manifest"},
     "typer": {"cli"},
     "rich": {"cli", "sandbox"},
     "aiosmtpd": {"sandbox"},

@@ -1,0 +1,132 @@
+"""Text of the configuration -> frozen Config, or every problem at once, each with its line.
+
+Only ``load`` opens a file. No secret stands in the text; ``password_file`` names one for ``credentials.py``.
+"""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Iterator, Mapping
+from fnmatch import fnmatchcase
+from itertools import combinations
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from dropwatch import config_files, document
+from dropwatch.config_files import Layers, Read
+from dropwatch.config_sections import Instrument, Settings, Spool, User
+from dropwatch.document import Problem, Unreadable
+from dropwatch.document_section import MOST_PROBLEMS, problems, spelled
+from dropwatch.errors import ConfigError
+
+
+class Config(Settings):
+    """The configuration, and what others ask it. Names of users match whatever their case."""
+
+    def user(self, name: str) -> User:
+        """Settings of the drop-folder user *name*; the defaults when none are given."""
+        return self.users.get(_listed(name, self.users), User())
+
+    def omero_name(self, name: str) -> str:
+        """What OMERO calls the drop-folder user *name*: as the configuration spells it, if it does."""
+        return self.user(name).omero or _listed(name, self.users)
+
+    def instrument(self, name: str) -> Instrument | None:
+        """Settings of the instrument *name*, or None: an ordinary user."""
+        return self.instruments.get(_listed(name, self.instruments))
+
+    def may_send_to(self, address: str) -> bool:
+        """May a manifest's ``notify`` name *address*?"""
+        patterns = self.mail.send_to if self.mail else ()
+        return any(fnmatchcase(address.casefold(), pattern.casefold()) for pattern in patterns)
+
+    def spool_for(self, path: Path) -> Spool | None:
+        """The spool that *path* lies in."""
+        return next((spool for spool in self.spools if path.is_relative_to(spool.path)), None)
+
+
+def load(path: Path) -> Config:
+    """Read and check the file at *path*. Raises ConfigError."""
+    source = str(path.absolute())
+    return parse(_text(source), source=source, read=_text)
+
+
+def _text(name: str) -> str:
+    try:
+        return document.decode(Path(name).read_bytes())
+    except OSError as err:
+        raise ConfigError([f"{name}: cannot be read: {err.strerror or err}"], source=name) from err
+    except Unreadable as err:
+        raise ConfigError([f"{name}:{err.line}: {err.message}"], source=name) from err
+
+
+def parse(text: str, *, source: str, read: Read) -> Config:
+    """Check *text*, the contents of the file *source*.
+
+    read -- gives the text of an included file by its path; may raise ConfigError
+
+    Relative paths start at the folder of the file that they stand in. Raises ConfigError with every problem.
+    """
+    layers = config_files.read(text, source, read)
+    found = [*layers.problems, *_lacking(layers.value)]
+    try:
+        config = Config.model_validate(layers.value)
+    except ValidationError as err:
+        found += problems(err, "unknown setting")
+    else:
+        found += _contradictions(config)
+        if not found:
+            return config
+    raise ConfigError(_told(found, layers, source), source=source)
+
+
+def _lacking(value: Mapping[str, object]) -> Iterator[Problem]:
+    if value.get("importer") in (None, "omero") and value.get("omero") is None:
+        yield Problem(
+            ("omero",), "missing; the importer needs to know its server: omero: {host: ..., user: ...}"
+        )
+
+
+def _contradictions(config: Config) -> Iterator[Problem]:
+    """What is wrong between settings that are right one by one."""
+    for number, spool in enumerate(config.spools):
+        if spool.incomplete.fail < spool.incomplete.tell:
+            yield Problem(("spools", number, "incomplete", "fail"), "it must not be shorter than tell")
+        if config.state.is_relative_to(spool.path):
+            yield Problem(("state",), f"it must not lie in the spool {spool.path}, which users can write to")
+    for (_, first), (number, second) in combinations(enumerate(config.spools), 2):
+        if first.path.is_relative_to(second.path) or second.path.is_relative_to(first.path):
+            yield Problem(("spools", number, "path"), f"it must be apart from the spool {first.path}")
+    for key, names in (("users", config.users), ("instruments", config.instruments)):
+        for first_name, second_name in combinations(names, 2):
+            if _folded(first_name) == _folded(second_name):
+                yield Problem((key, second_name), f"it is the same drop folder as {first_name}")
+
+
+def _told(found: list[Problem], layers: Layers, source: str) -> list[str]:
+    """``dropwatch.yaml:12: omero.prt: unknown setting; did you mean port?``, in the order of the file."""
+    placed = []
+    for problem in found:
+        file, line = _place(problem.path, layers) or (source, 0)
+        where = f"{file}:{line}" if line else file
+        what = ": ".join(part for part in (spelled(problem.path), problem.text) if part)
+        placed.append((file != source, file, line, f"{where}: {what}"))
+    lines = list(dict.fromkeys(entry[-1] for entry in sorted(placed)))
+    more = len(lines) - MOST_PROBLEMS
+    return lines if more <= 0 else [*lines[:MOST_PROBLEMS], f"and {more} more"]
+
+
+def _place(path: document.Path, layers: Layers) -> config_files.Place | None:
+    """Where the key stands; for one that is missing, the section it is missing from."""
+    nearest = next((path[:end] for end in range(len(path), 0, -1) if path[:end] in layers.places), None)
+    return layers.places[nearest] if nearest else None
+
+
+def _listed(name: str, names: Mapping[str, object]) -> str:
+    """*name* as *names* spells it; as it is when it is not among them."""
+    return next((listed for listed in names if _folded(listed) == _folded(name)), name)
+
+
+def _folded(name: str) -> str:
+    return unicodedata.normalize("NFC", name).casefold()

@@ -1,0 +1,157 @@
+"""The keys of a configuration and their defaults. It reads nothing; durations are seconds.
+
+DESIGN section 10 fixes them, ``config.example.yaml`` says what each does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, ClassVar, Literal
+
+from pydantic import AfterValidator, Field
+
+from dropwatch.config_values import (
+    Count,
+    FreeSpace,
+    NeverOrSeconds,
+    Pattern,
+    Percent,
+    Port,
+    Seconds,
+    Span,
+    TimeZone,
+    UserName,
+    WebAddress,
+)
+from dropwatch.document_section import Address, Line, NotEmpty, Section
+
+HOUR, DAY = 3600.0, 86400.0
+INTERVALS = (30.0, 300.0, 1800.0, 2 * HOUR, 6 * HOUR, 12 * HOUR, DAY)
+
+
+def _not_yet(*served: str) -> AfterValidator:
+    def check(value: str) -> str:
+        if value not in served:
+            raise ValueError(f"{value} is planned, but this version knows only {', '.join(served)}")
+        return value
+
+    return AfterValidator(check)
+
+
+class Site(Section):
+    name: Line = "Imaging Facility"
+    contact: Line | None = None
+    timezone: TimeZone = "UTC"
+    language: Annotated[Line, _not_yet("en")] = "en"
+
+
+class Incomplete(Section):
+    tell: Seconds = HOUR
+    fail: Seconds = DAY
+
+
+class Spool(Section):
+    path: Path
+    watch: Literal["auto", "events", "poll"] = "auto"
+    poll: Span = 10.0
+    sweep: Span = 300.0
+    settle: Seconds = 60.0
+    incomplete: Incomplete = Incomplete()
+
+
+class Omero(Section):
+    host: Line
+    port: Port = 4064
+    secure: bool = True
+    user: Line
+    password_file: Path | None = None
+    web: WebAddress | None = None
+
+
+class Folder(Section):
+    path: Path
+
+
+class Mail(Section):
+    host: Line
+    port: Port = 587
+    security: Literal["none", "starttls", "tls"] = "starttls"
+    user: Line | None = None
+    password_file: Path | None = None
+    from_: Address = Field(alias="from")
+    admins: Annotated[tuple[Address, ...], NotEmpty]
+    send_to: tuple[Pattern, ...] = ()
+    delay_notice: Span = HOUR
+    templates: Path | None = None
+
+
+class Retry(Section):
+    import_: tuple[Seconds, ...] = Field(default=INTERVALS, alias="import")
+    mail: tuple[Seconds, ...] = INTERVALS
+    outage_alert: Seconds = 900.0
+
+
+class Workers(Section):
+    imports: Count = 2
+    per_user: Count = 1
+    timeout: Span = 12 * HOUR
+    engine: Annotated[Literal["local", "dask"], _not_yet("local")] = "local"
+    scheduler: Line | None = None
+
+
+class User(Section):
+    email: Address | None = None
+    omero: Line | None = None
+    start: Literal["quiet", "manifest"] = "quiet"
+
+
+class Instrument(Section):
+    may_import_for: tuple[Line, ...] = ()
+
+
+class SourcePlace(Section):
+    path: Path
+    users: tuple[Line, ...]
+
+
+class Limits(Section):
+    min_free: FreeSpace = Percent(5.0)
+
+
+class Retention(Section):
+    done: NeverOrSeconds = None
+
+
+class Web(Section):
+    host: Line = "127.0.0.1"
+    port: Port = 8090
+
+
+class Metrics(Section):
+    host: Line = "127.0.0.1"
+    port: Port = 9464
+
+
+class Settings(Section):
+    """The whole file. What one key says about another is checked in ``config.py``."""
+
+    NULLABLE: ClassVar[frozenset[str]] = frozenset({"mail"})  # `mail: null` says that nobody gets any mail
+
+    site: Site = Site()
+    spools: Annotated[tuple[Spool, ...], NotEmpty]
+    state: Path
+    importer: Annotated[Literal["omero", "omero-cli", "folder"], _not_yet("omero")] = "omero"
+    omero: Omero | None = None
+    folder: Folder | None = None
+    mail: Mail | None
+    retry: Retry = Retry()
+    workers: Workers = Workers()
+    users: Mapping[UserName, User] = Field(default_factory=dict)
+    instruments: Mapping[UserName, Instrument] = Field(default_factory=dict)
+    places: Mapping[Line, SourcePlace] = Field(default_factory=dict)
+    duplicates: Literal["skip", "import"] = "skip"
+    limits: Limits = Limits()
+    retention: Retention = Retention()
+    web: Web = Web()
+    metrics: Metrics = Metrics()
