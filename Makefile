@@ -1,0 +1,45 @@
+# One command from a fresh clone: `make demo` to see it, `make test` to check it. Python and make are enough; on Debian
+# and Ubuntu the rest is fetched (system packages only as root, otherwise they are named).
+#
+#   make demo ARGS=--once       hand options on
+#   make test PYTHON=python3.12 use another Python
+
+PYTHON ?=
+ARGS ?=
+BIN := .venv/bin
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test test-all check format bench clean
+
+help: ## this list
+	@sed -n 's/^\([a-z-]*\):[a-z -]*## /\1 /p' $(MAKEFILE_LIST) | while read -r target text; do printf '  make %-9s %s\n' "$$target" "$$text"; done
+
+# Hidden: everything below needs it, nobody has to know it.
+setup:
+	@PYTHON='$(PYTHON)' .ci/setup
+
+demo: setup ## see batches dropped, imported and mailed; ends by itself with ARGS=--once
+	@$(BIN)/dropwatch demo $(ARGS)
+
+test: check ## check, then all tests but the long ones
+	@$(BIN)/python -m pytest -q -m 'not long' --durations=5 $(ARGS)
+
+test-all: check ## check, then all tests, also those that take minutes
+	@$(BIN)/python -m pytest -q --durations=20 $(ARGS)
+
+check: setup ## formatting, lint, types, architecture
+	@$(BIN)/ruff format --check --quiet
+	@$(BIN)/ruff check --quiet
+	@$(BIN)/mypy
+	@$(BIN)/python -m pytest -q tests/unit/test_architecture.py
+
+format: setup ## format the source, mend what lint can mend
+	@$(BIN)/ruff format
+	@$(BIN)/ruff check --fix
+
+bench: setup ## measure: ratios against bare loops
+	@$(BIN)/python -m pytest -q -s -o python_files='bench_*.py' tests/bench $(ARGS)
+
+clean: ## remove what make made here; the wheel of zeroc-ice stays in the user's cache
+	@rm -rf .venv build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	@find . -name __pycache__ -prune -exec rm -rf {} +
