@@ -90,7 +90,7 @@ def note_before(note: str, page: str) -> str:
         f'<tr><td class="dw-note dw-pad" style="background:#fff4d6;color:#4d3b00;padding:14px 28px;'
         f'{_FONT};font-size:14px;line-height:1.5">{escape(note)}</td></tr>'
     )
-    return page.replace(_SLOT, box, 1)
+    return page.replace(_SLOT, box)
 
 
 def _bar(letter: Letter) -> str:

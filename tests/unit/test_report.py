@@ -21,6 +21,9 @@ from dropwatch import report
 from dropwatch.errors import OperatorError
 from dropwatch.model import Container, Failed, Image, Imported, Kind, Outcome, Place, Skipped, Verdict
 from dropwatch.report import Entry, Problem, Site, Story, Text
+from dropwatch.report import letter as letters
+from dropwatch.report.mails import typeset
+from dropwatch.report.words import subject
 
 GOLDEN = Path(__file__).parent / "golden"
 SITE = Site("Imaging Facility", "imaging@example.org", "Europe/Paris", "https://omero.example.org/webclient")
@@ -233,7 +236,7 @@ def test_text_is_as_it_was_looked_at(name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "subject"),
+    ("name", "line"),
     [
         ("all_imported", "All 12 image files imported: HeLa day 3"),
         ("partial", "99 of 100 imported: HeLa day 3 \u2014 x.czi needs you"),
@@ -244,8 +247,8 @@ def test_text_is_as_it_was_looked_at(name: str) -> None:
         ("plates", "1 image file imported: HeLa day 3"),
     ],
 )
-def test_subject_says_what_happened_and_to_what(name: str, subject: str) -> None:
-    assert report.outcome(STORIES[name](), SITE).subject == subject
+def test_subject_says_what_happened_and_to_what(name: str, line: str) -> None:
+    assert report.outcome(STORIES[name](), SITE).subject == line
 
 
 def test_long_names_leave_room_for_the_news_in_the_subject() -> None:
@@ -581,6 +584,30 @@ def test_what_others_named_is_harmless_in_every_text(evil: str) -> None:
 
         assert not ACTIVE.search(text.replace("\n", "")), repr(evil)
         assert tags <= TAGS
+
+
+@pytest.mark.parametrize("evil", EVIL)
+def test_typesetting_makes_each_string_of_a_letter_harmless(evil: str) -> None:
+    # Whoever composes a letter may forget to clean a name: it must not matter.
+    rows = letters.Rows((letters.Row(evil, evil, evil),), evil)
+    blocks = (
+        letters.Heading(evil),
+        letters.Say(evil),
+        letters.Button(evil, evil),
+        rows,
+        letters.Trouble(evil, (evil, evil), evil, rows),
+        letters.Items((evil,), evil),
+        letters.Steps((letters.Step(evil, evil), letters.Step(evil, evil))),
+        letters.Facts(((evil, evil),)),
+        letters.Excerpt(evil, evil, evil),
+    )
+    letter = letters.Letter(subject(evil, evil, evil), letters.Tone.INFO, evil, (evil, evil), blocks, (evil,))
+    text = typeset(letter)
+
+    for part in (text.subject, text.plain, text.html):
+        assert not ACTIVE.search(part.replace("\n", ""))
+    assert "\n" not in text.subject
+    assert Tags(text.html).seen <= TAGS
 
 
 def test_name_cannot_add_a_line() -> None:
