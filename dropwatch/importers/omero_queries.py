@@ -1,12 +1,12 @@
 """The questions that the OMERO importer asks, as HQL. It talks to nobody: whoever asks brings a session.
 
-Every question is sent by ``IQuery.projection(text, ParametersI, context)`` and answered by rows of RTypes, in the
-order of the columns named here. Parameters are bound by name, never pasted in. A question about a person's
+Every question is sent by ``IQuery.projection(text, ParametersI, context)`` and answered by rows of RTypes, in
+the order of the columns named here. Parameters are bound by name, never pasted in. A question about people's
 data carries ``:owner`` (long, Experimenter id of the session), so a forged batch id finds only one's own.
 
-The idioms (``fs.usedFiles``, ``e.clientPath``, ``fs.images``, the log file of a fileset) are those of omero-py's
+The idioms (``fs.usedFiles``, ``e.clientPath``, ``fs.images``, ``-1`` for all groups) are those of omero-py's
 ``omero/plugins/fs.py`` and of omero-blitz's ``ClientPathExclusion.java`` and ``ManagedImportProcessI.java``;
-the model is in omero-model's ``fs.ome.xml``, ``core.ome.xml``, ``screen.ome.xml`` and ``jobs.ome.xml``.
+the model is in omero-model's ``fs.ome.xml``, ``acquisition.ome.xml``, ``screen.ome.xml``, ``jobs.ome.xml``.
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ FILESETS_OF_BATCH = (
 
 :owner  -- long
 :prefix -- string, ``dropwatch/<batch id>/%`` (a batch id has no character that ``like`` minds)
-columns -- fileset id (long), the first of its client paths (string), image id (long or null), image name (string
-           or null): one row for each image, one row with nulls for a fileset without images
+columns -- fileset id (long), the first of its client paths (string), image id (long or null), image name
+           (string or null): one row for each image, one row with nulls for a fileset without images
 """
 
 IMAGES_OF_FILESETS = (
@@ -58,7 +58,7 @@ UPLOADS_FINISHED = (
 )
 """Which filesets passed verifyUpload, and when. Sent with ALL_GROUPS, only for filesets without images.
 
-verifyUpload sets the UploadJob to "Finished" (omero-blitz ManagedImportProcessI.java, RepositoryDaoImpl.updateJob).
+verifyUpload sets the UploadJob to "Finished" (omero-blitz ManagedImportProcessI.java).
 
 :owner, :ids -- long, list of long
 columns      -- fileset id (long), the server's time when the job ended (time or null)
@@ -95,7 +95,7 @@ DATASETS_IN_PROJECT = (
     " where d.details.owner.id = :owner and p.details.owner.id = :owner"
     " and d.name = :name and p.name = :project order by d.id desc"
 )
-"""One's own datasets of exactly this name in one's own projects of exactly that name, in the session's group, newest first.
+"""One's own datasets of this name in one's own projects of that name, in the session's group, newest first.
 
 :owner, :name, :project -- long, string, string
 columns                 -- dataset id (long), project id (long)
@@ -113,11 +113,11 @@ FILES_IN_SCREEN = (
     " join i.fileset fs join fs.usedFiles e join e.originalFile f left outer join f.hasher h"
     " where l.parent.id = :id and fs.details.owner.id = :owner and f.name in (:names)"
 )
-"""Which of these file names the owner already has, with images, in the target (compare FilenameExclusion.java).
+"""Which of these file names the owner has, with images, in the target (compare FilenameExclusion.java).
 
 :owner, :id, :names -- long, long (Dataset or Screen), list of string (at most NAMES_IN_A_PAGE)
-columns             -- fileset id (long), name (string), size (long or null), hash (string or null), name of the
-                       checksum algorithm (string or null)
+columns             -- fileset id (long), name (string), size (long or null), hash (string or null), name of
+                       the checksum algorithm (string or null)
 """
 
 FILES_OF_FILESETS = (

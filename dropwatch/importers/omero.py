@@ -1,0 +1,136 @@
+"""Imports into OMERO over Ice, as the person a batch belongs to: the contract of base.py, kept with omero-py.
+
+Only this room (omero*.py) and the sandbox speak Ice. It was written against omero-py 5.23 and the sources of
+omero-blitz 5.8, omero-server and omero-model; the modules beside this one name theirs.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+
+from dropwatch.importers import omero_duplicates as duplicates
+from dropwatch.importers import omero_inventory as inventory
+from dropwatch.importers import omero_targets as targets
+from dropwatch.importers.base import Account, Finding, Progress
+from dropwatch.importers.omero_doctor import Doctor
+from dropwatch.importers.omero_handles import delete_containers, delete_filesets
+from dropwatch.importers.omero_keeper import Keeper
+from dropwatch.importers.omero_login import Login, Server
+from dropwatch.importers.omero_process import Carrier
+from dropwatch.model import Answers, Container, Fileset, Imported, Order, Running, Skipped
+
+_REMEMBERED = 256  # containers we made, for discard()
+
+
+class OmeroImporter:
+    """An Importer for one OMERO server; close() it.
+
+    host, port, secure, user -- the server and the service account (not secure: plain TCP, the sandbox)
+    password -- called for each login of the service account
+    idle     -- seconds after which OMERO may end an unused session; each is kept alive four times as often
+    connect_wait, call_wait -- seconds that connecting, and one call, may take
+    patience -- seconds that the server may work on one fileset after its upload
+    clock, wall_clock -- seconds that only ever grow; seconds since 1970
+    """
+
+    def __init__(
+        self,
+        host: str,
+        port: int,
+        secure: bool,
+        user: str,
+        password: Callable[[], str | None],
+        *,
+        idle: float = 600.0,
+        connect_wait: float = 10.0,
+        call_wait: float = 120.0,
+        patience: float = 43200.0,
+        clock: Callable[[], float] = time.monotonic,
+        wall_clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._server = Server(host, port, secure, user, password, idle, connect_wait, call_wait)
+        self._login = Login(self._server)
+        self._keeper = Keeper(self._login, clock)
+        self._patience = patience
+        self._clock = clock
+        self._wall_clock = wall_clock
+        self._making = threading.Lock()  # two batches for one new dataset must not make it twice
+        self._busy: set[tuple[str, str]] = set()
+        self._made: deque[tuple[str, Container]] = deque(maxlen=_REMEMBERED)
+
+    def ask(self, order: Order, filesets: Sequence[Fileset]) -> Answers:
+        """See base.Importer.ask."""
+        with self._keeper.session(order.owner, order.group, f"it was asked about {order.source}") as session:
+            with self._making:
+                container = targets.resolve(session, order.target)
+            if container.created:
+                self._made.append((order.batch, container))
+            busy = {key for batch, key in list(self._busy) if batch == order.batch}
+            stock = inventory.take_stock(session, order, container.kind, busy)
+            found: dict[str, Imported | Skipped | Running] = {
+                one.id: stock[one.id] for one in filesets if one.id in stock
+            }
+            if order.duplicates == "skip":
+                own = [one.fileset for one in stock.values()]
+                missing = [one for one in filesets if one.id not in found]
+                found |= duplicates.find(session, container, order.folder, missing, own)
+            return Answers(container, session.email, session.group, found)
+
+    def import_(
+        self,
+        order: Order,
+        fileset: Fileset,
+        answers: Answers,
+        *,
+        progress: Callable[[Progress], None],
+        stopped: Callable[[], bool],
+    ) -> Imported:
+        """See base.Importer.import_."""
+        doing = f"{fileset.name} was being imported"
+        key = (order.batch, fileset.id)
+        self._busy.add(key)
+        try:
+            with self._keeper.session(order.owner, order.group, doing) as session:
+                return Carrier(
+                    session=session,
+                    order=order,
+                    fileset=fileset,
+                    container=answers.container,
+                    progress=progress,
+                    stopped=stopped,
+                    call_wait=self._server.call_wait,
+                    patience=self._patience,
+                    clock=self._clock,
+                ).carry()
+        finally:
+            self._busy.discard(key)
+
+    def account(self, owner: str) -> Account:
+        """See base.Importer.account."""
+        person = self._login.person(owner)
+        targets_of = person.groups
+        return Account(
+            person.name, person.email, person.active, targets_of, targets_of[0] if targets_of else ""
+        )
+
+    def diagnose(self, owner: str | None) -> list[Finding]:
+        """See base.Importer.diagnose."""
+        return Doctor(self._login, self._keeper, self._wall_clock).examine(owner)
+
+    def discard(self, order: Order, fileset: Fileset, imported: Imported) -> None:
+        """See base.Importer.discard."""
+        with self._keeper.session(
+            order.owner, order.group, f"{fileset.name} was being removed again"
+        ) as session:
+            delete_filesets(session, [imported.fileset])
+            for batch, container in list(self._made):
+                if batch == order.batch and targets.is_empty(session, container):
+                    delete_containers(session, container.kind, [container.id])
+                    self._made.remove((batch, container))
+
+    def close(self) -> None:
+        """See base.Importer.close."""
+        self._keeper.close()

@@ -1,0 +1,79 @@
+"""Which filesets of a batch the owner already has in the target, by name, size and checksum.
+
+A file is read only when one of its name and size is there already.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+
+from dropwatch.errors import DropwatchError
+from dropwatch.importers import omero_files, omero_keys
+from dropwatch.importers import omero_queries as queries
+from dropwatch.importers.omero_checksums import ALGORITHMS
+from dropwatch.importers.omero_inventory import images
+from dropwatch.importers.omero_session import Session
+from dropwatch.model import Container, FileFact, Fileset, Kind, Skipped
+
+Known = tuple[str, int, str, str]  # name, size, checksum, its algorithm
+Outline = tuple[tuple[str, int], ...]  # names and sizes
+
+
+def find(
+    session: Session, container: Container, folder: str, filesets: Sequence[Fileset], not_these: Iterable[int]
+) -> dict[str, Skipped]:
+    """By fileset id, those that are there already. *not_these*: OMERO's ids of the batch's own filesets."""
+    there = _there(session, container, filesets, frozenset(not_these))
+    same: dict[str, int] = {}
+    for fileset in filesets:
+        alike = there.get(tuple(sorted((_name(fact), fact.size) for fact in fileset.files)), ())
+        match = next((id for id, files in alike if _is_same(folder, fileset, files)), None)
+        if match is not None:
+            same[fileset.id] = match
+    shown = images(session, set(same.values()), container.kind)
+    return {key: Skipped(shown[id], id) for key, id in same.items() if id in shown}
+
+
+def _there(
+    session: Session, container: Container, filesets: Sequence[Fileset], not_these: frozenset[int]
+) -> dict[Outline, list[tuple[int, list[Known]]]]:
+    """Filesets in the target of which every file bears a name of ours, by names and sizes of the files."""
+    names = sorted({_name(fact) for fileset in filesets for fact in fileset.files})
+    question = queries.FILES_IN_SCREEN if container.kind is Kind.SCREEN else queries.FILES_IN_DATASET
+    found: dict[int, list[Known]] = defaultdict(list)
+    for id, name, size, checksum, algorithm in session.ask_in_pages(
+        question, "names", names, owner=session.owner_id, id=container.id
+    ):
+        if id not in not_these and size is not None and checksum and algorithm in ALGORITHMS:
+            found[id].append((name, size, checksum, algorithm))
+    counted = session.ask_in_pages(
+        queries.FILES_OF_FILESETS, "ids", list(found), everywhere=True, owner=session.owner_id
+    )
+    by_outline: dict[Outline, list[tuple[int, list[Known]]]] = defaultdict(list)
+    for id, count in counted:
+        if count == len(found[id]):
+            outline = tuple(sorted((name, size) for name, size, _, _ in found[id]))
+            by_outline[outline].append((id, found[id]))
+    return by_outline
+
+
+def _is_same(folder: str, fileset: Fileset, there: list[Known]) -> bool:
+    try:
+        # All files of a fileset were hashed alike.
+        hashed = sorted((_name(fact), _hash(folder, fact, there[0][3])) for fact in fileset.files)
+    except DropwatchError:
+        return False  # what is wrong with the file is told when it is imported
+    return hashed == sorted((name, checksum.lower()) for name, _, checksum, _ in there)
+
+
+def _name(fact: FileFact) -> str:
+    return omero_keys.safe_name(fact.path.rpartition("/")[2])
+
+
+def _hash(folder: str, fact: FileFact, algorithm: str) -> str:
+    digest = ALGORITHMS[algorithm]()
+    with omero_files.opened(folder, fact) as descriptor:
+        for block in omero_files.blocks(descriptor, fact):
+            digest.update(block)
+    return digest.hexdigest()

@@ -1,0 +1,142 @@
+"""Reads the files of a batch for OMERO: regular files below its folder, unchanged while read, no others.
+
+No link is followed, neither at the end of a path nor on the way to it, so nothing outside the folder is read.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from dropwatch.errors import DropwatchError, OperatorError, PermanentError, TemporaryError
+from dropwatch.model import FileFact
+
+BLOCK = 1 << 20  #: bytes; larger blocks were slower over Ice
+
+# Windows has none of these; there the whole path is compared with its real path instead.
+_NO_FOLLOW = getattr(os, "O_NOFOLLOW", 0)
+_DIRECTORY = getattr(os, "O_DIRECTORY", 0)
+_READ = (
+    os.O_RDONLY
+    | _NO_FOLLOW
+    | getattr(os, "O_NONBLOCK", 0)
+    | getattr(os, "O_BINARY", 0)
+    | getattr(os, "O_CLOEXEC", 0)
+)
+_STEP_BY_STEP = os.open in os.supports_dir_fd and bool(_NO_FOLLOW) and bool(_DIRECTORY)
+
+
+@contextmanager
+def opened(folder: str, fact: FileFact) -> Iterator[int]:
+    """A descriptor of the file that *fact* tells of. Nothing is read from a FIFO or a device.
+
+    Raises PermanentError (a link, not a regular file, a path that leads out), TemporaryError (it is gone, or
+    not what *fact* says, now or when the block ends), OperatorError (no permission to read).
+    """
+    with _sorted(fact.path):
+        descriptor = _open(folder, fact.path)
+    try:
+        check(descriptor, fact)
+        with _sorted(fact.path):
+            yield descriptor
+        check(descriptor, fact)
+    finally:
+        os.close(descriptor)
+
+
+def blocks(descriptor: int, fact: FileFact) -> Iterator[bytes]:
+    """The file in blocks, as many bytes as *fact* says. Raises TemporaryError when there are fewer."""
+    os.lseek(descriptor, 0, os.SEEK_SET)
+    left = fact.size
+    while left:
+        block = os.read(descriptor, min(BLOCK, left))
+        if not block:
+            raise changed(fact.path)
+        left -= len(block)
+        yield block
+
+
+def changed(path: str) -> TemporaryError:
+    return TemporaryError(
+        f"{path} was changed while it was being read.",
+        remedy="Nothing of it was imported; it is tried again.",
+        code="changed-while-read",
+    )
+
+
+def check(descriptor: int, fact: FileFact) -> None:
+    """Raise unless the open file is still what *fact* says: TemporaryError; PermanentError if not regular."""
+    now = os.fstat(descriptor)
+    if not stat.S_ISREG(now.st_mode):
+        raise PermanentError(
+            f"{fact.path} is not a regular file.",
+            remedy="Replace it with a copy of the file.",
+            code="not-a-file",
+        )
+    if (now.st_size, now.st_mtime_ns) != (fact.size, fact.mtime_ns):
+        raise changed(fact.path)
+
+
+def _open(folder: str, path: str) -> int:
+    parts = path.split("/")
+    if any(part in ("", ".", "..") or os.sep in part for part in parts):
+        raise _leads_out(path)
+    return _open_steps(folder, parts) if _STEP_BY_STEP else _open_checked(folder, parts)
+
+
+def _open_steps(folder: str, parts: list[str]) -> int:
+    here = os.open(folder, os.O_RDONLY | _DIRECTORY | _NO_FOLLOW)
+    try:
+        for part in parts[:-1]:
+            below = os.open(part, os.O_RDONLY | _DIRECTORY | _NO_FOLLOW, dir_fd=here)
+            os.close(here)
+            here = below
+        return os.open(parts[-1], _READ, dir_fd=here)
+    finally:
+        os.close(here)
+
+
+def _open_checked(folder: str, parts: list[str]) -> int:
+    wanted = os.path.normcase(Path(folder).resolve().joinpath(*parts))
+    if os.path.normcase(os.path.realpath(wanted)) != wanted:
+        raise _leads_out("/".join(parts))
+    return os.open(wanted, _READ)
+
+
+@contextmanager
+def _sorted(path: str) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise _sort(path, error) from error
+
+
+def _sort(path: str, error: OSError) -> DropwatchError:
+    detail = f"{type(error).__name__} {errno.errorcode.get(error.errno or 0, error.errno)}: {error.strerror}"
+    if error.errno in (errno.ELOOP, errno.ENOTDIR, errno.EMLINK):
+        return _leads_out(path)
+    if error.errno == errno.ENOENT:
+        return TemporaryError(f"{path} is no longer there.", detail=detail, code="file-gone")
+    if error.errno in (errno.EACCES, errno.EPERM):
+        return OperatorError(
+            f"dropwatch may not read {path}.",
+            concerns="user",
+            remedy="Give the account that dropwatch runs as read permission on the file and its folders.",
+            detail=detail,
+            code="not-readable",
+        )
+    if error.errno == errno.ENXIO:  # a socket
+        return PermanentError(f"{path} is not a regular file.", detail=detail, code="not-a-file")
+    return TemporaryError(f"{path} could not be read.", detail=detail, code="read-error")
+
+
+def _leads_out(path: str) -> PermanentError:
+    return PermanentError(
+        f"{path} is a link, or lies behind one; links are not followed.",
+        remedy="Put the file itself into the folder.",
+        code="link",
+    )

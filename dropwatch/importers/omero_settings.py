@@ -1,0 +1,115 @@
+"""What OMERO is told of an import before its first byte: files, checksum, target, annotations.
+
+The sequence and its obligations (one UploadJob, a checksum algorithm) are those of omero-blitz
+ManagedRepositoryI.java and of omero-py's ``testlib`` (AbstractRepoTest).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import omero.grid
+import omero.model
+from omero.constants.metadata import NSCLIENTMAPANNOTATION
+from omero.rtypes import rbool, rstring, unwrap
+from omero_version import omero_version
+
+from dropwatch.importers import omero_keys
+from dropwatch.importers import omero_queries as queries
+from dropwatch.importers.omero_session import Session
+from dropwatch.importers.omero_targets import reference
+from dropwatch.model import Container, Fileset, Order
+
+NAMESPACE = "dropwatch"
+_FILESET = "fileset"
+
+
+def fileset_model(order: Order, fileset: Fileset) -> Any:
+    """The FilesetI to import: its entries carry the key, the first one is what the server opens."""
+    model = omero.model.FilesetI()
+    for fact in fileset.files:
+        entry = omero.model.FilesetEntryI()
+        entry.clientPath = rstring(omero_keys.client_path(order.batch, fileset.id, fact.path))
+        model.addFilesetEntry(entry)
+    job = omero.model.UploadJobI()
+    job.setVersionInfo(_pairs([("dropwatch.client", "dropwatch"), ("omero.py", omero_version)]))
+    model.linkJob(job)
+    return model
+
+
+def settings(session: Session, order: Order, fileset: Fileset, container: Container, algorithm: str) -> Any:
+    """The ImportSettings. Makes the tags that do not exist yet."""
+    made = omero.grid.ImportSettings()
+    made.checksumAlgorithm = omero.model.ChecksumAlgorithmI()
+    made.checksumAlgorithm.value = rstring(algorithm)
+    made.doThumbnails = rbool(True)
+    made.noStatsInfo = rbool(False)
+    made.userSpecifiedTarget = reference(container)
+    name = omero_keys.image_name(fileset.name)
+    made.userSpecifiedName = rstring(name) if name else None
+    made.userSpecifiedDescription = rstring(order.description) if order.description else None
+    made.userSpecifiedAnnotationList = _annotations(session, order, fileset)
+    return made
+
+
+def fileset_told_by(made: Any) -> tuple[str, str]:
+    """Batch id and fileset id that settings of ours carry; empty strings when they are not ours."""
+    for annotation in made.userSpecifiedAnnotationList or ():
+        if isinstance(annotation, omero.model.MapAnnotationI) and unwrap(annotation.ns) == NAMESPACE:
+            told = {pair.name: pair.value for pair in annotation.mapValue or ()}
+            return told.get("batch", ""), told.get(_FILESET, "")
+    return "", ""
+
+
+def _annotations(session: Session, order: Order, fileset: Fileset) -> list[Any]:
+    about = [
+        ("batch", order.batch),
+        ("folder", order.source),
+        ("file", fileset.name),
+        ("sender", order.sender),
+        ("claimed", _claimed(order.claim)),
+        (_FILESET, fileset.id),
+    ]
+    made = [_map(NAMESPACE, about)]
+    if order.key_values:
+        # In this namespace OMERO.web lets people edit the pairs.
+        made.append(_map(NSCLIENTMAPANNOTATION, order.key_values))
+    return made + [omero.model.TagAnnotationI(id, False) for id in _tags(session, order.tags)]
+
+
+def _claimed(stamp: str) -> str:
+    """The time in a claim stamp, for people."""
+    day, time = stamp[:8], stamp[9:15]
+    return f"{day[:4]}-{day[4:6]}-{day[6:]} {time[:2]}:{time[2:4]}:{time[4:]} UTC"
+
+
+def _map(namespace: str, pairs: Iterable[tuple[str, str]]) -> Any:
+    annotation = omero.model.MapAnnotationI()
+    annotation.ns = rstring(namespace)
+    annotation.setMapValue(_pairs(pairs))
+    return annotation
+
+
+def _pairs(pairs: Iterable[tuple[str, str]]) -> list[Any]:
+    return [omero.model.NamedValue(_text(name), _text(value)) for name, value in pairs]
+
+
+def _text(text: str) -> str:
+    """*text* as Ice can carry it: undecodable bytes become a replacement character."""
+    return text.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+
+
+def _tags(session: Session, words: tuple[str, ...]) -> list[int]:
+    """Ids of the owner's tags with these words; those that are missing are made."""
+    if not words:
+        return []
+    rows = session.ask(queries.TAGS_BY_NAME, owner=session.owner_id, names=sorted(set(words)))
+    known = {row[1]: row[0] for row in reversed(rows)}  # several of one name: the oldest
+    return [known[word] if word in known else _new_tag(session, word) for word in dict.fromkeys(words)]
+
+
+def _new_tag(session: Session, word: str) -> int:
+    tag = omero.model.TagAnnotationI()
+    tag.textValue = rstring(word)
+    return int(session.update.saveAndReturnObject(tag).id.val)

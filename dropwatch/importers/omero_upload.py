@@ -1,0 +1,118 @@
+"""Sends the bytes of a fileset to an OMERO import process, each byte read once, and proves what was sent.
+
+Nothing is verified, and so nothing imported, before every file was read unchanged and every checksum that the
+manifest lists was found right.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any
+
+from dropwatch.errors import DropwatchError, Interrupted, PermanentError, TemporaryError
+from dropwatch.importers import omero_files
+from dropwatch.importers.base import Progress
+from dropwatch.importers.omero_checksums import ALGORITHMS, Digest
+from dropwatch.importers.omero_errors import WIRE
+from dropwatch.model import FileFact, Fileset
+
+_SLOWEST_HASH = (
+    20_000_000  # bytes a second at which a slow server hashes what it got when an uploader is closed
+)
+_BETWEEN = 0.25  # seconds between two reports of progress
+
+
+class Reporter:
+    """Passes progress on, a few times a second at most. *clock* in seconds."""
+
+    def __init__(self, progress: Callable[[Progress], None], clock: Callable[[], float]) -> None:
+        self._progress = progress
+        self._clock = clock
+        self._last = float("-inf")
+
+    def due(self) -> bool:
+        return self._clock() - self._last >= _BETWEEN
+
+    def tell(self, stage: str, done: int, total: int) -> None:
+        if done >= total or self.due():
+            self._last = self._clock()
+            self._progress(Progress(stage, done, total))
+
+
+class Upload:
+    """The upload of *fileset*, which lies in *folder*, by the checksum *algorithm* (omero_checksums)."""
+
+    def __init__(
+        self, folder: str, fileset: Fileset, algorithm: str, reporter: Reporter, stopped: Callable[[], bool]
+    ) -> None:
+        self._folder = folder
+        self._fileset = fileset
+        self._listed = dict(fileset.listed)
+        self._algorithm = algorithm
+        self._reporter = reporter
+        self._stopped = stopped
+        self._sent = 0
+
+    def send(self, process: Any, call_wait: float) -> list[str]:
+        """Upload all files through *process* (ImportProcessPrx); their checksums, in order.
+
+        call_wait -- seconds that closing an uploader may take, on top of what hashing takes the server.
+        Raises TemporaryError (a file changed, its listed checksum differs for now), PermanentError (it
+        differs for good, a link), OperatorError, Interrupted, and whatever OMERO throws.
+        """
+        return [self._send_file(process, index, call_wait) for index in range(len(self._fileset.files))]
+
+    def _send_file(self, process: Any, index: int, call_wait: float) -> str:
+        fact = self._fileset.files[index]
+        with omero_files.opened(self._folder, fact) as descriptor:
+            digest, listed = ALGORITHMS[self._algorithm](), hashlib.sha256()
+            wanted = self._listed.get(fact.path)
+            digests: list[Digest] = [digest] if wanted is None else [digest, listed]
+            uploader = process.getUploader(index)
+            try:
+                self._send_blocks(uploader, descriptor, fact, digests)
+            except BaseException:
+                with suppress(*WIRE):
+                    uploader.close()
+                raise
+            # Closing makes the server hash what it got.
+            uploader.ice_invocationTimeout(int((call_wait + fact.size / _SLOWEST_HASH) * 1000)).close()
+            if wanted is not None and listed.hexdigest() != wanted.lower():
+                raise self._not_as_listed(descriptor, fact, wanted, listed.hexdigest())
+        return digest.hexdigest()
+
+    def _send_blocks(self, uploader: Any, descriptor: int, fact: FileFact, digests: list[Digest]) -> None:
+        if fact.size == 0:
+            uploader.write(b"", 0, 0)  # makes the file
+        offset = 0
+        for block in omero_files.blocks(descriptor, fact):
+            if self._stopped():
+                raise Interrupted(f"Stopped while {self._fileset.name} was being uploaded.")
+            for digest in digests:
+                digest.update(block)
+            uploader.write(block, offset, len(block))
+            offset += len(block)
+            self._sent += len(block)
+            self._reporter.tell("upload", self._sent, self._fileset.bytes)
+
+    def _not_as_listed(self, descriptor: int, fact: FileFact, wanted: str, found: str) -> DropwatchError:
+        """Whether the file is wrong for good: read it once more before saying so."""
+        again = hashlib.sha256()
+        for block in omero_files.blocks(descriptor, fact):
+            again.update(block)
+        omero_files.check(descriptor, fact)  # a file that is being written is no wrong file
+        detail = f"sha256 listed {wanted.lower()}, read {found}, then {again.hexdigest()}"
+        if again.hexdigest() != found:
+            return TemporaryError(
+                f"{fact.path} read differently each time; the disk or network share is not to be trusted.",
+                detail=detail,
+                code="reads-differ",
+            )
+        return PermanentError(
+            f"{fact.path} is not the file that the manifest lists: its checksum differs.",
+            remedy="Copy it again from the microscope, or correct the manifest.",
+            detail=detail,
+            code="checksum-listed",
+        )
