@@ -48,6 +48,10 @@ class _Process:
     batch: str
     key: str
 
+    def key_without_handle(self, batch: str) -> str | None:
+        """Our fileset id when the upload of a fileset of *batch* was never verified here, else None."""
+        return self.key if self.handle is None and self.batch == batch else None
+
 
 def look(session: Session, batch: str, fileset: str | None = None) -> list[Seen]:
     """All filesets of the owner's that carry the key of this batch, or of one fileset in it; one question."""
@@ -74,7 +78,7 @@ def take_stock(
     """
     seen = look(session, order.batch)
     if any(not one.images and one.key not in busy for one in seen):
-        seen = _settle(session, order.batch, busy)
+        seen = _settle(session, order.batch, seen, busy)
     imported = {one.key: one for one in reversed(seen) if one.images}
     running = {one.key: Running(one.id) for one in seen if not one.images and one.key not in imported}
     return {**running, **_imported(session, imported, kind)}
@@ -112,29 +116,27 @@ def _imported(session: Session, seen: dict[str, Seen], kind: Kind) -> dict[str, 
     return {key: Imported(one.images, one.id) for key, one in seen.items()}
 
 
-def _settle(session: Session, batch: str, busy: Collection[str]) -> list[Seen]:
+def _settle(session: Session, batch: str, seen: list[Seen], busy: Collection[str]) -> list[Seen]:
     """Find out about the filesets without images and delete the leftovers among them; what remains.
 
-    The processes are listed before the filesets are looked at once more, so that an import that finishes in
-    between is seen as imported.
+    The filesets are looked at once more after all else, so that an import that finished meanwhile is seen as
+    imported and not taken for a leftover.
     """
     processes, unseen = _processes(session)
-    seen = look(session, batch)
-    open_ = [one for one in seen if not one.images and one.key not in busy]
     running = {process.fileset for process in processes if process.handle and not process.answered}
-    suspects = {one.id: one.key for one in open_ if one.id not in running}
+    suspects = {
+        one.id: one.key for one in seen if not one.images and one.id not in running and one.key not in busy
+    }
     if unseen:
         for id in _may_run(session, list(suspects)):
             del suspects[id]
-    if suspects:
-        for process in processes:
-            unverified = (
-                process.handle is None and process.batch == batch and process.key in suspects.values()
-            )
-            if unverified or process.fileset in suspects:
-                _close(process)
-        delete_filesets(session, list(suspects))
-    return [one for one in seen if one.id not in suspects]
+    for process in processes:
+        if process.fileset in suspects or process.key_without_handle(batch) in suspects.values():
+            _close(process)
+    again = look(session, batch)
+    leftovers = {one.id for one in again if one.id in suspects and not one.images}
+    delete_filesets(session, sorted(leftovers))
+    return [one for one in again if one.id not in leftovers]
 
 
 def _processes(session: Session) -> tuple[list[_Process], bool]:

@@ -1,4 +1,4 @@
-"""Reads the import log that the OMERO server writes for each fileset. A log that cannot be read is an empty one."""
+"""Reads the import log that OMERO writes for each fileset. A log that cannot be read is an empty one."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from dropwatch.importers.omero_session import Session
 _LINES = 40
 _BYTES = 16_000  # the end of the log in which those lines are looked for
 
-# The server's last line in any case (omero-blitz ManagedImportRequestI.cleanup), and what it logs for a failure.
+# The server's last line in any case (omero-blitz ManagedImportRequestI.cleanup); what it logs of a failure.
 _ENDED = re.compile(r"Cleaning up import\.|INTERNAL_EXCEPTION")
 
 
