@@ -1,0 +1,43 @@
+"""Shared by all tests: a sandbox with a real OMERO and mail server on the loopback, fresh for each test."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+import yaml
+
+if TYPE_CHECKING:
+    from dropwatch.sandbox.server import Sandbox
+
+
+@dataclass
+class Running:
+    """A sandbox that runs, and its *folder*."""
+
+    server: Sandbox
+    folder: Path
+
+    def set_faults(self, **faults: object) -> None:
+        """Order trouble from the OMERO server, e.g. ``busy=3``; nothing ends all trouble."""
+        new = self.folder / "faults.new"
+        new.write_text(yaml.safe_dump({"omero": faults}))
+        new.replace(self.folder / "faults.yaml")
+
+
+@pytest.fixture
+def sandbox(tmp_path: Path) -> Iterator[Running]:
+    """A running sandbox below a folder of its own."""
+    # Only tests that ask for it need omero-py.
+    from dropwatch.sandbox.server import Sandbox
+
+    folder = tmp_path / "sandbox"
+    server = Sandbox(folder)
+    server.start()
+    try:
+        yield Running(server, folder)
+    finally:
+        server.stop()
