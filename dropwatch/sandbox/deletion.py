@@ -1,0 +1,124 @@
+"""omero.cmd.Delete2 and DoAll: what a client may have removed, with all that hangs on it.
+
+A fileset takes its images, files and jobs along, a container only its links; tags stay, other annotations go
+with their last link, as OMERO's graph rules have it.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+import uuid
+from collections.abc import Callable
+from typing import Any
+
+import omero
+import omero.cmd
+
+from dropwatch.sandbox.filesets import remove_files
+from dropwatch.sandbox.handles import Failure, Handle, Work
+from dropwatch.sandbox.router import Clients
+from dropwatch.sandbox.sessions import Session, View, view
+from dropwatch.sandbox.shared import Shared
+
+_PACKAGES = {
+    "Fileset": "ome.model.fs.Fileset",
+    "Image": "ome.model.core.Image",
+    "Dataset": "ome.model.containers.Dataset",
+    "Project": "ome.model.containers.Project",
+    "Screen": "ome.model.screen.Screen",
+    "Plate": "ome.model.screen.Plate",
+}
+
+
+def submitter(shared: Shared, clients: Clients) -> Callable[[Session, Any, Any], Any]:
+    """What answers ServiceFactory.submit: runs a request in a thread; a HandlePrx."""
+
+    def submit(session: Session, request: Any, current: Any) -> Any:
+        seen = view(session, current.ctx)
+        work = Work(request, [lambda: answer(shared, request, seen)])
+        name = str(uuid.uuid4())
+        handle = Handle(work, lambda: shared.wire.remove(session.uuid, name))
+        proxy = clients.give(session, name, omero.cmd.Handle, omero.cmd.HandlePrx, handle, current)
+        shared.works.begin(work)
+        return proxy
+
+    return submit
+
+
+def answer(shared: Shared, request: Any, seen: View) -> Any:
+    """The response to *request*. Raises Failure, which becomes an ERR."""
+    if isinstance(request, omero.cmd.DoAll):
+        answers = [answer(shared, each, seen) for each in request.requests]
+        return omero.cmd.DoAllRsp(answers, [omero.cmd.Status() for _ in answers])
+    if isinstance(request, omero.cmd.Delete2):
+        return _delete(shared, request, seen)
+    raise Failure("bad-request", message=f"The sandbox does not know the request {request.ice_id()}.")
+
+
+def _delete(shared: Shared, request: Any, seen: View) -> Any:
+    deleted: dict[str, list[int]] = {}
+    prefixes: list[str] = []
+    with shared.store.transaction() as db:
+        for name, ids in (request.targetObjects or {}).items():
+            kind = name.rpartition(".")[2]
+            if kind not in _PACKAGES:
+                raise Failure("graph-fail", message=f"The sandbox does not delete a {kind}.")
+            for id in ids:
+                prefixes += _delete_one(db, kind, id, seen)
+                deleted.setdefault(_PACKAGES[kind], []).append(id)
+    for prefix in prefixes:
+        remove_files(shared, prefix)
+    return omero.cmd.Delete2Response(deleted)
+
+
+def _delete_one(db: sqlite3.Connection, kind: str, id: int, seen: View) -> list[str]:
+    """Delete the row and what hangs on it; the folders that are to go too, once that is committed."""
+    row = db.execute(f"select * from {kind.lower()} where id = ?", (id,)).fetchone()
+    if row is None or not seen.sees(row["owner"], row["grp"]):
+        raise Failure("graph-fail", message=f"cannot read {_PACKAGES[kind]}:{id}")
+    if not seen.edits(row["owner"]):
+        raise Failure("graph-fail", message=f"not permitted to delete {_PACKAGES[kind]}:{id}")
+    if kind == "Image":
+        others = db.execute("select count(*) from image where fileset = ?", (row["fileset"],)).fetchone()
+        if others[0] > 1:
+            raise Failure("graph-fail", message=f"may not delete a part of fileset {row['fileset']}")
+        return _delete_one(db, "Fileset", row["fileset"], seen)
+    if kind == "Fileset":
+        _delete_images(db, id)
+        _delete_files(db, id)
+    _delete_links(db, kind, id)
+    db.execute(f"delete from {kind.lower()} where id = ?", (id,))
+    return [row["prefix"]] if kind == "Fileset" else []
+
+
+def _delete_images(db: sqlite3.Connection, fileset: int) -> None:
+    rows = db.execute("select id, plate from image where fileset = ?", (fileset,)).fetchall()
+    for image, plate in rows:
+        _delete_links(db, "Image", image)
+        db.execute("delete from pixels where image = ?", (image,))
+        if plate is not None:
+            _delete_links(db, "Plate", plate)
+            db.execute("delete from plate where id = ?", (plate,))
+    db.execute("delete from image where fileset = ?", (fileset,))
+
+
+def _delete_files(db: sqlite3.Connection, fileset: int) -> None:
+    db.execute("delete from originalfile where id in (select file from entry where fileset = ?)", (fileset,))
+    db.execute("delete from originalfile where id in (select log from job where fileset = ?)", (fileset,))
+    db.execute("delete from entry where fileset = ?", (fileset,))
+    db.execute("delete from job where fileset = ?", (fileset,))
+
+
+def _delete_links(db: sqlite3.Connection, kind: str, id: int) -> None:
+    """All links of the object on either side, and the annotations that nothing is linked to any more."""
+    linked = db.execute(
+        "select child from link where kind = ? and parent = ?", (f"{kind}AnnotationLink", id)
+    ).fetchall()
+    db.execute("delete from link where parent = ? and kind like ?", (id, f"{kind}%"))
+    db.execute("delete from link where child = ? and kind like ?", (id, f"%{kind}Link"))
+    for (annotation,) in linked:
+        db.execute(
+            """delete from annotation where id = ? and kind <> 'TagAnnotation' and not exists
+            (select 1 from link where child = annotation.id and kind like '%AnnotationLink')""",
+            (annotation,),
+        )

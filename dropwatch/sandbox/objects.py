@@ -1,0 +1,113 @@
+"""Rows of the store as omero.model objects. It reads values it is given and nothing else."""
+
+from __future__ import annotations
+
+import sqlite3
+from typing import Any
+
+import omero
+from omero.rtypes import rbool, rlong, rstring, rtime
+
+from dropwatch.sandbox.accounts import USER, Group, User, group_with
+
+CONTAINERS = ("Project", "Dataset", "Screen", "Plate")
+
+
+def text(value: object) -> Any:
+    """*value* as RString, or None for NULL."""
+    return None if value is None else rstring(value)
+
+
+def number(value: object) -> Any:
+    """*value* as RLong, or None for NULL."""
+    return None if value is None else rlong(value)
+
+
+def moment(value: object) -> Any:
+    """*value* (milliseconds since 1970) as RTime, or None for NULL."""
+    return None if value is None else rtime(value)
+
+
+def experimenter(user: User) -> Any:
+    """The user with groups, the default group first, as ``IAdmin.lookupExperimenter`` loads it."""
+    made = omero.model.ExperimenterI(user.id, True)
+    made.omeName = rstring(user.name)
+    made.firstName, made.lastName = rstring(user.first_name), rstring(user.last_name)
+    made.email = text(user.email)
+    made.ldap = rbool(False)
+    for each in user.memberships:
+        link = omero.model.GroupExperimenterMapI()
+        link.owner = rbool(False)
+        link.parent = group(each)
+        link.child = omero.model.ExperimenterI(user.id, False)
+        made.addGroupExperimenterMap(link)
+    return made
+
+
+def group(each: Group) -> Any:
+    made = omero.model.ExperimenterGroupI(each.id, True)
+    made.name = rstring(each.name)
+    made.ldap = rbool(False)
+    made.details.permissions = permissions(each)
+    return made
+
+
+def permissions(each: Group, *, edits: bool = True) -> Any:
+    """The group's permissions; without *edits* the caller may not link, edit, delete or annotate."""
+    made = omero.model.PermissionsI("rwrw--" if each == USER else "rwr---" if each.readable else "rw----")
+    made._restrictions = [not edits] * 6
+    return made
+
+
+def container(kind: str, row: sqlite3.Row, edits: bool = True) -> Any:
+    """A Project, Dataset, Screen or Plate."""
+    made = getattr(omero.model, kind + "I")(row["id"], True)
+    made.name, made.description = text(row["name"]), text(row["description"])
+    return owned(made, row, edits)
+
+
+def image(row: sqlite3.Row, edits: bool = True) -> Any:
+    made = omero.model.ImageI(row["id"], True)
+    made.name, made.description = text(row["name"]), text(row["description"])
+    made.fileset = omero.model.FilesetI(row["fileset"], False)
+    return owned(made, row, edits)
+
+
+def pixels(row: sqlite3.Row) -> Any:
+    made = omero.model.PixelsI(row["id"], True)
+    made.image = omero.model.ImageI(row["image"], False)
+    for axis in "xyzct":
+        setattr(made, "size" + axis.upper(), omero.rtypes.rint(row[axis]))
+    return made
+
+
+def original_file(row: sqlite3.Row, edits: bool = True) -> Any:
+    made = omero.model.OriginalFileI(row["id"], True)
+    made.path, made.name = text(row["path"]), text(row["name"])
+    made.size, made.hash = number(row["size"]), text(row["hash"])
+    made.mimetype = text(row["mimetype"])
+    if row["hasher"]:
+        made.hasher = algorithm(row["hasher"])
+    return owned(made, row, edits)
+
+
+def fileset(row: sqlite3.Row, edits: bool = True) -> Any:
+    made = omero.model.FilesetI(row["id"], True)
+    made.templatePrefix = text(row["prefix"])
+    return owned(made, row, edits)
+
+
+def algorithm(name: str) -> Any:
+    made = omero.model.ChecksumAlgorithmI()
+    made.value = rstring(name)
+    return made
+
+
+def owned(made: Any, row: sqlite3.Row, edits: bool) -> Any:
+    """*made* with owner, group and permissions of its *row*."""
+    made.details.owner = omero.model.ExperimenterI(row["owner"], False)
+    made.details.group = omero.model.ExperimenterGroupI(row["grp"], False)
+    found = group_with(row["grp"])
+    if found is not None:
+        made.details.permissions = permissions(found, edits=edits)
+    return made

@@ -1,0 +1,230 @@
+"""The HQL that the sandbox understands, each text beside the SQL that answers it, and IQuery on top.
+
+Any other text is refused by name: a stand-in that guessed would hide what a real server refuses. ``{fs}`` and
+the like stand for "what the call may see of this table" (``View.clause``), as the real server adds to each query.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Any, NamedTuple
+
+import omero
+from omero.rtypes import unwrap
+
+from dropwatch.sandbox import objects
+from dropwatch.sandbox.accounts import group_with, user_with
+from dropwatch.sandbox.sessions import Session, View, view
+from dropwatch.sandbox.shared import Shared
+from dropwatch.sandbox.store import listed
+
+
+class Known(NamedTuple):
+    """A question with its answer. *columns* has a letter for each: l long, s string, t time."""
+
+    hql: str
+    sql: str
+    columns: str
+
+
+KNOWN = (
+    Known(
+        """select fs.id, min(e.clientPath), i.id, i.name
+        from Fileset fs join fs.usedFiles e left outer join fs.images i
+        where fs.details.owner.id = :owner and e.clientPath like :prefix
+        group by fs.id, i.id, i.name order by fs.id, i.id""",
+        """select fs.id, min(e.client_path), i.id, i.name
+        from fileset fs join entry e on e.fileset = fs.id left join image i on i.fileset = fs.id
+        where {fs} and fs.owner = :owner and e.client_path like :prefix
+        group by fs.id, i.id, i.name order by fs.id, i.id""",
+        "lsls",
+    ),
+    Known(
+        """select fs.id, i.id, i.name from Image i join i.fileset fs
+        where fs.details.owner.id = :owner and fs.id in (:ids) order by fs.id, i.id""",
+        """select fs.id, i.id, i.name from image i join fileset fs on fs.id = i.fileset
+        where {fs} and {i} and fs.owner = :owner and fs.id in (:ids) order by fs.id, i.id""",
+        "lls",
+    ),
+    Known(
+        """select distinct fs.id, p.id, p.name
+        from Plate p join p.wells w join w.wellSamples ws join ws.image i join i.fileset fs
+        where fs.details.owner.id = :owner and fs.id in (:ids) order by fs.id, p.id""",
+        """select distinct fs.id, p.id, p.name
+        from plate p join image i on i.plate = p.id join fileset fs on fs.id = i.fileset
+        where {fs} and {p} and fs.owner = :owner and fs.id in (:ids) order by fs.id, p.id""",
+        "lls",
+    ),
+    Known(
+        """select fs.id, j.finished
+        from FilesetJobLink l join l.parent fs join l.child j join j.status s
+        where fs.details.owner.id = :owner and fs.id in (:ids)
+        and j.class = UploadJob and s.value = 'Finished'""",
+        """select fs.id, j.finished from fileset fs join job j on j.fileset = fs.id
+        where {fs} and fs.owner = :owner and fs.id in (:ids)
+        and j.kind = 'UploadJob' and j.status = 'Finished'""",
+        "lt",
+    ),
+    Known(
+        """select o.id, o.size
+        from FilesetJobLink l join l.parent fs join l.child j join j.originalFileLinks l2 join l2.child o
+        where fs.details.owner.id = :owner and fs.id = :id and o.mimetype = 'application/omero-log-file'""",
+        """select o.id, o.size
+        from fileset fs join job j on j.fileset = fs.id join originalfile o on o.id = j.log
+        where {fs} and fs.owner = :owner and fs.id = :id and o.mimetype = 'application/omero-log-file'""",
+        "ll",
+    ),
+    *(
+        Known(
+            f"""select {a}.id from {kind} {a}
+            where {a}.details.owner.id = :owner and {a}.name = :name order by {a}.id desc""",
+            f"""select {a}.id from {kind.lower()} {a}
+            where {{{a}}} and {a}.owner = :owner and {a}.name = :name order by {a}.id desc""",
+            "l",
+        )
+        for kind, a in (("Dataset", "d"), ("Screen", "s"), ("Project", "p"))
+    ),
+    Known(
+        """select d.id, p.id from ProjectDatasetLink l join l.parent p join l.child d
+        where d.details.owner.id = :owner and p.details.owner.id = :owner
+        and d.name = :name and p.name = :project order by d.id desc""",
+        """select d.id, p.id
+        from link l join project p on p.id = l.parent join dataset d on d.id = l.child
+        where l.kind = 'ProjectDatasetLink' and {d} and {p} and d.owner = :owner and p.owner = :owner
+        and d.name = :name and p.name = :project order by d.id desc""",
+        "ll",
+    ),
+    Known(
+        """select distinct fs.id, f.name, f.size, f.hash, h.value
+        from DatasetImageLink l join l.child i join i.fileset fs join fs.usedFiles e
+        join e.originalFile f left outer join f.hasher h
+        where l.parent.id = :id and fs.details.owner.id = :owner and f.name in (:names)""",
+        """select distinct fs.id, f.name, f.size, f.hash, f.hasher
+        from link l join image i on i.id = l.child join fileset fs on fs.id = i.fileset
+        join entry e on e.fileset = fs.id join originalfile f on f.id = e.file
+        where l.kind = 'DatasetImageLink' and {fs} and l.parent = :id
+        and fs.owner = :owner and f.name in (:names)""",
+        "lslss",
+    ),
+    Known(
+        """select distinct fs.id, f.name, f.size, f.hash, h.value
+        from ScreenPlateLink l join l.child p join p.wells w join w.wellSamples ws join ws.image i
+        join i.fileset fs join fs.usedFiles e join e.originalFile f left outer join f.hasher h
+        where l.parent.id = :id and fs.details.owner.id = :owner and f.name in (:names)""",
+        """select distinct fs.id, f.name, f.size, f.hash, f.hasher
+        from link l join image i on i.plate = l.child join fileset fs on fs.id = i.fileset
+        join entry e on e.fileset = fs.id join originalfile f on f.id = e.file
+        where l.kind = 'ScreenPlateLink' and {fs} and l.parent = :id
+        and fs.owner = :owner and f.name in (:names)""",
+        "lslss",
+    ),
+    Known(
+        """select fs.id, count(e.id) from Fileset fs join fs.usedFiles e
+        where fs.details.owner.id = :owner and fs.id in (:ids) group by fs.id""",
+        """select fs.id, count(e.id) from fileset fs join entry e on e.fileset = fs.id
+        where {fs} and fs.owner = :owner and fs.id in (:ids) group by fs.id""",
+        "ll",
+    ),
+    Known(
+        """select t.id, t.textValue from TagAnnotation t where t.details.owner.id = :owner
+        and t.ns is null and t.textValue in (:names) order by t.id""",
+        """select t.id, t.text from annotation t where t.kind = 'TagAnnotation' and {t} and t.owner = :owner
+        and t.ns is null and t.text in (:names) order by t.id""",
+        "ls",
+    ),
+    *(
+        Known(
+            f"select count(l.id) from {kind} l where l.parent.id = :id",
+            f"select count(l.id) from link l where l.kind = '{kind}' and {{l}} and l.parent = :id",
+            "l",
+        )
+        for kind in ("DatasetImageLink", "ScreenPlateLink", "ProjectDatasetLink")
+    ),
+)
+
+#: one row by id, for IQuery.get and find
+_GETS: dict[str, Callable[[Any, bool], Any]] = {
+    **{kind: partial(objects.container, kind) for kind in objects.CONTAINERS},
+    "Image": objects.image,
+    "Fileset": objects.fileset,
+    "OriginalFile": objects.original_file,
+}
+
+_TYPES: dict[str, Callable[[object], Any]] = {"l": objects.number, "s": objects.text, "t": objects.moment}
+
+
+class QueryService:
+    """omero.api.IQuery."""
+
+    def __init__(self, shared: Shared, session: Session) -> None:
+        self._store = shared.store
+        self._session = session
+        self._known = {_normal(known.hql): known for known in KNOWN}
+
+    def projection(self, hql: str, parameters: Any, current: Any) -> list[list[Any]]:
+        known = self._known.get(_normal(hql))
+        if known is None:
+            raise omero.QueryException(None, None, f"The sandbox does not know this query: {_normal(hql)}")
+        rows = self._ask(known.sql, parameters, view(self._session, current.ctx))
+        return [[_TYPES[kind](value) for kind, value in zip(known.columns, row, strict=True)] for row in rows]
+
+    def get(self, kind: str, id: int, current: Any) -> Any:
+        found = self.find(kind, id, current)
+        if found is None:
+            text = f"The requested object (ome.model.{kind},{id}) is not available."
+            raise omero.ValidationException(None, None, text)
+        return found
+
+    def find(self, kind: str, id: int, current: Any) -> Any:
+        name = kind.rpartition(".")[2]
+        if name == "Experimenter":
+            user = user_with(id)
+            return user and objects.experimenter(user)
+        if name == "ExperimenterGroup":
+            group = group_with(id)
+            return group and objects.group(group)
+        if name not in _GETS:
+            raise omero.ApiUsageException(None, None, f"The sandbox does not load a {kind} by its id.")
+        row = self._store.row(f"select * from {name.lower()} where id = ?", (id,))
+        seen = view(self._session, current.ctx)
+        if row is None or not seen.sees(row["owner"], row["grp"]):
+            return None
+        return _GETS[name](row, seen.edits(row["owner"]))
+
+    def findByQuery(self, hql: str, parameters: Any, current: Any) -> Any:
+        raise omero.QueryException(None, None, f"The sandbox does not know this query: {_normal(hql)}")
+
+    def findAllByQuery(self, hql: str, parameters: Any, current: Any) -> Any:
+        raise omero.QueryException(None, None, f"The sandbox does not know this query: {_normal(hql)}")
+
+    def _ask(self, sql: str, parameters: Any, seen: View) -> list[Any]:
+        values: dict[str, object] = {}
+        for name, value in _values(parameters).items():
+            if isinstance(value, list):
+                marks, items = listed(name, value)
+                sql = sql.replace(f"(:{name})", f"({marks})")
+                values.update(items)
+            else:
+                values[name] = value
+        return self._store.rows(sql.format_map(_Clauses(seen)), values)
+
+
+class _Clauses(dict[str, str]):
+    """``{alias}`` in a SQL text: what a view may see of it."""
+
+    def __init__(self, seen: View) -> None:
+        super().__init__()
+        self._seen = seen
+
+    def __missing__(self, alias: str) -> str:
+        return self._seen.clause(alias)
+
+
+def _values(parameters: Any) -> Mapping[str, Any]:
+    return unwrap(parameters.map) if parameters and parameters.map else {}
+
+
+def _normal(hql: str) -> str:
+    """*hql* with its white space made one: what two texts of the same query share."""
+    return " ".join(hql.split())

@@ -1,0 +1,38 @@
+"""What all servants of one sandbox server share. It does nothing itself."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from threading import Event
+
+from dropwatch.sandbox.faults import Faults
+from dropwatch.sandbox.handles import Works
+from dropwatch.sandbox.journal import Journal
+from dropwatch.sandbox.sessions import Sessions
+from dropwatch.sandbox.store import Store
+from dropwatch.sandbox.wire import Wire
+
+
+@dataclass(frozen=True)
+class Shared:
+    """The parts of a running server.
+
+    repository -- folder of the managed repository's files
+    journal    -- gets a line for each completed import
+    stopping   -- set when the server goes down; whoever waits looks at it
+    works      -- threads for what goes on without a client: imports and deletions
+    """
+
+    store: Store
+    sessions: Sessions
+    faults: Faults
+    wire: Wire
+    repository: Path
+    journal: Journal
+    stopping: Event
+    works: Works
+
+    def fault(self, name: str) -> bool:
+        """Whether fault *name* of the section ``omero`` applies now; counts down."""
+        return self.faults.use("omero", name)
