@@ -17,7 +17,7 @@ from dropwatch import config_files, document
 from dropwatch.config_files import Layers, Read
 from dropwatch.config_sections import Instrument, Settings, Spool, User
 from dropwatch.document import Problem, Unreadable
-from dropwatch.document_section import MOST_PROBLEMS, problems, spelled
+from dropwatch.document_section import cut_short, place_of, problems, spelled
 from dropwatch.errors import ConfigError
 
 
@@ -108,19 +108,11 @@ def _told(found: list[Problem], layers: Layers, source: str) -> list[str]:
     """``dropwatch.yaml:12: omero.prt: unknown setting; did you mean port?``, in the order of the file."""
     placed = []
     for problem in found:
-        file, line = _place(problem.path, layers) or (source, 0)
+        file, line = place_of(problem.path, layers.places) or (source, 0)
         where = f"{file}:{line}" if line else file
         what = ": ".join(part for part in (spelled(problem.path), problem.text) if part)
         placed.append((file != source, file, line, f"{where}: {what}"))
-    lines = list(dict.fromkeys(entry[-1] for entry in sorted(placed)))
-    more = len(lines) - MOST_PROBLEMS
-    return lines if more <= 0 else [*lines[:MOST_PROBLEMS], f"and {more} more"]
-
-
-def _place(path: document.Path, layers: Layers) -> config_files.Place | None:
-    """Where the key stands; for one that is missing, the section it is missing from."""
-    nearest = next((path[:end] for end in range(len(path), 0, -1) if path[:end] in layers.places), None)
-    return layers.places[nearest] if nearest else None
+    return cut_short(entry[-1] for entry in sorted(placed))
 
 
 def _listed(name: str, names: Mapping[str, object]) -> str:

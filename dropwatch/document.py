@@ -17,7 +17,7 @@ import yaml
 Path = tuple[str | int, ...]  #: keys and list positions from the top: ``("files", 2, "size")``
 
 DEPTH = 16  #: deepest nesting; a configuration needs five levels
-EVENTS = 2_000_000  #: longest document in YAML events: about 200,000 listed files
+EVENTS = 1_000_000  #: longest document in YAML events: about 100,000 listed files
 TWICE = "given twice"
 NULLS = frozenset({"", "~", "null", "Null", "NULL"})
 

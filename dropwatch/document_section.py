@@ -9,14 +9,17 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
-from typing import Annotated, Any, ClassVar
+from itertools import islice
+from typing import Annotated, Any, ClassVar, TypeVar
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationError, model_validator
 
-from dropwatch.document import Problem
+from dropwatch.document import Path, Problem
 
 MOST_PROBLEMS = 50  #: a list of 10,000 wrong entries is not told entry by entry
 SHOWN = 60  #: a longer value is cut in an error text
+
+Place = TypeVar("Place")
 
 # A control character in a name or address could forge a header of a mail or a line of a log.
 CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
@@ -45,11 +48,13 @@ class Section(BaseModel):
         if not isinstance(value, Mapping):
             return value
         keys = cls.keys()
-        return {
-            key: given if key in keys else Stranger(nearest(key, keys))
-            for key, given in value.items()
-            if given is not None or key in cls.NULLABLE or key not in keys
+        made = {
+            key: value[key]
+            for key in keys
+            if key in value and (value[key] is not None or key in cls.NULLABLE)
         }
+        strangers = islice((key for key in value if key not in keys), MOST_PROBLEMS + 1)
+        return made | {key: Stranger(nearest(key, keys)) for key in strangers}
 
     @classmethod
     def keys(cls) -> tuple[str, ...]:
@@ -84,7 +89,6 @@ def _in_words(detail: Any, unknown: str) -> str:
 
 PLAIN: Mapping[str, str] = {
     "missing": "missing",
-    "string_unicode": "it holds characters that are no text",
 }
 
 
@@ -107,6 +111,18 @@ def _expected(kind: str, context: Mapping[str, Any]) -> str | None:
         case "less_than_equal":
             return f"at most {context['le']}"
     return None
+
+
+def place_of(path: Path, places: Mapping[Path, Place]) -> Place | None:
+    """Where the key stands; for one that is missing, the section it is missing from."""
+    above = (path[:end] for end in range(len(path), 0, -1))
+    return next((places[part] for part in above if part in places), None)
+
+
+def cut_short(lines: Iterable[str]) -> list[str]:
+    """*lines* without repetitions, and not too many of them."""
+    told = list(dict.fromkeys(lines))
+    return told if len(told) <= MOST_PROBLEMS else [*told[:MOST_PROBLEMS], "and more"]
 
 
 def spelled(path: Iterable[str | int]) -> str:
@@ -134,12 +150,21 @@ def printable(text: str) -> str:
     return "".join(char if char.isprintable() else repr(char)[1:-1] for char in cut)
 
 
+def proper(text: str) -> str:
+    """*text* itself, if it can be written as UTF-8. Raises ValueError: JSON can spell half a character."""
+    try:
+        text.encode()
+    except UnicodeEncodeError as err:
+        raise ValueError("it holds characters that are no text") from err
+    return text
+
+
 def _line(text: str) -> str:
     if not text.strip():
         raise ValueError("it is empty")
     if CONTROL.search(text):
         raise ValueError("it has a line break or another control character in it")
-    return text.strip()
+    return proper(text.strip())
 
 
 def _address(text: str) -> str:

@@ -416,7 +416,7 @@ def test_very_many_problems_are_cut_short() -> None:
     told = complaints(SMALLEST + "".join(f"unknown{number}: x\n" for number in range(500)))
 
     assert len(told) == 51
-    assert told[-1] == "and 450 more"
+    assert told[-1] == "and more"
 
 
 @pytest.mark.parametrize(
