@@ -41,10 +41,14 @@ class ConfigError(DropwatchError):
 
 
 class ManifestError(DropwatchError):
-    """The manifest of a batch cannot be used. *problems* holds every problem found, one line each."""
+    """The manifest of a batch cannot be used. *problems* holds every problem found, one line each.
 
-    def __init__(self, problems: list[str], *, source: str = "batch.yaml") -> None:
+    garbled -- it cannot be read at all (yet): half of it may still be on its way
+    """
+
+    def __init__(self, problems: list[str], *, source: str = "batch.yaml", garbled: bool = False) -> None:
         super().__init__("\n".join(problems))
+        self.garbled = garbled
         self.problems = problems
         self.source = source
 

@@ -123,7 +123,7 @@ class Ledger:
         return list(self._read_lines(envelope))
 
     def log(self, envelope: Path, text: str) -> None:
-        """Append to the batch's import.log, for admins. Not synced: its tail, lost in a power cut, harms nobody."""
+        """Append to the import.log, for admins. Not synced: its tail, lost in a power cut, harms nobody."""
         with self._open_append(envelope, _LOG) as file:
             file.write(text.encode("utf-8", "backslashreplace") + b"\n")
 

@@ -125,12 +125,12 @@ def _import_step(facts: Facts, limits: Limits, now: float) -> Step:
     if given_up and facts.attempts == 0:
         # Nothing of ours can be on the server yet, so there is nothing to ask it.
         return Conclude()
+    if facts.planned and facts.left == 0:
+        return Conclude()
     if not given_up and now < facts.not_before:
         return Wait(facts.not_before)
     if not facts.planned:
         return Plan()
-    if facts.left == 0:
-        return Conclude()
     return _server_step(facts, given_up, now)
 
 

@@ -122,6 +122,7 @@ class Order:
     batch       -- the batch id, part of every key in OMERO
     claim       -- stamp of the present claim
     owner       -- OMERO user name the import belongs to
+    user        -- the drop-folder user that owner is (the sender, unless that is an instrument)
     group       -- OMERO group name, or None for the user's default group
     folder      -- absolute path of the batch's own folder (never written to)
     target      -- where to; None is never used: the default has been filled in
@@ -134,6 +135,7 @@ class Order:
     batch: str
     claim: str
     owner: str
+    user: str
     group: str | None
     folder: str
     target: Target
@@ -269,12 +271,15 @@ class Refused:
 class Plan:
     """What is to be imported, and why it cannot be: with problems nothing is imported.
 
+    name   -- what people call the batch: as the manifest says, else its folder's name
+
     order  -- None only where the manifest could not be read
     refused -- entries that are not imported whatever the attempt (links, pipes, ...)
     writing -- files that some program still holds open for writing
     notify -- further recipients that the manifest names
     """
 
+    name: str
     order: Order | None
     filesets: tuple[Fileset, ...] = ()
     problems: tuple[Problem, ...] = ()

@@ -29,7 +29,7 @@ class Sight:
     manifest -- there is one
     whole    -- it proves itself whole (settling at once is possible)
     garbled  -- why it cannot be read (yet), else ""
-    listed   -- the files it lists; None when it lists none
+    listed   -- the files it lists, if it lists any
     """
 
     files: tuple[FileFact, ...]
@@ -37,7 +37,7 @@ class Sight:
     manifest: bool = False
     whole: bool = False
     garbled: str = ""
-    listed: tuple[ListedFile, ...] | None = None
+    listed: tuple[ListedFile, ...] = ()
     missing: tuple[str, ...] = ()  #: what is not as listed, in words, one a file
 
 
@@ -84,7 +84,7 @@ def _lacking(sight: Sight, rules: Rules) -> tuple[str, ...]:
 
 def _proven(sight: Sight) -> bool:
     listed = sight.listed
-    return sight.whole and bool(listed) and all(file.size is not None for file in listed or ())
+    return sight.whole and bool(listed) and all(file.size is not None for file in listed)
 
 
 def _incomplete(

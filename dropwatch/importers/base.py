@@ -1,8 +1,8 @@
 """The contract between a worker and an image store. It opens no connection itself.
 
 An Importer belongs to one process and may be used by several threads at once; it keeps one session for
-each worker thread, owner and group, and keeps it alive. Whatever the store says is translated here, by type, into the errors of
-``errors.py``; anything that comes out untranslated is a bug.
+each worker thread, owner and group, and keeps it alive. Whatever the store says is translated here, by
+type, into the errors of ``errors.py``; anything that comes out untranslated is a bug.
 """
 
 from __future__ import annotations
@@ -71,7 +71,8 @@ class Importer(Protocol):
 
         *stopped* is looked at between blocks and while following the server. Before the upload is
         verified it leads to Interrupted, with the import process closed and the leftover deleted where possible;
-        after that it leads to Interrupted too, but the store goes on by itself and a later ask says Running or Imported.
+        after that it leads to Interrupted too, but the store goes on by itself and a later ask says Running
+        or Imported.
         Raises PermanentError (unreadable by the server, not the listed file; a server that answered ERR
         puts its error name into ``code``, excerpt of its import log into ``detail`` and the log's id into
         ``log`` (attribute, int or None)), TemporaryError (connection lost, checksum differs, file changed

@@ -24,13 +24,12 @@ from dropwatch.report.notices import (
     split_run,
 )
 from dropwatch.report.page import reason, report_txt
-from dropwatch.report.story import Entry, Problem, Site, Story, Tally, Text
+from dropwatch.report.story import Entry, Site, Story, Tally, Text
 from dropwatch.report.words import clean, count, duration, moment, named, size
 
 __all__ = [
     "DeadLetter",
     "Entry",
-    "Problem",
     "Site",
     "Story",
     "Tally",

@@ -8,10 +8,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from dropwatch.model import Failed, Image, Imported, Place, Skipped
+from dropwatch.model import Failed, Image, Imported, Place, Problem, Skipped
 from dropwatch.report.letter import Block, Button, Heading, Items, Row, Rows, Say, Step, Steps, Trouble
 from dropwatch.report.links import container_link, images_link
-from dropwatch.report.story import Entry, Problem, Site, Story
+from dropwatch.report.story import Entry, Site, Story
 from dropwatch.report.words import clean, count, listed, moment, named, number, sentence, size
 
 FILE = "image file"

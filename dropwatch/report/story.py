@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from dropwatch.model import Container, Failed, Imported, Outcome, Place, Skipped, Verdict
+from dropwatch.model import Container, Failed, Imported, Outcome, Place, Problem, Skipped, Verdict
 
 
 @dataclass(frozen=True)
@@ -38,16 +38,6 @@ class Entry:
     bytes: int
     outcome: Outcome | None = None
     attempt: int = 0
-
-
-@dataclass(frozen=True)
-class Problem:
-    """What is wrong with the batch as a whole; the fields are those of ``model.Failed``."""
-
-    reason: str
-    remedy: str = ""
-    error: str = ""
-    detail: str = ""
 
 
 @dataclass(frozen=True)

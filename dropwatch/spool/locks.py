@@ -45,3 +45,9 @@ def locked(path: Path, *, shared: bool) -> Iterator[bool]:
         yield _take(handle, shared=shared)
     finally:
         os.close(handle)
+
+
+def is_held(path: Path) -> bool:
+    """Whether some worker, also one of a daemon that died, holds the lock file *path*."""
+    with locked(path, shared=False) as got:
+        return not got

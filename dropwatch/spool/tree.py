@@ -9,12 +9,16 @@ import errno
 import os
 import re
 import stat
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from dropwatch.errors import PermanentError
 from dropwatch.model import FileFact
+
+if sys.platform != "win32":
+    import fcntl
 
 #: Left by desktops and file servers; never part of a batch.
 _JUNK = re.compile(
@@ -145,3 +149,25 @@ def read_small(path: Path, *, most: int) -> bytes:
                 f"{path.name} is too large to be read ({info.st_size} bytes; at most {most})."
             )
         return file.read(most + 1)
+
+
+def being_written(path: Path) -> bool:
+    """Whether some process of this machine still has *path* open for writing, as far as can be known.
+
+    Linux refuses a read lease with EAGAIN while a writer has the file open (fcntl(2), F_SETLEASE). Any other
+    answer, and any other system, means unknown: False.
+    """
+    if sys.platform != "linux":
+        return False
+    try:
+        handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+    except OSError:
+        return False
+    try:
+        fcntl.fcntl(handle, fcntl.F_SETLEASE, fcntl.F_RDLCK)
+        fcntl.fcntl(handle, fcntl.F_SETLEASE, fcntl.F_UNLCK)
+    except OSError as err:
+        return err.errno == errno.EAGAIN
+    finally:
+        os.close(handle)
+    return False

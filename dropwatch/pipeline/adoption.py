@@ -1,0 +1,96 @@
+"""From an envelope in processing/ to its case: the same way for a claim a moment ago and for a restart.
+
+The record is believed in what harms nobody: what was done in this claim. Who, where to and whom to tell
+are found out anew.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import replace
+
+from dropwatch.model import CLAIM_STAMP, Envelope
+from dropwatch.pipeline.case import Case
+from dropwatch.pipeline.desk import Desk
+from dropwatch.record import Event, PastClaim, Record
+from dropwatch.spool.folders import Spool
+
+_PAST_CLAIMS = 20
+
+
+def first_record(envelope: Envelope, name: str, now: float, loose: tuple[str, ...] = ()) -> Record:
+    """The record of a fresh batch; its id is its first claim stamp."""
+    events = (Event(now, "claim", name),)
+    return Record(
+        envelope.claim, envelope.claim, envelope.user, name, envelope.folder, now, loose, events=events
+    )
+
+
+def next_record(old: Record | None, batch: str, returned: Envelope, claim: str, now: float) -> Record:
+    """The record of a batch that came back: the same id, a new claim, and the old one as history."""
+    name = old.name if old and old.name and old.folder == returned.folder else returned.folder
+    history = old.history if old else ()
+    if old is not None:
+        history = (*history, PastClaim(old.claim, old.claimed_at, old.verdict, old.attempts, old.events))
+    events = (Event(now, "claim", f"{name}, returned"),)
+    return Record(
+        batch,
+        claim,
+        returned.user,
+        name,
+        returned.folder,
+        now,
+        events=events,
+        history=history[-_PAST_CLAIMS:],
+    )
+
+
+def batch_id(old: Record | None, returned: Envelope) -> str | None:
+    """The id of a batch that came back: its record's, or the stamp in the name of its envelope."""
+    for candidate in (old.batch if old else "", returned.claim):
+        if CLAIM_STAMP.fullmatch(candidate):
+            return candidate
+    return None
+
+
+def adopt(desk: Desk, spool: Spool, envelope: Envelope) -> Case | None:
+    """The case of *envelope*; None for a claim that did not happen (its folder never came), which is undone."""
+    record = _sound(desk.ledger.read(envelope.path), envelope, desk.now())
+    envelope = replace(envelope, folder=envelope.folder or record.folder)
+    ungathered = spool.ungathered(envelope, record.loose)
+    if not os.path.lexists(envelope.batch_folder) and not (record.loose and ungathered):
+        return _without_folder(desk, spool, envelope, record)
+    case = Case(spool, envelope, record, gathered=not ungathered)
+    case.outcomes = {line.fileset: line for line in desk.ledger.lines(envelope.path, record.claim)}
+    case.suspect = record.attempting
+    if record.attempting:
+        case.log(desk.now(), "resume", "the daemon died during an attempt")
+    desk.say("adopt", case, name=record.name, attempts=record.attempts, interrupted=record.attempting or None)
+    return case
+
+
+def _sound(record: Record | None, envelope: Envelope, now: float) -> Record:
+    """The record, if it belongs to this claim; whatever in it could carry authority comes from the place."""
+    if record is None or record.claim != envelope.claim:
+        batch = batch_id(record, envelope) or envelope.claim
+        return replace(first_record(envelope, envelope.folder, now), batch=batch)
+    batch = record.batch if CLAIM_STAMP.fullmatch(record.batch) else envelope.claim
+    loose = tuple(name for name in record.loose if _is_plain_name(name))
+    return replace(
+        record, batch=batch, user=envelope.user, folder=envelope.folder or record.folder, loose=loose
+    )
+
+
+def _without_folder(desk: Desk, spool: Spool, envelope: Envelope, record: Record) -> Case | None:
+    """No folder in the envelope: either the claim did not happen, or a person took the folder out meanwhile."""
+    if record.planned:
+        case = Case(spool, envelope, record)
+        case.outcomes = {line.fileset: line for line in desk.ledger.lines(envelope.path, record.claim)}
+        desk.letters.withdrawn(case)
+        desk.say("withdraw", case)
+    spool.undo(envelope)
+    return None
+
+
+def _is_plain_name(name: str) -> bool:
+    return name not in ("", ".", "..") and not set(name) & {"/", "\\", "\0"}

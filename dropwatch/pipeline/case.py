@@ -1,0 +1,144 @@
+"""The desk of one claimed batch: what the daemon holds in memory of it. A restart makes it anew from disk."""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from dropwatch.importers.base import Progress
+from dropwatch.ledger import Line
+from dropwatch.lifecycle import Facts, is_settled_outcome
+from dropwatch.model import Answers, Envelope, Failed, Fileset, Outcome, Plan, Running
+from dropwatch.record import Event, Record
+from dropwatch.spool.folders import Spool
+
+_EVENTS_KEPT = 200
+
+
+@dataclass
+class Case:
+    """A batch in processing/.
+
+    plan, answers -- of the coming or present attempt; None before it
+    outcomes      -- by fileset id, what this claim came to so far (with the attempt that said so)
+    queue, flying -- filesets of the open attempt that wait for a worker, and those that a worker has
+    errand        -- the short job that is under way for it ("plan", "ask", "address"), else ""
+    suspect       -- the daemon died while this batch was in flight: such batches run one at a time
+    stop          -- set to stop its workers
+    """
+
+    spool: Spool
+    envelope: Envelope
+    record: Record
+    outcomes: dict[str, Line] = field(default_factory=dict)
+    plan: Plan | None = None
+    answers: Answers | None = None
+    hopeless: bool = False
+    asked: bool = False
+    ask_again: float = 0.0
+    polls: int = 0
+    queue: deque[Fileset] = field(default_factory=deque)
+    flying: dict[str, Progress | None] = field(default_factory=dict)
+    errand: str = ""
+    gathered: bool = True
+    cancelled: bool = False
+    withdrawn: bool = False
+    suspect: bool = False
+    wake: float = 0.0
+    waiting_for: str = ""
+    reported_at: float = 0.0
+    stop: threading.Event = field(default_factory=threading.Event)
+
+    @property
+    def key(self) -> Path:
+        return self.envelope.path
+
+    @property
+    def user(self) -> str:
+        return self.envelope.user
+
+    @property
+    def busy(self) -> bool:
+        """Whether a worker has something of it."""
+        return bool(self.errand or self.flying or self.queue)
+
+    @property
+    def owner(self) -> str | None:
+        """The OMERO user it is imported for, once the manifest was read."""
+        return self.plan.order.owner if self.plan and self.plan.order else None
+
+    @property
+    def beneficiary(self) -> str:
+        """Whose images they become: the sender, unless an instrument dropped them for somebody."""
+        order = self.plan.order if self.plan else None
+        return order.user if order else self.user
+
+    def log(self, now: float, verb: str, text: str = "") -> None:
+        """Add a line to the story of this claim; the caller writes the record."""
+        events = (*self.record.events, Event(now, verb, text))[-_EVENTS_KEPT:]
+        self.record = replace(self.record, events=events)
+
+    def outcome(self, fileset: str) -> Outcome | None:
+        line = self.outcomes.get(fileset)
+        return line.outcome if line else None
+
+    def left(self) -> list[Fileset]:
+        """Filesets of the plan that are neither in OMERO nor given up."""
+        filesets = self.plan.filesets if self.plan else ()
+        return [fileset for fileset in filesets if not is_settled_outcome(self.outcome(fileset.id))]
+
+    def running(self) -> set[str]:
+        """Those of them that the server is still importing, by its last answer."""
+        found = self.answers.found if self.answers else {}
+        return {fileset.id for fileset in self.left() if isinstance(found.get(fileset.id), Running)}
+
+    def lines(self) -> Iterator[Line]:
+        """What there is to tell of each fileset: planned ones in order, then those that were refused."""
+        planned = [fileset.id for fileset in self.plan.filesets] if self.plan else []
+        wanted = set(planned)
+        yield from (self.outcomes[fileset] for fileset in planned if fileset in self.outcomes)
+        for fileset, line in self.outcomes.items():
+            if fileset not in wanted and self._counts_without_plan(line):
+                yield line
+
+    def _counts_without_plan(self, line: Line) -> bool:
+        # With a plan at hand, a planned line of a file that was replaced or taken out is history.
+        return self.plan is None or bool(self.plan.problems) or line.fileset.startswith("refused-")
+
+    def facts(self, blocked: float | None) -> Facts:
+        """The facts that decide the next step."""
+        record = self.record
+        return Facts(
+            place=self.envelope.place,
+            busy=self.busy,
+            gathered=self.gathered,
+            planned=self.plan is not None,
+            hopeless=self.hopeless,
+            cancelled=self.cancelled,
+            left=len(self.left()),
+            running=len(self.running()),
+            asked=self.asked,
+            attempts=record.attempts,
+            not_before=record.not_before,
+            blocked=blocked,
+            ask_again=self.ask_again,
+            verdict=record.verdict,
+            notified=record.notified,
+        )
+
+    def forget_attempt(self) -> None:
+        """What was planned and asked holds for one attempt only."""
+        self.plan = None if not self.hopeless else self.plan
+        self.answers = None
+        self.asked = False
+        self.queue.clear()
+
+    def last_failure(self) -> Failed | None:
+        """The most recent failure that another attempt may mend."""
+        lines = [line for line in self.outcomes.values() if isinstance(line.outcome, Failed)]
+        lines = [line for line in lines if line.outcome and not is_settled_outcome(line.outcome)]
+        last = max(lines, key=lambda line: line.at, default=None)
+        return last.outcome if last and isinstance(last.outcome, Failed) else None

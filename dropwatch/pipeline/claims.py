@@ -1,0 +1,119 @@
+"""Claims one drop: makes its envelope with its record, then moves it in by one rename."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+from dropwatch.errors import DropwatchError
+from dropwatch.model import Envelope
+from dropwatch.pipeline.adoption import adopt, batch_id, first_record, next_record
+from dropwatch.pipeline.case import Case
+from dropwatch.pipeline.desk import Desk
+from dropwatch.pipeline.drops import FreshFolder, LooseFiles, ReturnedEnvelope
+from dropwatch.pipeline.sightings import Seen
+from dropwatch.settling import Ready
+from dropwatch.spool.folders import Spool, claim_stamp
+
+SPLIT_RUN = 600.0  #: seconds within which a folder of the same name means that a run came in two parts
+
+
+@dataclass
+class Claims:
+    """recent -- when a folder of that name was claimed last, and as what"""
+
+    desk: Desk
+    recent: dict[tuple[Path, str, str], tuple[float, str]] = field(default_factory=dict)
+
+    def claim(self, spool: Spool, user: str, seen: Seen, state: Ready) -> Case | None:
+        """Claim a drop that is ready; None when it has to wait (held, no space, already in processing/).
+
+        Raises OperatorError (no permission), TemporaryError (still in use), FileNotFoundError (taken away).
+        """
+        if self.desk.held(user) or not self._has_space(spool) or self._is_in_work(seen):
+            return None
+        spool.ensure_places(user)
+        claim = claim_stamp(self.desk.now(), self.desk.rng)
+        match seen.drop:
+            case FreshFolder() as drop:
+                envelope = self._claim_folder(spool, user, drop, claim)
+            case LooseFiles() as drop:
+                envelope = self._claim_loose(spool, user, drop, claim)
+            case ReturnedEnvelope() as drop:
+                envelope = self._claim_returned(spool, drop, claim, new_batch=seen.wants_new_batch)
+        case = adopt(self.desk, spool, envelope)
+        if case is not None:
+            self.desk.say("claim", case, name=case.record.name, lacking="; ".join(state.lacking) or None)
+        return case
+
+    def _claim_folder(self, spool: Spool, user: str, drop: FreshFolder, claim: str) -> Envelope:
+        envelope = spool.make_envelope(user, claim, drop.name, drop.name)
+        self._filled(spool, envelope, first_record(envelope, drop.name, self.desk.now()), drop.name)
+        self._tell_if_split(spool, user, drop.name, claim)
+        return envelope
+
+    def _filled(self, spool: Spool, envelope: Envelope, record: object, entry: str) -> None:
+        """Write the record, then make the one move. A claim that cannot be made leaves nothing behind."""
+        try:
+            self.desk.ledger.write(envelope.path, record)  # type: ignore[arg-type]
+            spool.take(entry, envelope)
+        except (DropwatchError, OSError):
+            spool.undo(envelope)
+            raise
+
+    def _claim_loose(self, spool: Spool, user: str, drop: LooseFiles, claim: str) -> Envelope:
+        """Several renames make this claim: the record lists them first, so that a restart goes on."""
+        now = self.desk.now()
+        at = datetime.fromtimestamp(now, ZoneInfo(self.desk.config.site.timezone))
+        name = f"{drop.name}, {at.day} {at:%b %Y %H:%M}"
+        # A colon cannot stand in a name on Windows shares, so the folder has a dot where people see a colon.
+        envelope = spool.make_envelope(user, claim, drop.name, name.replace(":", "."))
+        self.desk.ledger.write(envelope.path, first_record(envelope, name, now, drop.names))
+        spool.gather(envelope, drop.names)
+        return envelope
+
+    def _claim_returned(
+        self, spool: Spool, drop: ReturnedEnvelope, claim: str, *, new_batch: bool
+    ) -> Envelope:
+        """The record of the new claim is written first; the rename that follows is claim and reset."""
+        returned, ledger = drop.envelope, self.desk.ledger
+        old = ledger.read(returned.path)
+        batch = batch_id(old, returned) or claim
+        if new_batch and (old is None or old.verdict is not None):
+            batch = claim
+        record = next_record(old, batch, returned, claim, self.desk.now())
+        ledger.write(returned.path, record)
+        envelope = spool.take_returned(returned, claim, record.name)
+        return replace(envelope, claim=claim)
+
+    # -- what makes a drop wait ------------------------------------------------------------------------
+
+    def _is_in_work(self, seen: Seen) -> bool:
+        """A copy of an envelope bears the same id: it waits until the batch in work has gone."""
+        if not isinstance(seen.drop, ReturnedEnvelope):
+            return False
+        batch = batch_id(self.desk.ledger.read(seen.drop.envelope.path), seen.drop.envelope)
+        return any(case.record.batch == batch for case in self.desk.cases.values())
+
+    def _has_space(self, spool: Spool) -> bool:
+        """Claims stop while the spool is nearly full; the admins are told once a day."""
+        usage = shutil.disk_usage(spool.root)
+        least = self.desk.config.limits.min_free.of(usage.total)
+        if usage.free >= least:
+            return True
+        day = time.strftime("%Y-%m-%d", time.gmtime(self.desk.now()))
+        self.desk.letters.low_space(str(spool.root), usage.free, int(least), len(self.desk.cases), day)
+        self.desk.say("defer", spool=spool.root, free=usage.free, least=int(least))
+        return False
+
+    def _tell_if_split(self, spool: Spool, user: str, name: str, claim: str) -> None:
+        now, key = self.desk.now(), (spool.root, user, name)
+        before = self.recent.get(key)
+        self.recent = {k: seen for k, seen in self.recent.items() if now - seen[0] < SPLIT_RUN}
+        self.recent[key] = (now, claim)
+        if before and now - before[0] < SPLIT_RUN:
+            self.desk.letters.split_run(user, name, claim)

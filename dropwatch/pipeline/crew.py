@@ -1,0 +1,248 @@
+"""Gives work to the workers and takes their answers. Users take turns; nothing here decides what a batch needs.
+
+Answers come back as closures in the desk's queue and are applied by the line, one at a time.
+"""
+
+from __future__ import annotations
+
+import time
+import traceback
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
+
+from dropwatch.errors import (
+    DropwatchError,
+    Interrupted,
+    OperatorError,
+    PermanentError,
+    TemporaryError,
+    Unavailable,
+)
+from dropwatch.importers.base import Progress
+from dropwatch.ledger import Line
+from dropwatch.model import Failed, Fileset, Imported, Outcome
+from dropwatch.pipeline.case import Case
+from dropwatch.pipeline.desk import Desk
+from dropwatch.pipeline.letters import failure
+from dropwatch.schedule import Turns, next_attempt
+from dropwatch.workers import Done, Job
+
+_PROGRESS = 0.25  #: seconds between two looks at how far an upload is
+
+
+@dataclass
+class Crew:
+    """asking, importing -- cases whose next step is Ask or Import, waiting for their turn."""
+
+    desk: Desk
+    turns: Turns
+    asking: dict[Any, Case] = field(default_factory=dict)
+    importing: dict[Any, Case] = field(default_factory=dict)
+
+    # -- errands: short jobs that never wait behind an import ----------------------------------------
+
+    def errand(
+        self, case: Case, name: str, run: Callable[[], Any], then: Callable[[Case, Done], None]
+    ) -> None:
+        """Let a worker run *run*; *then* gets its answer in the line."""
+        case.errand = name
+
+        def apply(done: Done) -> None:
+            case.errand = ""
+            then(case, done)
+            case.wake = 0.0
+
+        self.desk.workers.errand(Job(name, run, case.stop), partial(self._back, apply))
+
+    def _back(self, apply: Callable[[Done], None], done: Done) -> None:
+        self.desk.results.put(partial(apply, done))
+        self.desk.ring()
+
+    # -- whose turn it is ----------------------------------------------------------------------------
+
+    def wants_to_ask(self, case: Case) -> None:
+        self.asking[case.key] = case
+
+    def wants_to_import(self, case: Case) -> None:
+        self.importing[case.key] = case
+
+    def drop(self, case: Case) -> None:
+        self.asking.pop(case.key, None)
+        self.importing.pop(case.key, None)
+
+    def dispatch(self, ask: Callable[[Case], None]) -> None:
+        """Start what may start now: asks a little ahead of the imports, imports in turns."""
+        opened = Counter(case.user for case in self.desk.cases.values() if self._is_open(case))
+        for case in sorted(self.asking.values(), key=lambda case: case.envelope.claim):
+            if opened[case.user] <= self.turns.per_user and not self._blocked(case, self.asking):
+                del self.asking[case.key]
+                opened[case.user] += 1
+                ask(case)
+        while self._start_one():
+            pass
+
+    def is_waiting(self) -> bool:
+        """Whether some case waits for its turn and nothing else."""
+        cases = (*self.asking.values(), *self.importing.values())
+        return any(self.desk.blocked(case) is None for case in cases)
+
+    def _is_open(self, case: Case) -> bool:
+        return case.errand == "ask" or case.key in self.importing or bool(case.flying or case.queue)
+
+    def _blocked(self, case: Case, waiting: dict[Any, Case]) -> bool:
+        """A case that was blocked after it had got in line goes back to the line's next step."""
+        if self.desk.blocked(case) is None:
+            return False
+        del waiting[case.key]
+        case.wake = 0.0
+        return True
+
+    def _start_one(self) -> bool:
+        flying = Counter(case.user for case in self.desk.cases.values() for _ in case.flying)
+        if self.desk.stopping.is_set() or flying.total() >= self.desk.workers.imports:
+            return False
+        suspect_flies = any(case.flying and case.suspect for case in self.desk.cases.values())
+        able = [case for case in self.importing.values() if not (case.suspect and suspect_flies)]
+        user = self.turns.choose(Counter(case.user for case in able), flying)
+        if user is None:
+            return False
+        case = min((case for case in able if case.user == user), key=lambda case: case.envelope.claim)
+        if not case.queue and self._blocked(case, self.importing):
+            return True
+        self.turns = self.turns.after(user)
+        self._fly(case)
+        return True
+
+    # -- an attempt ----------------------------------------------------------------------------------
+
+    def _begin(self, case: Case) -> None:
+        """Count the attempt, and when the next one is due, before anything is done."""
+        desk, attempts = self.desk, case.record.attempts + 1
+        running = case.running()
+        case.queue.extend(fileset for fileset in case.left() if fileset.id not in running)
+        due = next_attempt(desk.config.retry.import_, attempts, desk.now())
+        case.log(desk.now(), "import", f"attempt {attempts}: {len(case.queue)} to import")
+        desk.write(case, attempts=attempts, not_before=due or desk.now(), attempting=True)
+        desk.say("import", case, attempt=attempts, filesets=len(case.queue))
+        desk.report(case, now_or_never=True)
+
+    def _fly(self, case: Case) -> None:
+        if not case.queue:
+            self._begin(case)
+        fileset = case.queue.popleft()
+        if not case.queue:
+            del self.importing[case.key]
+        case.flying[fileset.id] = None
+        deadline = time.monotonic() + self.desk.config.workers.timeout
+        overdue = partial(_is_past, deadline)
+        run = partial(self._import, case, fileset, overdue)
+        self.desk.workers.import_(
+            Job("import", run, case.stop), partial(self._back, partial(self._landed, case, fileset, overdue))
+        )
+
+    def _import(self, case: Case, fileset: Fileset, overdue: Callable[[], bool]) -> Imported:
+        """Runs in the worker."""
+        order = case.plan.order if case.plan else None
+        if order is None or case.answers is None:
+            raise TemporaryError("The batch was taken away.")
+
+        def progress(step: Progress) -> None:
+            case.flying[fileset.id] = step
+
+        def stopped() -> bool:
+            return case.stop.is_set() or self.desk.stopping.is_set() or overdue()
+
+        return self.desk.workshop.import_(case.envelope.path, order, fileset, case.answers, progress, stopped)
+
+    def _landed(self, case: Case, fileset: Fileset, overdue: Callable[[], bool], done: Done) -> None:
+        case.flying.pop(fileset.id, None)
+        case.wake = 0.0
+        outcome = self._outcome(case, done, overdue=overdue())
+        if outcome is not None and not case.withdrawn:
+            record = case.record
+            self.desk.note(
+                case,
+                Line(record.claim, fileset.id, fileset.name, len(fileset.files), fileset.bytes,
+                     record.attempts, self.desk.now(), outcome),
+            )  # fmt: skip
+            self._tell(case, fileset, outcome)
+        if not case.flying and not case.queue:
+            self.end_attempt(case)
+        else:
+            self.desk.report(case)
+
+    def _tell(self, case: Case, fileset: Fileset, outcome: Outcome) -> None:
+        kind, error, more = type(outcome).__name__.lower(), None, ""
+        if isinstance(outcome, Failed):
+            error, more = outcome.error, f" {outcome.reason}\n{outcome.detail}"
+        self.desk.say("record", case, file=fileset.name, outcome=kind, error=error)
+        text = f"{self.desk.now():.0f} attempt {case.record.attempts} {fileset.name}: {kind}{more}"
+        self.desk.ledger.log(case.envelope.path, text)
+
+    def _outcome(self, case: Case, done: Done, *, overdue: bool) -> Outcome | None:
+        """What an import's answer means; None when nothing came of it because we were told to stop."""
+        error = done.error
+        if error is None:
+            self.desk.works("omero")
+            return done.value if isinstance(done.value, Imported) else None
+        if isinstance(error, Interrupted):
+            if not overdue or case.stop.is_set() or self.desk.stopping.is_set():
+                return None
+            hours = self.desk.config.workers.timeout / 3600
+            return Failed(f"It took longer than {hours:g} hours and was stopped.", error="timeout")
+        if isinstance(error, (Unavailable, OperatorError)):
+            self.trouble(case, error)
+            self.abandon(case)
+            return failure(error, lasting=False)
+        if isinstance(error, DropwatchError):
+            return failure(error, lasting=isinstance(error, PermanentError))
+        return self.bug(case, error)
+
+    def trouble(self, case: Case, error: Unavailable | OperatorError) -> None:
+        """Connecting failed, or an admin has to act: what it concerns is left alone for a while."""
+        concerns = error.concerns if isinstance(error, OperatorError) else "omero"
+        self.desk.pause(f"user:{case.user}" if concerns == "user" else concerns, error, case)
+
+    def bug(self, case: Case, error: BaseException) -> Failed:
+        """Something that nobody translated: a bug of ours. It counts, the admins hear of it, the others go on."""
+        trace = "".join(traceback.format_exception(error))
+        self.desk.say("bug", case, error=f"{type(error).__name__}: {error}", trace=trace)
+        if "bug" not in case.record.told:
+            self.desk.letters.bug(case, f"{type(error).__name__}: {error}", trace)
+            self.desk.write(case, told=(*case.record.told, "bug"))
+        name = type(error).__name__
+        return Failed(
+            "dropwatch met an error of its own with this file.", error=f"Bug {name}", detail=trace[-2000:]
+        )
+
+    def abandon(self, case: Case) -> None:
+        """Leave what is not begun to the next attempt."""
+        case.queue.clear()
+        self.importing.pop(case.key, None)
+
+    def end_attempt(self, case: Case) -> None:
+        """Close the attempt; what is left waits for the next one, counted from now."""
+        desk, record = self.desk, case.record
+        case.suspect = False
+        attempts, not_before = record.attempts, record.not_before
+        if desk.stopping.is_set() and case.left():
+            # The only refund: our own stop is not the batch's fault.
+            attempts, not_before = max(0, attempts - 1), 0.0
+        elif case.left():
+            due = next_attempt(desk.config.retry.import_, attempts, desk.now())
+            not_before = due or not_before
+            case.log(desk.now(), "defer", "the attempt left something to do")
+        if not case.withdrawn:
+            desk.write(case, attempts=attempts, not_before=not_before, attempting=False)
+        if case.left():
+            case.forget_attempt()
+            if not case.withdrawn:
+                desk.report(case, now_or_never=True)
+        case.wake = 0.0
+
+
+def _is_past(deadline: float) -> bool:
+    return time.monotonic() > deadline

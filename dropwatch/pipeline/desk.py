@@ -1,0 +1,150 @@
+"""What the rooms of the pipeline share: the hands, the clock, the cases. All of it is passed in."""
+
+from __future__ import annotations
+
+import logging
+import random
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from queue import SimpleQueue
+
+from dropwatch import journal, report
+from dropwatch.config import Config
+from dropwatch.errors import DropwatchError, OperatorError
+from dropwatch.ledger import Ledger, Line
+from dropwatch.pipeline.addresses import Addresses
+from dropwatch.pipeline.case import Case
+from dropwatch.pipeline.letters import Letters, story_of
+from dropwatch.pipeline.pauses import Paused, Pauses
+from dropwatch.spool.reports import write_report
+from dropwatch.task import Workshop
+from dropwatch.workers import Workers
+
+log = logging.getLogger("dropwatch")
+
+REPORT_EVERY = 5.0  #: seconds between two REPORT.txt of a batch that moves
+
+
+@dataclass
+class Desk:
+    """ring      -- wakes the line
+    holds     -- folder of the hold markers
+    polled    -- spools that are polled because events cannot be relied on, and why
+    stopping  -- set when the daemon stops
+    concluded -- how many batches came to which verdict since the start
+    """
+
+    config: Config
+    ledger: Ledger
+    workshop: Workshop
+    workers: Workers
+    letters: Letters
+    addresses: Addresses
+    pauses: Pauses
+    clock: Callable[[], float]
+    rng: random.Random
+    ring: Callable[[], None]
+    holds: Path
+    polled: dict[Path, str] = field(default_factory=dict)
+    cases: dict[Path, Case] = field(default_factory=dict)
+    results: SimpleQueue[Callable[[], None]] = field(default_factory=SimpleQueue)
+    stopping: threading.Event = field(default_factory=threading.Event)
+    concluded: dict[str, int] = field(default_factory=dict)
+
+    def now(self) -> float:
+        return self.clock()
+
+    def say(self, verb: str, case: Case | None = None, **values: object) -> None:
+        """One line for the log."""
+        names = {"batch": case.record.batch, "user": case.user} if case else {}
+        log.info(journal.line(verb, **names, **values))
+
+    # -- memory --------------------------------------------------------------------------------------
+
+    def write(self, case: Case, **changes: object) -> None:
+        """Change the record, durably."""
+        case.record = replace(case.record, **changes)  # type: ignore[arg-type]
+        self.ledger.write(case.envelope.path, case.record)
+
+    def note(self, case: Case, line: Line) -> None:
+        """Remember what became of a fileset, durably."""
+        self.ledger.note(case.envelope.path, line)
+        case.outcomes[line.fileset] = line
+
+    def report(self, case: Case, *, now_or_never: bool = False) -> None:
+        """Write REPORT.txt; while filesets rush through, only every few seconds."""
+        if not now_or_never and self.now() - case.reported_at < REPORT_EVERY:
+            return
+        case.reported_at = self.now()
+        write_report(case.envelope.path, report.report_txt(story_of(case), self.letters.site))
+
+    # -- what is paused or held ------------------------------------------------------------------------
+
+    def names(self, case: Case) -> tuple[str, ...]:
+        return ("omero", f"user:{case.user}")
+
+    def blocked(self, case: Case) -> float | None:
+        """Until when nothing may go to the server for *case*; None: it may go now."""
+        now = self.now()
+        if self.held(case.user):
+            case.waiting_for = "held by an admin"
+            return now + 60.0
+        paused = self.pauses.blocked(self.names(case), now)
+        if paused is None:
+            case.waiting_for = ""
+            return None
+        case.waiting_for = paused.error.message
+        return max(paused.pause.until, now + 1.0) if paused.probing else paused.pause.until
+
+    def held(self, user: str) -> bool:
+        """Whether an admin put *user*, or everything, on hold."""
+        return (self.holds / "all").exists() or (self.holds / f"user-{user}").exists()
+
+    def pause(self, name: str, error: DropwatchError, case: Case | None = None) -> None:
+        """A target, or a user, is left alone for a while; for an operator's fault admin and user are told."""
+        paused = self.pauses.fail(name, error, self.now())
+        wait = paused.pause.until - self.now()
+        self.say("pause", case, target=name, seconds=f"{wait:.1f}", reason=error.message, detail=error.detail)
+        if isinstance(error, OperatorError):
+            if not paused.told:
+                self.letters.operator(paused, self._waiting_users(case))
+                self.pauses.told(name)
+            if case is not None:
+                self.letters.operator_for_user(case, error, paused.pause.since)
+
+    def works(self, name: str) -> None:
+        """A target answered: whatever waited for it goes on."""
+        ended = self.pauses.clear(name)
+        if ended is None:
+            return
+        self.say("resume", target=name)
+        if ended.told and not ended.operator:
+            self.letters.outage_over(ended, len(self.cases))
+        self.wake_all()
+
+    def alert_outages(self) -> float:
+        """Tell the admins of outages that last; returns when to look again (epoch seconds)."""
+        after, soonest = self.config.retry.outage_alert, float("inf")
+        for paused in self.pauses.all():
+            due = paused.pause.since + after
+            if paused.told or paused.operator:
+                continue
+            if self.now() >= due:
+                self.letters.outage(paused, self._waiting(paused))
+                self.pauses.told(paused.name)
+            else:
+                soonest = min(soonest, due)
+        return soonest
+
+    def wake_all(self) -> None:
+        for case in self.cases.values():
+            case.wake = 0.0
+        self.ring()
+
+    def _waiting(self, paused: Paused) -> int:
+        return sum(paused.name in self.names(case) for case in self.cases.values())
+
+    def _waiting_users(self, case: Case | None) -> list[str]:
+        return sorted({case.user} if case else {one.user for one in self.cases.values()})

@@ -1,0 +1,216 @@
+"""Who is told what, and when. Words come from report/, letters go to the outbox; nothing is sent here."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+
+from dropwatch import report
+from dropwatch.config import Config
+from dropwatch.errors import DropwatchError, OperatorError
+from dropwatch.ledger import Line
+from dropwatch.model import Failed, Verdict
+from dropwatch.outbox import Letter, letter_id
+from dropwatch.pipeline.addresses import Addresses
+from dropwatch.pipeline.case import Case
+from dropwatch.pipeline.pauses import Paused
+from dropwatch.report import DeadLetter, Entry, Site, Story, Text
+
+Post = Callable[[Letter], bool]
+
+
+class Letters:
+    """Writes letters for batches and for admins. *post* stores one durably; posting one twice does nothing."""
+
+    def __init__(self, config: Config, post: Post, addresses: Addresses, clock: Callable[[], float]) -> None:
+        self._config = config
+        self._post = post
+        self._addresses = addresses
+        self._clock = clock
+        self.site = site_of(config)
+
+    # -- about a batch -----------------------------------------------------------------------------
+
+    def outcome(self, case: Case) -> None:
+        """The outcome: to the user, to whom the manifest names, and to the admins if anything failed."""
+        story = story_of(case)
+        text = report.outcome(story, self.site)
+        self._to_user(case, "outcome", text)
+        for address in case.plan.notify if case.plan else ():
+            if self._config.may_send_to(address):
+                self._write("outcome", case.record.batch, case.record.claim, case.user, address, text)
+        if story.verdict is not Verdict.IMPORTED and (story.problems or any(story.failures())):
+            self._to_admins("failure", case, report.outcome_for_admins(story, self.site))
+
+    def delay(self, case: Case) -> None:
+        self._to_user(case, "delay", report.delay(story_of(case), self.site))
+
+    def withdrawn(self, case: Case) -> None:
+        self._to_user(case, "withdrawn", report.withdrawn(story_of(case), self.site))
+
+    def bug(self, case: Case, error: str, trace: str) -> None:
+        self._to_admins("bug", case, report.bug(story_of(case), error, trace, self.site))
+
+    def stuck(self, case: Case, seconds: float) -> None:
+        self._to_admins("stuck", case, report.stuck(story_of(case), seconds, self.site))
+
+    def operator_for_user(self, case: Case, error: OperatorError, since: float) -> None:
+        """Tell a user, once for each fault, that an admin has to act. No address: the admins know anyway."""
+        address = self.address(case)
+        if address:
+            text = report.operator_for_user(story_of(case), error, self.site)
+            self._write("operator", case.user, _stamp(since), case.user, address, text)
+
+    def address(self, case: Case) -> str | None:
+        """The user's address: configuration first, then OMERO. Never from a record or a manifest."""
+        return self.address_of(case.user, case.owner)
+
+    def address_of(self, user: str, owner: str | None) -> str | None:
+        instrument = self._config.instrument(user) is not None
+        owner = owner or (None if instrument else self._config.omero_name(user))
+        for name in (user, *self._config.users):
+            known = self._config.user(name)
+            theirs = name == user if not instrument else self._config.omero_name(name) == owner
+            if theirs and known.email:
+                return known.email
+        found = self._addresses.get(owner) if owner else None
+        return found or (self._config.user(user).email if instrument else None)
+
+    def _to_user(self, case: Case, kind: str, text: Text) -> None:
+        self._to(case.user, self.address(case), kind, case.record.batch, case.record.claim, text)
+
+    def _to_admins(self, kind: str, case: Case, text: Text) -> None:
+        self._all_admins(kind, case.record.batch, case.record.claim, case.user, text)
+
+    # -- about a drop that is not claimed yet ------------------------------------------------------
+
+    def incomplete(self, user: str, name: str, lacking: Iterable[str], state: str, fails_at: float) -> None:
+        """*state*: digest of what lay there, so that one state is told of once, also after a restart."""
+        text = report.incomplete(user, name, list(lacking), self.site, fails_at)
+        self._to(user, self.address_of(user, None), "incomplete", name, state, text)
+
+    def split_run(self, user: str, name: str, claim: str) -> None:
+        text = report.split_run(user, name, self.site)
+        self._to(user, self.address_of(user, None), "split", name, claim, text)
+
+    def permission(self, user: str, path: str, error: OperatorError, day: str) -> None:
+        """To user and admins: what may not be moved or read. Once a day as long as it lasts."""
+        text = report.permission(user, path, error.remedy, self.site)
+        address = self.address_of(user, None)
+        if address:
+            self._write("permission", path, day, user, address, text)
+        admins = report.permission_for_admins(user, path, error.remedy, self.site)
+        self._all_admins("permission", path, day, user, admins)
+
+    # -- about targets -----------------------------------------------------------------------------
+
+    def operator(self, paused: Paused, users: list[str]) -> None:
+        if isinstance(paused.error, OperatorError):
+            text = report.operator(paused.error, users, self.site)
+            self._all_admins("operator", paused.name, _stamp(paused.pause.since), "", text)
+
+    def outage(self, paused: Paused, waiting: int) -> None:
+        name, pause = paused.name, paused.pause
+        text = report.outage(name, pause.since, pause.reason, waiting, self.site)
+        self._all_admins("outage", name, _stamp(pause.since), "", text)
+
+    def outage_over(self, paused: Paused, waiting: int) -> None:
+        since = paused.pause.since
+        text = report.outage_over(paused.name, since, self._clock(), waiting, self.site)
+        self._all_admins("outage-over", paused.name, _stamp(since), "", text)
+
+    def fault(self, error: OperatorError, day: str, users: list[str]) -> None:
+        """Something an admin has to mend that stops no target. Once a day as long as it lasts."""
+        self._all_admins("fault", error.message, day, "", report.operator(error, users, self.site))
+
+    def low_space(self, path: str, free: int, least: int, waiting: int, day: str) -> None:
+        self._all_admins("space", path, day, "", report.low_space(path, free, least, waiting, self.site))
+
+    def dead(self, letter: Letter) -> None:
+        """Alert the admins of a letter that could not be delivered; not of an alert that could not."""
+        if letter.kind == "dead-letter":
+            return
+        summary = DeadLetter(letter.id, letter.to, letter.subject, letter.attempts, letter.error)
+        self._all_admins("dead-letter", letter.id, letter.claim, "", report.dead_letter(summary, self.site))
+
+    # -- writing -----------------------------------------------------------------------------------
+
+    def _to(self, user: str, address: str | None, kind: str, batch: str, claim: str, text: Text) -> None:
+        if address:
+            self._write(kind, batch, claim, user, address, text)
+        else:
+            self._all_admins(f"{kind}-no-address", batch, claim, user, report.no_address(text, user))
+
+    def _all_admins(self, kind: str, batch: str, claim: str, user: str, text: Text) -> None:
+        for address in self._config.mail.admins if self._config.mail else ():
+            self._write(kind, batch, claim, user, address, text)
+
+    def _write(self, kind: str, batch: str, claim: str, user: str, to: str, text: Text) -> None:
+        if self._config.mail is None:
+            return
+        name = letter_id(batch, claim, kind, to)
+        self._post(
+            Letter(name, kind, batch, claim, user, to, text.subject, text.plain, text.html, self._clock())
+        )
+
+
+def site_of(config: Config) -> Site:
+    """The facility, as its users know it."""
+    contact = config.site.contact or (config.mail.admins[0] if config.mail else "")
+    web = (config.omero.web or "") if config.omero else ""
+    return Site(config.site.name, contact, config.site.timezone, web)
+
+
+def story_of(case: Case) -> Story:
+    """All that can be told of a claimed batch now."""
+    record = case.record
+    retrying = record.verdict is None and record.attempts and record.not_before
+    return Story(
+        user=case.beneficiary,
+        name=record.name,
+        batch=record.batch,
+        claim=record.claim,
+        path=str(case.envelope.path),
+        sender=case.user,
+        group=record.group,
+        container=record.container,
+        entries=tuple(entry_of(line) for line in case.lines()),
+        verdict=record.verdict,
+        problems=record.problems,
+        notes=record.notes,
+        attempts=record.attempts,
+        next_attempt=record.not_before if retrying else None,
+        waiting_for=case.waiting_for,
+        claimed_at=record.claimed_at,
+        concluded_at=record.concluded_at,
+        place=case.envelope.place,
+        spool_path=str(case.spool.root),
+    )
+
+
+def entry_of(line: Line) -> Entry:
+    return Entry(line.name, line.files, line.bytes, line.outcome, line.attempt)
+
+
+def failure(error: DropwatchError, *, lasting: bool) -> Failed:
+    """An error as the outcome of a fileset."""
+    kind = f"{type(error).__name__} {error.code}".strip()
+    log = getattr(error, "log", None)
+    return Failed(
+        error.message, error.remedy, lasting, kind, error.detail, log if isinstance(log, int) else None
+    )
+
+
+def with_reason(line: Line, failed: Failed) -> Line:
+    return replace(line, outcome=failed)
+
+
+def digest(*parts: object) -> str:
+    """A short stable name for a state, for letter ids."""
+    text = "\0".join(str(part) for part in parts)
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:16]
+
+
+def _stamp(at: float) -> str:
+    return f"{at:.3f}"

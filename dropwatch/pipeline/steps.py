@@ -1,0 +1,252 @@
+"""Performs the steps of a claimed batch, one method each. What the next step is, lifecycle.py decides."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from functools import partial
+
+from dropwatch.errors import (
+    DropwatchError,
+    OperatorError,
+    PermanentError,
+    TemporaryError,
+    Unavailable,
+)
+from dropwatch.ledger import Line
+from dropwatch.lifecycle import verdict
+from dropwatch.model import Answers, Failed, Imported, Plan, Problem, Refused, Skipped
+from dropwatch.pipeline.case import Case
+from dropwatch.pipeline.crew import Crew
+from dropwatch.pipeline.desk import Desk
+from dropwatch.planning import Batch
+from dropwatch.schedule import next_attempt
+from dropwatch.spool.folders import MEMORY
+from dropwatch.spool.locks import is_held
+from dropwatch.spool.moves import InUse
+from dropwatch.task import LOCK
+from dropwatch.workers import Done
+
+RUNNING_POLL = 2.0  #: seconds between two questions whether the server has finished
+WRITER_POLL = 5.0  #: seconds between two looks whether a writer has let go of its file
+
+
+@dataclass
+class Steps:
+    desk: Desk
+    crew: Crew
+
+    # -- Gather, Plan --------------------------------------------------------------------------------
+
+    def gather(self, case: Case) -> None:
+        """Go on moving the loose files of this claim."""
+        try:
+            case.spool.gather(case.envelope, case.record.loose)
+        except InUse:
+            case.wake = self.desk.now() + 2.0
+            return
+        case.gathered = not case.spool.ungathered(case.envelope, case.record.loose)
+
+    def plan(self, case: Case) -> None:
+        record = case.record
+        batch = Batch(case.envelope, record.batch, record.name, record.claimed_at, case.spool.root)
+        self.crew.errand(case, "plan", partial(self.desk.workshop.plan, batch), self._planned)
+
+    def _planned(self, case: Case, done: Done) -> None:
+        if done.error is not None:
+            self._errand_failed(case, done.error)
+            return
+        plan: Plan = done.value
+        if plan.writing and not self._waited_enough(case):
+            case.log(self.desk.now(), "defer", f"{plan.writing[0]} is still open for writing")
+            self.desk.write(case, not_before=self.desk.now() + WRITER_POLL)
+            return
+        self._adopt_plan(case, plan)
+
+    def _waited_enough(self, case: Case) -> bool:
+        """A writer that never lets go of its file holds the batch back for a bounded time only."""
+        rules = self.desk.config.spool_for(case.spool.root)
+        bound = rules.incomplete.tell if rules else 3600.0
+        return self.desk.now() - case.record.claimed_at >= bound
+
+    def _adopt_plan(self, case: Case, plan: Plan) -> None:
+        desk, claim = self.desk, case.record.claim
+        fresh = [fileset for fileset in plan.filesets if fileset.id not in case.outcomes]
+        case.plan, case.hopeless = plan, bool(plan.problems)
+        if fresh:
+            desk.ledger.plan(case.envelope.path, claim, fresh)
+        for fileset in fresh:
+            case.outcomes[fileset.id] = Line(
+                claim, fileset.id, fileset.name, len(fileset.files), fileset.bytes
+            )
+        for refused in plan.refused:
+            self._refuse(case, refused)
+        if not case.record.planned or plan.problems:
+            case.log(desk.now(), "plan", f"{len(plan.filesets)} filesets, {len(plan.refused)} refused")
+            desk.write(case, planned=True, name=plan.name, problems=plan.problems, notes=plan.notes)
+            desk.say("plan", case, filesets=len(plan.filesets), problems=len(plan.problems))
+            desk.report(case, now_or_never=True)
+
+    def _refuse(self, case: Case, refused: Refused) -> None:
+        key = f"refused-{refused.name}"
+        if key not in case.outcomes:
+            failed = Failed(refused.reason, refused.remedy, lasting=True, error="refused")
+            self.desk.note(case, Line(case.record.claim, key, refused.name, 1, 0, 0, self.desk.now(), failed))
+
+    # -- Ask -----------------------------------------------------------------------------------------
+
+    def ask(self, case: Case) -> None:
+        if case.plan is None or is_held(case.envelope.path / MEMORY / LOCK):
+            case.wake = self.desk.now() + RUNNING_POLL
+            return
+        self.desk.pauses.probe(self.desk.names(case))
+        run = partial(self.desk.workshop.ask, case.envelope.path, case.plan)
+        self.crew.errand(case, "ask", run, self._asked)
+
+    def _asked(self, case: Case, done: Done) -> None:
+        self.desk.pauses.probed(self.desk.names(case))
+        if done.error is not None:
+            self._errand_failed(case, done.error)
+            return
+        answers: Answers = done.value
+        for name in self.desk.names(case):
+            self.desk.works(name)
+        if case.owner:
+            self.desk.addresses.learn(case.owner, answers.email)
+        case.answers, case.asked = answers, True
+        case.ask_again = self.desk.now() + RUNNING_POLL * min(2**case.polls, 16)
+        self._note_found(case, answers)
+        container = answers.container
+        if (case.record.container, case.record.group) != (container, answers.group):
+            notes = tuple(dict.fromkeys((*case.record.notes, *([container.note] if container.note else []))))
+            self.desk.write(case, container=container, group=answers.group, notes=notes)
+
+    def _note_found(self, case: Case, answers: Answers) -> None:
+        for fileset in case.left():
+            found = answers.found.get(fileset.id)
+            if isinstance(found, (Imported, Skipped)):
+                line = case.outcomes[fileset.id]
+                self.desk.note(
+                    case, replace(line, at=self.desk.now(), attempt=case.record.attempts, outcome=found)
+                )
+                self.desk.say("record", case, file=fileset.name, outcome="found", fileset=found.fileset)
+
+    def ask_again(self, case: Case) -> None:
+        """The server was still importing when it was asked last; see whether it has finished."""
+        case.asked, case.polls = False, case.polls + 1
+        waited = self.desk.now() - case.record.claimed_at
+        if waited > self.desk.config.workers.timeout and "stuck" not in case.record.told:
+            self.desk.letters.stuck(case, waited)
+            self.desk.write(case, told=(*case.record.told, "stuck"))
+
+    # -- when an errand fails ------------------------------------------------------------------------
+
+    def _errand_failed(self, case: Case, error: BaseException) -> None:
+        """Sort a failure of plan or ask by what to do about it (DESIGN section 7)."""
+        if isinstance(error, (Unavailable, OperatorError)):
+            self.crew.trouble(case, error)
+        elif isinstance(error, PermanentError):
+            self._give_up(case, Problem(error.message, error.remedy, type(error).__name__, error.detail))
+        elif isinstance(error, DropwatchError):
+            self._count_failure(case, error.message)
+        else:
+            self.crew.bug(case, error)
+            self._count_failure(case, "dropwatch met an error of its own.")
+
+    def _give_up(self, case: Case, problem: Problem) -> None:
+        case.hopeless = case.asked = True
+        self.desk.write(case, problems=(*case.record.problems, problem))
+
+    def _count_failure(self, case: Case, reason: str) -> None:
+        """It broke before a fileset was begun. It counts as an attempt, so that it is bounded."""
+        desk, attempts = self.desk, case.record.attempts + 1
+        intervals = desk.config.retry.import_
+        if attempts > len(intervals) + 1:
+            # The last question before giving up could not be answered either.
+            self._give_up(case, Problem(reason, "Move the folder back to inbox to try again."))
+            return
+        due = next_attempt(intervals, attempts, desk.now())
+        case.log(desk.now(), "defer", reason)
+        desk.say("defer", case, reason=reason, attempt=attempts)
+        desk.write(case, attempts=attempts, not_before=due or desk.now())
+        case.forget_attempt()
+
+    # -- Conclude, Notify, Retire ----------------------------------------------------------------------
+
+    def conclude(self, case: Case) -> None:
+        """Write the verdict."""
+        desk = self.desk
+        self._explain_unfinished(case)
+        outcomes = [line.outcome for line in case.lines()]
+        ruling = verdict(outcomes, cancelled=case.cancelled, hopeless=case.hopeless)
+        case.log(desk.now(), "conclude", ruling.value)
+        desk.write(case, verdict=ruling, concluded_at=desk.now(), attempting=False)
+        desk.say("conclude", case, verdict=ruling.value, attempts=case.record.attempts)
+        desk.concluded[ruling.value] = desk.concluded.get(ruling.value, 0) + 1
+        desk.report(case, now_or_never=True)
+
+    def _explain_unfinished(self, case: Case) -> None:
+        """A fileset that no attempt reached needs a reason too; why the attempts ended is that reason."""
+        if case.cancelled or case.hopeless:
+            return
+        last = case.last_failure()
+        for fileset in case.left():
+            if case.outcome(fileset.id) is None:
+                reason = last.reason if last else "OMERO could not be reached in any attempt."
+                failed = Failed(reason, "Move the folder back to inbox to try again.", error="exhausted")
+                line = replace(case.outcomes[fileset.id], at=self.desk.now(), outcome=failed)
+                self.desk.note(case, line)
+
+    def notify(self, case: Case) -> None:
+        """Write the letters; only when they are safe on disk does the record say so."""
+        desk = self.desk
+        if self._address_is_missing(case):
+            return
+        desk.letters.outcome(case)
+        case.log(desk.now(), "notify")
+        desk.write(case, notified=True)
+        desk.say("notify", case)
+
+    def _address_is_missing(self, case: Case) -> bool:
+        """Ask OMERO for an address that nobody knows; give it a bounded time to answer."""
+        desk, owner = self.desk, case.owner or self._owner_by_place(case)
+        if desk.config.mail is None or desk.letters.address(case) or owner is None:
+            return False
+        patience = (case.record.concluded_at or 0.0) + desk.config.mail.delay_notice
+        if desk.addresses.was_asked(owner) or desk.now() >= patience:
+            return False
+        blocked = desk.pauses.blocked(("omero",), desk.now())
+        if blocked is not None:
+            case.wake = min(patience, max(blocked.pause.until, desk.now() + 1.0))
+            return True
+        run = partial(desk.workshop.account, owner)
+        self.crew.errand(case, "address", run, partial(self._address, owner))
+        return True
+
+    def _owner_by_place(self, case: Case) -> str | None:
+        config = self.desk.config
+        return None if config.instrument(case.user) else config.omero_name(case.user)
+
+    def _address(self, owner: str, case: Case, done: Done) -> None:
+        error = done.error
+        if error is None:
+            self.desk.addresses.learn(owner, done.value.email)
+        elif isinstance(error, Unavailable) or (
+            isinstance(error, OperatorError) and error.concerns != "user"
+        ):
+            self.crew.trouble(case, error)
+        elif isinstance(error, DropwatchError) and not isinstance(error, TemporaryError):
+            self.desk.addresses.learn(owner, None)
+        else:
+            case.wake = self.desk.now() + RUNNING_POLL
+
+    def retire(self, case: Case) -> None:
+        """Move the envelope to where its verdict belongs; from then on it is never touched again."""
+        desk, ruling = self.desk, case.record.verdict
+        if ruling is None:
+            return
+        case.log(desk.now(), "retire", ruling.place.value)
+        desk.write(case)
+        desk.report(case, now_or_never=True)
+        del desk.cases[case.key]
+        case.envelope = case.spool.retire(case.envelope, ruling.place)
+        desk.say("retire", case, place=ruling.place.value)
