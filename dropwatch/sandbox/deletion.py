@@ -7,7 +7,6 @@ with their last link, as OMERO's graph rules have it.
 from __future__ import annotations
 
 import sqlite3
-import uuid
 from collections.abc import Callable
 from typing import Any
 
@@ -15,8 +14,8 @@ import omero
 import omero.cmd
 
 from dropwatch.sandbox.filesets import remove_files
-from dropwatch.sandbox.handles import Failure, Handle, Work
-from dropwatch.sandbox.router import Clients
+from dropwatch.sandbox.handles import Failure, Work
+from dropwatch.sandbox.router import Clients, give_handle
 from dropwatch.sandbox.sessions import Session, View, view
 from dropwatch.sandbox.shared import Shared
 
@@ -36,9 +35,7 @@ def submitter(shared: Shared, clients: Clients) -> Callable[[Session, Any, Any],
     def submit(session: Session, request: Any, current: Any) -> Any:
         seen = view(session, current.ctx)
         work = Work(request, [lambda: answer(shared, request, seen)])
-        name = str(uuid.uuid4())
-        handle = Handle(work, lambda: shared.wire.remove(session.uuid, name))
-        proxy = clients.give(session, name, omero.cmd.Handle, omero.cmd.HandlePrx, handle, current)
+        proxy = give_handle(shared, clients, session, work, current)
         shared.works.begin(work)
         return proxy
 

@@ -1,7 +1,7 @@
 """Filesets in the store and their files on disk: made before the first byte, kept when an import fails.
 
-The layout is that of a real managed repository: ``<user>_<id>/<year-month>/<day>/<time>/`` with the files under
-their client paths, and the import log beside it, named as the folder with ``.log``.
+The layout is that of a real managed repository: ``<user>_<id>/<year-month>/<day>/<time>/`` with the files
+under their client paths, and the import log beside it, named as the folder with ``.log``.
 """
 
 from __future__ import annotations
@@ -28,11 +28,15 @@ _SAFE = str.maketrans('"*/:<>?\\|', "'x;;[]%%!") | {code: "?" for code in range(
 
 @dataclass(frozen=True)
 class StoredFile:
-    """A used file: OriginalFile *id*, at *path* on the server's disk, and as the client named it."""
+    """A used file: OriginalFile *id*, at *path* on the server's disk, and as the client named it.
+
+    hasher -- name of its checksum algorithm
+    """
 
     id: int
     path: Path
-    client_path: str
+    client_path: str = ""
+    hasher: str = ""
 
 
 @dataclass(frozen=True)
@@ -59,14 +63,14 @@ def create(shared: Shared, seen: View, client_paths: Sequence[str], algorithm: s
             path = prefix.joinpath(*_safe(client_path))
             file = _file(db, owner, path, hasher=algorithm, mimetype="application/octet-stream")
             insert(db, "entry", fileset=fileset, idx=index, client_path=client_path, file=file)
-            files.append(StoredFile(file, shared.repository / path, client_path))
+            files.append(StoredFile(file, shared.repository / path, client_path, algorithm))
         log_path = prefix.with_name(prefix.name + ".log")
         log = _file(db, owner, log_path, size=0, hasher=None, mimetype=LOG_TYPE)
         upload = insert(db, "job", fileset=fileset, kind="UploadJob", status="Waiting", log=log)
         metadata = insert(db, "job", fileset=fileset, kind="MetadataImportJob", status="Waiting")
         for kind in ("PixelDataJob", "ThumbnailGenerationJob", "IndexingJob"):
             insert(db, "job", fileset=fileset, kind=kind, status="Waiting")
-    stored_log = StoredFile(log, shared.repository / log_path, "")
+    stored_log = StoredFile(log, shared.repository / log_path)
     stored_log.path.touch()
     return StoredFileset(
         fileset, seen.user.id, seen.group.id, tuple(files), stored_log, upload, metadata

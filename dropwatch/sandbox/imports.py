@@ -23,9 +23,9 @@ from dropwatch.sandbox.accounts import group_with, user_with
 from dropwatch.sandbox.checksums import checksum
 from dropwatch.sandbox.faults import seconds
 from dropwatch.sandbox.filesets import StoredFileset, now
-from dropwatch.sandbox.handles import Cancelled, Failure, Handle, Work
+from dropwatch.sandbox.handles import Cancelled, Failure, Work
 from dropwatch.sandbox.readers import Content, Series, Unreadable, read
-from dropwatch.sandbox.router import Clients
+from dropwatch.sandbox.router import Clients, give_handle
 from dropwatch.sandbox.sessions import Session, View, view
 from dropwatch.sandbox.shared import Shared
 from dropwatch.sandbox.store import insert
@@ -34,26 +34,22 @@ from dropwatch.sandbox.update import link, save
 KEY_PARTS = 3  #: dropwatch/<batch>/<fileset>
 
 
-def begin_import(
-    shared: Shared,
-    clients: Clients,
-    session: Session,
-    stored: StoredFileset,
-    settings: Any,
-    process: Any,
-    current: Any,
-) -> Any:
-    """Begin to import what was uploaded; a HandlePrx in *session*, which the import keeps alive."""
-    request = omero.grid.ImportRequest(
-        clientUuid=str(uuid.uuid4()), repoUuid="managed-repository", process=process
-    )
-    request.settings = settings
+def import_request(stored: StoredFileset, settings: Any, process: Any) -> Any:
+    """What the handle's ``getRequest`` tells of an import: fileset, job, settings, log."""
+    request = omero.grid.ImportRequest(clientUuid=str(uuid.uuid4()), repoUuid="managed-repository")
+    request.process, request.settings = process, settings
     request.activity = omero.model.FilesetJobLinkI()
     request.activity.parent = omero.model.FilesetI(stored.id, False)
     request.activity.child = omero.model.MetadataImportJobI(stored.metadata_job, False)
     request.logFile = omero.model.OriginalFileI(stored.log.id, False)
-    seen = view(session, {"omero.group": str(stored.group)})
-    job = _Import(shared, stored, settings, seen)
+    return request
+
+
+def begin_import(
+    shared: Shared, clients: Clients, session: Session, request: Any, stored: StoredFileset, current: Any
+) -> Any:
+    """Begin to import what was uploaded; a HandlePrx in *session*, which the import keeps alive."""
+    job = _Import(shared, stored, request.settings, view(session, {"omero.group": str(stored.group)}))
 
     def settled(good: bool) -> None:
         job.log(f"{'IMPORT_DONE' if good else 'INTERNAL_EXCEPTION'} fileset {stored.id}")
@@ -61,13 +57,11 @@ def begin_import(
             clients.cut(session)
         shared.sessions.import_ended(session)
 
-    work = Work(request, [job.metadata, job.pixels, job.thumbnails, job.processing, job.response], settled)
+    work = Work(request, job.steps(), settled)
     job.cancel = work.cancel.wait
     shared.sessions.import_begins(session)
     session.kills.append(work.cancel.set)
-    name = str(uuid.uuid4())
-    handle = Handle(work, lambda: shared.wire.remove(session.uuid, name))
-    proxy = clients.give(session, name, omero.cmd.Handle, omero.cmd.HandlePrx, handle, current)
+    proxy = give_handle(shared, clients, session, work, current)
     shared.works.begin(work)
     return proxy
 
@@ -83,6 +77,9 @@ class _Import:
         self._seen = seen
         self._images: list[int] = []
         self._plates: list[int] = []
+
+    def steps(self) -> list[Callable[[], Any]]:
+        return [self.metadata, self.pixels, self.thumbnails, self.processing, self.response]
 
     def metadata(self) -> None:
         """Open the file, and save what it holds."""
@@ -125,7 +122,9 @@ class _Import:
         return made
 
     def log(self, text: str) -> None:
-        """A line in the import log, and its size in the database."""
+        """A line in the import log, and its size in the database; nothing once the fileset was deleted."""
+        if not self._stored.log.path.exists():
+            return
         with self._stored.log.path.open("a", encoding="utf-8") as file:
             file.write(f"{datetime.now(UTC).isoformat(timespec='milliseconds')} {text}\n")
             size = file.tell()

@@ -1,7 +1,7 @@
 """``imports.jsonl``: one line for each completed import, for people and tests. Only this module writes it.
 
-The line is committed to the store together with the images and then appended here, so that a killed server can
-write it when it starts again: neither a line without images nor images without a line remain.
+The line is committed to the store together with the images and then appended here, so that a killed server
+can write it when it starts again: neither a line without images nor images without a line remain.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
 """The HQL that the sandbox understands, each text beside the SQL that answers it, and IQuery on top.
 
-Any other text is refused by name: a stand-in that guessed would hide what a real server refuses. ``{fs}`` and
-the like stand for "what the call may see of this table" (``View.clause``), as the real server adds to each query.
+Any other text is refused by name: a stand-in that guessed would hide what a real server refuses. ``{fs}``
+and the like stand for "what the call may see of this table" (``View.clause``), which the real server adds
+to each query too.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """What the sandbox's server can read, in place of Bio-Formats: which images a file holds. It only reads.
 
-TIFF and OME-TIFF, PNG, JPEG, GIF, BMP, and Bio-Formats' synthetic ``.fake`` names. A reader takes a file by its first
-bytes; after that, content that does not hold together is that reader's error, as with Bio-Formats.
+TIFF and OME-TIFF, PNG, JPEG, GIF, BMP, and Bio-Formats' synthetic ``.fake`` names. A reader takes a file by
+its first bytes; after that, content that does not hold together is that reader's error, as with Bio-Formats.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ class Content:
 
 
 class Unreadable(Exception):
-    """No images. *code* is the name in the server's ERR, *java* the Bio-Formats exception of its stack trace."""
+    """No images. *code* is the name in the server's ERR, *java* the exception in its stack trace."""
 
     def __init__(self, code: str, java: str, text: str) -> None:
         super().__init__(text)

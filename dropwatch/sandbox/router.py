@@ -1,7 +1,7 @@
 """The way in: Glacier2's router and the clients that came through it.
 
 A client is one connection with one session. When the connection goes, the client goes, as with the real
-router; its session goes with the last client or stays for its idle time (``SessionManagerI``, ``ServiceFactoryI``).
+router; its session goes with the last client, or stays for its idle time (omero-blitz ``omero.cmd.SessionI``).
 """
 
 from __future__ import annotations
@@ -15,13 +15,17 @@ from typing import Any
 import Glacier2
 import Ice
 import omero
+import omero.cmd
 
 from dropwatch.sandbox.accounts import group_with, user_named
+from dropwatch.sandbox.handles import Handle, Work
 from dropwatch.sandbox.sessions import Session
 from dropwatch.sandbox.shared import Shared
 from dropwatch.sandbox.wire import proxy, when_closed
 
 ROUTER = ("OMERO.Glacier2", "router")
+
+Opened = tuple[Any, Any, object]  #: Slice interface, proxy class, what answers
 
 
 @dataclass
@@ -62,10 +66,9 @@ class Clients:
             text = f"No matching roles found in [] for session {session.uuid} (allowed: [user])"
             raise omero.SecurityViolation(None, None, text)
 
-    def give(
-        self, session: Session, name: str, interface: Any, kind: Any, answers: object, current: Any
-    ) -> Any:
-        """Make *answers* reachable as *name* for as long as *session* lives; a proxy of class *kind*."""
+    def give(self, session: Session, name: str, opened: Opened, current: Any) -> Any:
+        """Make an object reachable as *name* for as long as *session* lives; a proxy for it."""
+        interface, kind, answers = opened
         self._shared.wire.add(session.uuid, name, interface, answers, self.check_user)
         return proxy(kind, session.uuid, name, current)
 
@@ -79,6 +82,10 @@ class Clients:
         if client is None:
             raise Ice.ObjectNotExistException()
         return client
+
+    def knows(self, current: Any) -> bool:
+        with self._lock:
+            return _key(current.con) in self._connected
 
     def add(self, session: Session, current: Any) -> Client:
         category = current.ctx.get("omero.client.uuid") or str(uuid.uuid4())
@@ -117,6 +124,13 @@ class Clients:
             raise Ice.ConnectionLostException()
 
 
+def give_handle(shared: Shared, clients: Clients, session: Session, work: Work, current: Any) -> Any:
+    """A HandlePrx for *work*, for as long as *session* lives or until it is closed."""
+    name = str(uuid.uuid4())
+    handle = Handle(work, lambda: shared.wire.remove(session.uuid, name))
+    return clients.give(session, name, (omero.cmd.Handle, omero.cmd.HandlePrx, handle), current)
+
+
 class Router:
     """Glacier2::Router."""
 
@@ -131,6 +145,8 @@ class Router:
             raise omero.WrappedCreateSessionException(
                 text, True, 1000, "ome.conditions.DatabaseBusyException"
             )
+        if self._clients.knows(current):
+            raise Glacier2.CannotCreateSessionException("session exists")
         client = self._clients.add(self._session(user, password, current), current)
         wire, name = self._shared.wire, client.session.uuid
         wire.add(client.category, name, omero.api.ServiceFactory, self._factory(client), self._clients.check)

@@ -19,5 +19,5 @@ def ome_tiff(path: Path, *, seed: int = 0, series: int = 1, size: int = 64) -> N
 
 def corrupt_tiff(path: Path) -> None:
     """Write a file that begins as a TIFF and then holds nothing that a reader could use."""
-    # The first directory is said to begin at byte 8: hundreds of entries of nonsense that the file is too short for.
+    # The first directory begins at byte 8: more entries of nonsense than the file has room for.
     path.write_bytes(b"II*\0\x08\0\0\0" + bytes(range(1, 256)) * 2)

@@ -6,7 +6,8 @@ How a client finds it: plain TCP at ``omero_port``, so ``omero.client`` needs a 
         "Ice.Default.Router": f"OMERO.Glacier2/router:tcp -p {PORT} -h 127.0.0.1"})
 
 or, in short, ``omero.client(host=f"tcp://127.0.0.1:{PORT}")``. TLS with a self-signed certificate is at
-``omero_tls_port``; there ``omero.client(host="127.0.0.1", port=TLS_PORT)`` is enough. ``FOLDER/ports.json`` has all ports.
+``omero_tls_port``; there ``omero.client(host="127.0.0.1", port=TLS_PORT)`` is enough. ``FOLDER/ports.json``
+tells all ports.
 
 Only this module puts the parts together.
 """
@@ -34,21 +35,22 @@ from dropwatch.sandbox.faults import Faults
 from dropwatch.sandbox.handles import Works
 from dropwatch.sandbox.journal import Journal
 from dropwatch.sandbox.queries import QueryService
-from dropwatch.sandbox.router import ROUTER, Client, Clients, Router
-from dropwatch.sandbox.services import AdminService, ConfigService, Opened, ServiceFactory, SessionService
+from dropwatch.sandbox.rawfiles import RawFiles
+from dropwatch.sandbox.router import ROUTER, Client, Clients, Opened, Router
+from dropwatch.sandbox.services import AdminService, ConfigService, Opener, ServiceFactory, SessionService
 from dropwatch.sandbox.sessions import Session, Sessions
 from dropwatch.sandbox.shared import Shared
 from dropwatch.sandbox.smtp import MailServer
 from dropwatch.sandbox.store import Store
 from dropwatch.sandbox.update import UpdateService
-from dropwatch.sandbox.uploads import ManagedRepository, Processes, RawFiles
+from dropwatch.sandbox.uploads import ManagedRepository, Processes
 from dropwatch.sandbox.wire import Wire, communicator
 
 _TICK = 0.05  #: seconds between two looks at the fault "refuse" and at idle sessions
 
 
 class Sandbox:
-    """Both servers below *folder*. Port 0 is any free one; it is kept in the folder and used again if it is free.
+    """Both servers below *folder*. Port 0 is any free one; it is kept in the folder and used again if free.
 
     start() after stop() is a restart: data stay, sessions and running imports are lost.
     """
@@ -167,6 +169,7 @@ class _Omero:
             self._housekeeping.join()
         self._shared.wire.shut()
         self._shared.works.stop()
+        self._shared.sessions.end_all()
         self._ice.destroy()
         self._shared.store.close()
 
@@ -193,15 +196,15 @@ class _Omero:
                 reachable = True
 
     def _factory(self, clients: Clients, client: Client) -> ServiceFactory:
-        shared, api = self._shared, omero.api
+        shared, api, port = self._shared, omero.api, self._endpoints["omero"]
 
         def repositories(session: Session) -> Opened:
             repository = ManagedRepository(shared, clients, session, self._processes)
             resources = _SharedResources(clients, session, repository)
             return omero.grid.SharedResources, omero.grid.SharedResourcesPrx, resources
 
-        services = {
-            "getConfigService": lambda session: (api.IConfig, api.IConfigPrx, ConfigService(shared)),
+        services: dict[str, Opener] = {
+            "getConfigService": lambda session: (api.IConfig, api.IConfigPrx, ConfigService(shared, port)),
             "getSessionService": lambda session: (
                 api.ISession,
                 api.ISessionPrx,
@@ -212,7 +215,7 @@ class _Omero:
             "getUpdateService": lambda session: (api.IUpdate, api.IUpdatePrx, UpdateService(shared, session)),
             "sharedResources": repositories,
         }
-        fresh = {
+        fresh: dict[str, Opener] = {
             "createRawFileStore": lambda session: (
                 api.RawFileStore,
                 api.RawFileStorePrx,
@@ -232,7 +235,7 @@ class _SharedResources:
 
     def repositories(self, current: Any) -> Any:
         kinds = omero.grid.ManagedRepository, omero.grid.ManagedRepositoryPrx
-        found = self._clients.give(self._session, "repository", *kinds, self._repository, current)
+        found = self._clients.give(self._session, "repository", (*kinds, self._repository), current)
         return omero.grid.RepositoryMap([self._repository.root(current)], [found])
 
 

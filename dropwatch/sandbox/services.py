@@ -1,4 +1,4 @@
-"""The plain services of a session: ServiceFactory, IConfig, ISession and IAdmin. Nothing here is about data."""
+"""The plain services of a session: ServiceFactory, IConfig, ISession and IAdmin. None touches data."""
 
 from __future__ import annotations
 
@@ -23,13 +23,12 @@ from dropwatch.sandbox.accounts import (
     user_named,
     user_with,
 )
-from dropwatch.sandbox.router import Client, Clients
+from dropwatch.sandbox.router import Client, Clients, Opened
 from dropwatch.sandbox.sessions import Session, view
 from dropwatch.sandbox.shared import Shared
 
 VERSION = "5.6.10"  #: the server version that IConfig tells
 
-Opened = tuple[Any, Any, object]  #: Slice interface, proxy class, what answers
 Opener = Callable[[Session], Opened]
 
 
@@ -53,13 +52,13 @@ class ServiceFactory:
         self._client = client
         self._submit = submit
         for name, opener in services.items():
-            setattr(self, name, self._opening(opener, lambda name=name: name))
+            setattr(self, name, self._opening(opener, name))
         for name, opener in fresh.items():
-            setattr(self, name, self._opening(opener, lambda: str(uuid.uuid4())))
+            setattr(self, name, self._opening(opener, None))
 
-    def _opening(self, opener: Opener, name: Callable[[], str]) -> Callable[[Any], Any]:
-        session = self._client.session
-        return lambda current: self._clients.give(session, name(), *opener(session), current)
+    def _opening(self, opener: Opener, name: str | None) -> Callable[[Any], Any]:
+        give, session = self._clients.give, self._client.session
+        return lambda current: give(session, name or str(uuid.uuid4()), opener(session), current)
 
     def submit(self, request: Any, current: Any) -> Any:
         return self._submit(self._client.session, request, current)
@@ -100,17 +99,21 @@ class ServiceFactory:
 
 
 class ConfigService:
-    """omero.api.IConfig."""
+    """omero.api.IConfig. *insecure_port* is where the server listens without TLS."""
 
-    def __init__(self, shared: Shared) -> None:
+    def __init__(self, shared: Shared, insecure_port: int) -> None:
         self._shared = shared
+        self._values = {
+            "omero.version": VERSION,
+            # What omero.client.createClient(secure=False) asks for.
+            "omero.router.insecure": f"OMERO.Glacier2/router:tcp -p {insecure_port} -h @omero.host@",
+        }
 
     def getVersion(self, current: Any) -> str:
         return VERSION
 
     def getConfigValue(self, key: str, current: Any) -> str:
-        known = {"omero.version": VERSION, "omero.checksum.supported": "SHA1-160, MD5-128"}
-        return known.get(key, "")
+        return self._values.get(key, "")
 
     def getClientConfigDefaults(self, current: Any) -> dict[str, str]:
         return {}

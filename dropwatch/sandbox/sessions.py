@@ -108,7 +108,7 @@ class Sessions:
     def sudo(self, asking: Session, principal: omero.sys.Principal, to_live: int, to_idle: int) -> Session:
         """A session for *principal* on behalf of *asking*, who must be an admin with the privilege Sudo.
 
-        Raises SecurityViolation, AuthenticationException (unknown user), RemovedSessionException (unknown group).
+        Raises SecurityViolation, AuthenticationException (unknown user), RemovedSessionException (no such group).
         """
         user = user_named(principal.name)
         if user is None:
@@ -117,8 +117,6 @@ class Sessions:
         if "Sudo" not in asking.user.privileges:
             text = f"Group sudo is not permitted for group {group.name} (gid={group.id})"
             raise omero.SecurityViolation(None, None, text)
-        if group not in user.memberships and not user.admin:
-            raise omero.SecurityViolation(None, None, _not_a_member(user, group))
         return self._create(user, group, asking.sudoer or asking.user, to_live, to_idle)
 
     def find(self, uuid: str) -> Session | None:
@@ -191,6 +189,13 @@ class Sessions:
         self.end(uuid)
         return omero.SessionTimeoutException(None, None, f"Session {uuid} exceeded timeToIdle")
 
+    def end_all(self) -> None:
+        """End what is left when the server goes down."""
+        with self._lock:
+            left = list(self._live)
+        for each in left:
+            self.end(each)
+
     def reap(self) -> None:
         """End the sessions that were idle for too long."""
         with self._lock:
@@ -199,6 +204,8 @@ class Sessions:
             self.end(each)
 
     def _create(self, user: User, group: Group, sudoer: User | None, to_live: int, to_idle: int) -> Session:
+        if group not in user.memberships and not user.admin:
+            raise omero.SecurityViolation(None, None, _not_a_member(user, group))
         now = self._clock()
         with self._lock:
             self._made += 1

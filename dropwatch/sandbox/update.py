@@ -60,7 +60,8 @@ class UpdateService:
 def save(db: sqlite3.Connection, thing: Any, seen: View) -> int:
     """Save *thing* (an omero.model object) if it is new; its id, which it then carries.
 
-    Raises ApiUsageException for a kind that the sandbox does not save, ValidationException for a link to nothing.
+    Raises ApiUsageException for a kind that the sandbox does not save, ValidationException for a link to
+    nothing.
     """
     kind = thing.ice_staticId().rpartition("::")[2]
     if thing.id is not None:
@@ -110,7 +111,7 @@ def _link(db: sqlite3.Connection, kind: str, thing: Any, seen: View) -> int:
 
 
 def _owner(thing: Any, seen: View) -> dict[str, int]:
-    """Owner and group of a new row: the caller's, or the group that the object names if the caller is in it."""
+    """Owner and group of a new row: the caller's, or the group that the object names and the caller is in."""
     named = thing.details.group.id.val if thing.details and thing.details.group else seen.group.id
     if len(seen.groups) == 1:
         named = seen.groups[0]

@@ -1,14 +1,12 @@
 """Import processes and raw file stores: how bytes come to the server, and what is checked of them.
 
 Texts and order of the checks follow omero-blitz's ``ManagedRepositoryI``, ``ManagedImportProcessI`` and
-``RepoRawFileStoreI``. A process lives in the session that made it, and the server lists it until it goes down.
+``ProcessContainer``. A process lives in the session that made it; the server lists it until it goes down.
 """
 
 from __future__ import annotations
 
-import io
 import uuid
-from collections.abc import Callable
 from threading import RLock
 from typing import Any
 
@@ -17,15 +15,13 @@ import omero.grid
 from omero.rtypes import unwrap
 
 from dropwatch.sandbox import objects
-from dropwatch.sandbox.checksums import ALGORITHMS, checksum
-from dropwatch.sandbox.faults import seconds
-from dropwatch.sandbox.filesets import StoredFile, StoredFileset, create, now
-from dropwatch.sandbox.imports import begin_import
+from dropwatch.sandbox.checksums import ALGORITHMS
+from dropwatch.sandbox.filesets import StoredFileset, create, now
+from dropwatch.sandbox.imports import begin_import, import_request
+from dropwatch.sandbox.rawfiles import Uploader
 from dropwatch.sandbox.router import Clients
 from dropwatch.sandbox.sessions import Session, view
 from dropwatch.sandbox.shared import Shared
-
-MOST = 64_000_000  #: bytes that one read may ask for
 
 
 class ManagedRepository:
@@ -54,7 +50,7 @@ class ManagedRepository:
         return next((objects.algorithm(name) for name in ALGORITHMS if name in names), None)
 
     def importFileset(self, fileset: Any, settings: Any, current: Any) -> Any:
-        """Commit the fileset with its entries; a process to upload to. Raises ApiUsage and ValidationException."""
+        """Commit the fileset with its entries; a process to upload to. Raises ApiUsage-, ValidationException."""
         self._faults()
         algorithm = _checked(fileset, settings)
         paths = [entry.clientPath.val for entry in fileset.copyUsedFiles()]
@@ -62,9 +58,8 @@ class ManagedRepository:
             stored = create(self._shared, view(self._session, current.ctx), paths, algorithm)
         except OSError as error:
             raise omero.ResourceError(None, None, f"cannot make directories: {error}") from error
-        process = ImportProcess(
-            self._shared, self._clients, self._session, stored, settings, algorithm, current
-        )
+        process = ImportProcess(self._shared, self._clients, self._session, stored, settings)
+        process.publish(current)
         self._processes.add(process)
         return process.proxy
 
@@ -115,22 +110,23 @@ class ImportProcess:
         session: Session,
         stored: StoredFileset,
         settings: Any,
-        algorithm: str,
-        current: Any,
     ) -> None:
         self.stored = stored
+        self.proxy: Any = None
         self._shared = shared
         self._clients = clients
         self._session = session
         self._settings = settings
-        self._algorithm = algorithm
         self._lock = RLock()
         self._uploaders: dict[int, tuple[Uploader, Any]] = {}
         self._handle: Any = None
         self._name = str(uuid.uuid4())
-        kinds = omero.grid.ImportProcess, omero.grid.ImportProcessPrx
-        self.proxy = clients.give(session, self._name, *kinds, self, current)
-        session.ends.append(self._end)
+
+    def publish(self, current: Any) -> None:
+        """Make the process reachable in its session; ``proxy`` is known from now on."""
+        opened = omero.grid.ImportProcess, omero.grid.ImportProcessPrx, self
+        self.proxy = self._clients.give(self._session, self._name, opened, current)
+        self._session.ends.append(self._end)
 
     def getUploader(self, index: int, current: Any) -> Any:
         with self._lock:
@@ -163,10 +159,8 @@ class ImportProcess:
         with self._shared.store.transaction() as db:
             done = {"id": self.stored.upload_job, "at": now()}
             db.execute("update job set status = 'Finished', finished = :at where id = :id", done)
-        shared, clients, session = self._shared, self._clients, self._session
-        self._handle = begin_import(
-            shared, clients, session, self.stored, self._settings, self.proxy, current
-        )
+        request = import_request(self.stored, self._settings, self.proxy)
+        self._handle = begin_import(self._shared, self._clients, self._session, request, self.stored, current)
         return self._handle
 
     def close(self, current: Any) -> None:
@@ -190,13 +184,14 @@ class ImportProcess:
             with self._lock:
                 self._uploaders.pop(index, None)
 
-        uploader = Uploader(self._shared, self._session, self.stored.files[index], self._algorithm, closed)
-        kinds = omero.api.RawFileStore, omero.api.RawFileStorePrx
-        return uploader, self._clients.give(self._session, name, *kinds, uploader, current)
+        uploader = Uploader(self._shared, self._session, self.stored.files[index], closed)
+        opened = omero.api.RawFileStore, omero.api.RawFileStorePrx, uploader
+        return uploader, self._clients.give(self._session, name, opened, current)
 
     def _failing(self, hashes: list[str]) -> dict[int, str]:
         rows = self._shared.store.rows(
-            "select f.hash from entry e join originalfile f on f.id = e.file where e.fileset = ? order by e.idx",
+            """select f.hash from entry e join originalfile f on f.id = e.file
+            where e.fileset = ? order by e.idx""",
             (self.stored.id,),
         )
         found = [row["hash"] or "" for row in rows]
@@ -204,146 +199,6 @@ class ImportProcess:
             found[0] = found[0][::-1]
         pairs = enumerate(zip(hashes, found, strict=True))
         return {index: server for index, (client, server) in pairs if client != server or not server}
-
-
-class Uploader:
-    """omero.api.RawFileStore for one file of a fileset: the bytes go to disk, closing hashes them."""
-
-    def __init__(
-        self, shared: Shared, session: Session, file: StoredFile, algorithm: str, closed: Callable[[], None]
-    ) -> None:
-        self.offset = 0
-        self._shared = shared
-        self._session = session
-        self._file = file
-        self._algorithm = algorithm
-        self._closed = closed
-        self._lock = RLock()
-        self._slow = True
-        file.path.parent.mkdir(parents=True, exist_ok=True)
-        # What is there is kept: a client may open the file once more and go on.
-        self._stream: io.FileIO | None = io.FileIO(file.path, "r+" if file.path.exists() else "x+")
-
-    def write(self, block: bytes, position: int, length: int, current: Any) -> None:
-        self._faults_before()
-        with self._lock:
-            stream = self._open()
-            stream.seek(position)
-            written = stream.write(bytes(block)[:length])
-            self.offset = position + (written or 0)
-        self._faults_after(len(block), current)
-
-    def read(self, position: int, length: int, current: Any) -> bytes:
-        with self._lock:
-            return _read(self._open(), position, length)
-
-    def size(self, current: Any) -> int:
-        return self._file.path.stat().st_size
-
-    def exists(self, current: Any) -> bool:
-        return self._file.path.exists()
-
-    def truncate(self, length: int, current: Any) -> bool:
-        with self._lock:
-            self._open().truncate(length)
-        return True
-
-    def getFileId(self, current: Any) -> Any:
-        return objects.number(self._file.id)
-
-    def setFileId(self, id: int, current: Any) -> None:
-        raise omero.ApiUsageException(None, None, f"Cannot reset id to {id}")
-
-    def save(self, current: Any) -> Any:
-        """Hash what is stored, and note it in the database."""
-        with self._lock:
-            self._open()
-            values = {
-                "hash": checksum(self._algorithm, self._file.path),
-                "size": self._file.path.stat().st_size,
-                "id": self._file.id,
-            }
-        with self._shared.store.transaction() as db:
-            db.execute("update originalfile set hash = :hash, size = :size where id = :id", values)
-        row = self._shared.store.row("select * from originalfile where id = ?", (self._file.id,))
-        return objects.original_file(row) if row else None
-
-    def close(self, current: Any) -> None:
-        self.save(current)
-        self.give_up()
-        self._closed()
-
-    def give_up(self) -> None:
-        """Close the file, and save nothing."""
-        with self._lock:
-            stream, self._stream = self._stream, None
-            if stream:
-                stream.close()
-
-    def _open(self) -> io.FileIO:
-        if self._stream is None:
-            raise omero.ResourceError(None, None, f"{self._file.path.name} is closed")
-        return self._stream
-
-    def _faults_before(self) -> None:
-        if self._shared.fault("expire"):
-            raise self._shared.sessions.expire(self._session.uuid)
-        if self._shared.fault("disk_full"):
-            raise omero.ResourceError(None, None, f"cannot flush {self._file.path}: No space left on device")
-
-    def _faults_after(self, count: int, current: Any) -> None:
-        faults = self._shared.faults
-        if self._slow:
-            self._slow = False
-            self._shared.stopping.wait(seconds(faults.get("omero").get("slow_upload")))
-        if count and faults.spend("omero", "drop_after_bytes", count):
-            current.con.close(True)
-
-
-class RawFiles:
-    """omero.api.RawFileStore for reading a file by its id, such as an import log."""
-
-    def __init__(self, shared: Shared, session: Session) -> None:
-        self._shared = shared
-        self._session = session
-        self._row: Any = None
-
-    def setFileId(self, id: int, current: Any) -> None:
-        row = self._shared.store.row("select * from originalfile where id = ?", (id,))
-        everywhere = view(self._session, {"omero.group": "-1"})
-        if row is None or not everywhere.sees(row["owner"], row["grp"]):
-            text = f"The requested object (ome.model.core.OriginalFile,{id}) is not available."
-            raise omero.ValidationException(None, None, text)
-        self._row = row
-
-    def getFileId(self, current: Any) -> Any:
-        return objects.number(self._row["id"]) if self._row else None
-
-    def exists(self, current: Any) -> bool:
-        return self._path().exists()
-
-    def size(self, current: Any) -> int:
-        return self._path().stat().st_size
-
-    def read(self, position: int, length: int, current: Any) -> bytes:
-        with io.FileIO(self._path()) as stream:
-            return _read(stream, position, length)
-
-    def close(self, current: Any) -> None:
-        self._row = None
-
-    def _path(self) -> Any:
-        if self._row is None:
-            text = "This RawFileStore has not been properly initialized.\nPlease set the file id before"
-            raise omero.ApiUsageException(None, None, text)
-        return self._shared.repository / self._row["path"] / self._row["name"]
-
-
-def _read(stream: io.FileIO, position: int, length: int) -> bytes:
-    if length > MOST:
-        raise omero.ApiUsageException(None, None, f"Too big: {length}")
-    stream.seek(position)
-    return stream.read(length) or b""
 
 
 def _checked(fileset: Any, settings: Any) -> str:

@@ -1,8 +1,8 @@
 """Plain Python objects as Ice servants. Only this module knows AMD, servant locators and object adapters.
 
 Many operations of OMERO's Slice are declared AMD: Ice then calls ``NAME_async(callback, ...)``. Here every
-operation is written as a plain method ``NAME(..., current)`` and this module makes the rest. A method that answers
-a void operation is annotated ``-> None``: an AMD callback must be given no value then.
+operation is written as a plain method ``NAME(..., current)`` and this module makes the rest. A method that
+answers a void operation is annotated ``-> None``: an AMD callback must be given no value then.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ Before = Callable[[Any], None]  #: looks at Ice's ``Current`` before each call; 
 
 
 def communicator(certificate: Path) -> Any:
-    """A communicator for a server that knows all of OMERO's classes; TLS with *certificate* (PEM, key included)."""
+    """A communicator that knows all of OMERO's classes; TLS with *certificate* (PEM, with its key)."""
     data = Ice.InitializationData()
     data.properties = Ice.createProperties()
     settings = {
