@@ -87,7 +87,7 @@ class Daemon:
         self._doorbells: dict[Path, Doorbell] = {}
         self._swept: dict[Path, float] = {}
         self._started = clock()
-        self._mail_idle = threading.Event()
+        self._posted = self._delivered = 0
         self.died = 0
 
     def _make_line(self) -> Pipeline:
@@ -114,7 +114,7 @@ class Daemon:
     def _post(self, letter: Any) -> bool:
         fresh = self.outbox.post(letter) if self.outbox else False
         if fresh:
-            self._mail_idle.clear()
+            self._posted += 1
             self._mail_bell.ring()
         return fresh
 
@@ -211,8 +211,9 @@ class Daemon:
     def _postman(self) -> None:
         """Sends what is due, in a thread of its own: a slow mail host holds up nothing else."""
         while not self._stopping.is_set():
+            posted = self._posted
             due = self._deliver() if self.outbox else FOREVER
-            self._mail_idle.set()
+            self._delivered = posted
             self._mail_bell.wait(due, self._clock())
 
     def _deliver(self) -> float:
@@ -254,7 +255,7 @@ class Daemon:
 
     def _mail_is_idle(self) -> bool:
         """Whether each due letter was tried once, for `run --once`."""
-        return self.outbox is None or self._mail_idle.is_set()
+        return self.outbox is None or self._delivered == self._posted
 
     # -- the housekeeper -----------------------------------------------------------------------------
 
