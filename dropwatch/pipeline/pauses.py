@@ -86,3 +86,8 @@ class Pauses:
         """An admin asked to go on at once: every pause is over, none is forgotten."""
         for name, entry in self._paused.items():
             self._paused[name] = replace(entry, pause=replace(entry.pause, until=0.0))
+
+
+def first_pause(intervals: tuple[float, ...]) -> float:
+    """How long a target is left alone at first (seconds): the first retry interval, within bounds."""
+    return min(30.0, max(0.2, intervals[0] if intervals else 30.0))
