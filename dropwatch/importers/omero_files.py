@@ -101,8 +101,10 @@ def _open_steps(folder: str, parts: list[str]) -> int:
 
 
 def _open_checked(folder: str, parts: list[str]) -> int:
-    wanted = os.path.normcase(Path(folder).resolve().joinpath(*parts))
-    if os.path.normcase(os.path.realpath(wanted)) != wanted:
+    base = Path(folder).resolve()
+    wanted = base.joinpath(*parts)
+    # A part like "D:x" would lead to another drive.
+    if base not in wanted.parents or os.path.normcase(wanted.resolve()) != os.path.normcase(wanted):
         raise _leads_out("/".join(parts))
     return os.open(wanted, _READ)
 

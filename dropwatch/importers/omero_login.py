@@ -7,6 +7,7 @@ never leave it. Sources: omero-py ``clients.py`` and ``util/sessions.py``, omero
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import dataclass
 from threading import Event, Lock
 from typing import Any, TypeVar
@@ -84,14 +85,12 @@ class Login:
         """
         person = self.person(name)
         _check(person, group)
-        with connecting(self.server.host):
+        with connecting(self.server.host), ExitStack() as undo:
             client = self._client()
-            try:
-                client.joinSession(self._sudo(person.name, group))
-                now = client.sf.getAdminService().getEventContext()
-            except BaseException:
-                hang_up(client)
-                raise
+            undo.callback(hang_up, client)
+            client.joinSession(self._sudo(person.name, group))
+            now = client.sf.getAdminService().getEventContext()
+            undo.pop_all()
         return Session(
             client,
             owner=person.name,
@@ -171,12 +170,11 @@ class Login:
                 password = self.server.password()
                 if not password:
                     raise _no_password(self.server.user)
-                client = self._client()
-                try:
+                with ExitStack() as undo:
+                    client = self._client()
+                    undo.callback(hang_up, client)
                     client.createSession(self.server.user, password)
-                except BaseException:
-                    hang_up(client)
-                    raise
+                    undo.pop_all()
                 self._service = client
             return self._service
 

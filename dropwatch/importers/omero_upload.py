@@ -73,7 +73,7 @@ class Upload:
             uploader = process.getUploader(index)
             try:
                 self._send_blocks(uploader, descriptor, fact, digests)
-            except BaseException:
+            except (*WIRE, DropwatchError, OSError):
                 with suppress(*WIRE):
                     uploader.close()
                 raise
