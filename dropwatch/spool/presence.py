@@ -1,0 +1,55 @@
+"""Who runs a spool: the lock that one daemon holds, and what it says of itself in its heartbeat."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any
+
+from dropwatch.errors import OperatorError
+from dropwatch.spool.folders import IDENTITY
+from dropwatch.spool.locks import is_held, locked
+from dropwatch.spool.moves import write_durably
+
+HEARTBEAT = "heartbeat.json"
+HOLD = "hold"
+
+
+@contextmanager
+def only_daemon(spools: list[Path], state: Path) -> Iterator[None]:
+    """Hold the locks of *spools* and of the state folder. Raises OperatorError when another daemon has one."""
+    with ExitStack() as stack:
+        for path in [*(spool / IDENTITY for spool in spools if (spool / IDENTITY).is_file()), state / "lock"]:
+            if not stack.enter_context(locked(path, shared=False)):
+                raise OperatorError(
+                    f"Another dropwatch daemon runs here: it holds {path}.",
+                    concerns="spool",
+                    remedy="Stop it first; one daemon serves a spool.",
+                )
+        yield
+
+
+def is_running(state: Path) -> bool:
+    """Whether a daemon holds the lock of the state folder now."""
+    path = state / "lock"
+    return path.is_file() and is_held(path)
+
+
+def write_heartbeat(state: Path, pulse: Mapping[str, Any]) -> None:
+    write_durably(state / HEARTBEAT, json.dumps(pulse, indent=1).encode("ascii"))
+
+
+def read_heartbeat(state: Path) -> dict[str, Any]:
+    """What the daemon said of itself last; empty when it never did."""
+    try:
+        pulse = json.loads((state / HEARTBEAT).read_text("ascii"))
+    except (OSError, ValueError):
+        return {}
+    return pulse if isinstance(pulse, dict) else {}
+
+
+def hold_marker(state: Path, user: str | None) -> Path:
+    """The file whose presence holds *user*, or everything."""
+    return state / HOLD / (f"user-{user}" if user else "all")
