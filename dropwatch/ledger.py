@@ -13,7 +13,6 @@ import os
 import types
 import typing
 from collections.abc import Hashable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
 from typing import Any
@@ -22,8 +21,8 @@ from tinydb import TinyDB
 from tinydb.storages import Storage
 from tinydb.table import Document
 
-from dropwatch.model import Failed, Fileset, Imported, Outcome, Skipped
-from dropwatch.record import Record
+from dropwatch.model import Failed, Fileset, Imported, Skipped
+from dropwatch.record import Line, Record
 
 _RECORD = "record.json"
 _FILESETS = "filesets.jsonl"
@@ -34,20 +33,6 @@ _KINDS: dict[str, type[Imported] | type[Skipped] | type[Failed]] = {
     "failed": Failed,
 }
 _LARGEST_RECORD = 4 * 2**20  #: bytes; a forged record must not fill our memory
-
-
-@dataclass(frozen=True)
-class Line:
-    """What filesets.jsonl says of one fileset in one claim; the last line of a claim counts."""
-
-    claim: str
-    fileset: str
-    name: str
-    files: int
-    bytes: int
-    attempt: int = 0
-    at: float = 0.0
-    outcome: Outcome | None = None
 
 
 class CrashSafe(Storage):

@@ -249,6 +249,20 @@ class Envelope:
 
 
 @dataclass(frozen=True)
+class Batch:
+    """What planning needs to know of a claimed batch, beside its folder.
+
+    claimed_at -- epoch seconds; spool -- root of the spool
+    """
+
+    envelope: Envelope
+    id: str
+    name: str
+    claimed_at: float
+    spool: Path
+
+
+@dataclass(frozen=True)
 class Problem:
     """Why the batch as a whole cannot be imported. *detail* and *error* are for admins."""
 

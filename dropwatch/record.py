@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from dropwatch.model import Container, Problem, Verdict
+from dropwatch.model import Container, Outcome, Problem, Verdict
 
 
 @dataclass(frozen=True)
@@ -63,3 +63,17 @@ class Record:
     notes: tuple[str, ...] = ()
     events: tuple[Event, ...] = ()
     history: tuple[PastClaim, ...] = ()
+
+
+@dataclass(frozen=True)
+class Line:
+    """What filesets.jsonl says of one fileset in one claim; the last line of a claim counts."""
+
+    claim: str
+    fileset: str
+    name: str
+    files: int
+    bytes: int
+    attempt: int = 0
+    at: float = 0.0
+    outcome: Outcome | None = None

@@ -9,10 +9,9 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from dropwatch.importers.base import Progress
-from dropwatch.ledger import Line
 from dropwatch.lifecycle import Facts, is_settled_outcome
 from dropwatch.model import Answers, Envelope, Failed, Fileset, Outcome, Plan, Running
-from dropwatch.record import Event, Record
+from dropwatch.record import Event, Line, Record
 from dropwatch.spool.folders import Spool
 
 _EVENTS_KEPT = 200

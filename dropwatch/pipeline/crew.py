@@ -22,11 +22,11 @@ from dropwatch.errors import (
     Unavailable,
 )
 from dropwatch.importers.base import Progress
-from dropwatch.ledger import Line
 from dropwatch.model import Failed, Fileset, Imported, Outcome
 from dropwatch.pipeline.case import Case
 from dropwatch.pipeline.desk import Desk
 from dropwatch.pipeline.letters import failure
+from dropwatch.record import Line
 from dropwatch.schedule import Turns, next_attempt
 from dropwatch.workers import Done, Job
 

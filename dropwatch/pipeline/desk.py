@@ -9,22 +9,45 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from queue import SimpleQueue
+from typing import Protocol
 
 from dropwatch import journal, report
 from dropwatch.config import Config
 from dropwatch.errors import DropwatchError, OperatorError
-from dropwatch.ledger import Ledger, Line
+from dropwatch.importers.base import Account, Progress
+from dropwatch.ledger import Ledger
+from dropwatch.model import Answers, Batch, Fileset, Imported, Order, Plan
 from dropwatch.pipeline.addresses import Addresses
 from dropwatch.pipeline.case import Case
 from dropwatch.pipeline.letters import Letters, story_of
 from dropwatch.pipeline.pauses import Paused, Pauses
+from dropwatch.record import Line
 from dropwatch.spool.reports import write_report
-from dropwatch.task import Workshop
 from dropwatch.workers import Workers
 
 log = logging.getLogger("dropwatch")
 
 REPORT_EVERY = 5.0  #: seconds between two REPORT.txt of a batch that moves
+
+
+class Workshop(Protocol):
+    """What the workers do for the line; the errors are those of importers/base.py."""
+
+    def plan(self, batch: Batch) -> Plan: ...
+
+    def ask(self, envelope: Path, plan: Plan) -> Answers: ...
+
+    def import_(
+        self,
+        envelope: Path,
+        order: Order,
+        fileset: Fileset,
+        answers: Answers,
+        progress: Callable[[Progress], None],
+        stopped: Callable[[], bool],
+    ) -> Imported: ...
+
+    def account(self, owner: str) -> Account: ...
 
 
 @dataclass

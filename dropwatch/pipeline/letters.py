@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterable
-from dataclasses import replace
 
 from dropwatch import report
 from dropwatch.config import Config
 from dropwatch.errors import DropwatchError, OperatorError
-from dropwatch.ledger import Line
 from dropwatch.model import Failed, Verdict
 from dropwatch.outbox import Letter, letter_id
 from dropwatch.pipeline.addresses import Addresses
 from dropwatch.pipeline.case import Case
 from dropwatch.pipeline.pauses import Paused
-from dropwatch.report import DeadLetter, Entry, Site, Story, Text
+from dropwatch.report import DeadLetter, Story, Text
 
 Post = Callable[[Letter], bool]
 
@@ -28,7 +26,7 @@ class Letters:
         self._post = post
         self._addresses = addresses
         self._clock = clock
-        self.site = site_of(config)
+        self.site = report.site_of(config)
 
     # -- about a batch -----------------------------------------------------------------------------
 
@@ -155,42 +153,10 @@ class Letters:
         )
 
 
-def site_of(config: Config) -> Site:
-    """The facility, as its users know it."""
-    contact = config.site.contact or (config.mail.admins[0] if config.mail else "")
-    web = (config.omero.web or "") if config.omero else ""
-    return Site(config.site.name, contact, config.site.timezone, web)
-
-
 def story_of(case: Case) -> Story:
     """All that can be told of a claimed batch now."""
-    record = case.record
-    retrying = record.verdict is None and record.attempts and record.not_before
-    return Story(
-        user=case.beneficiary,
-        name=record.name,
-        batch=record.batch,
-        claim=record.claim,
-        path=str(case.envelope.path),
-        sender=case.user,
-        group=record.group,
-        container=record.container,
-        entries=tuple(entry_of(line) for line in case.lines()),
-        verdict=record.verdict,
-        problems=record.problems,
-        notes=record.notes,
-        attempts=record.attempts,
-        next_attempt=record.not_before if retrying else None,
-        waiting_for=case.waiting_for,
-        claimed_at=record.claimed_at,
-        concluded_at=record.concluded_at,
-        place=case.envelope.place,
-        spool_path=str(case.spool.root),
-    )
-
-
-def entry_of(line: Line) -> Entry:
-    return Entry(line.name, line.files, line.bytes, line.outcome, line.attempt)
+    lines = tuple(case.lines())
+    return report.tell(case.envelope, case.record, lines, case.spool.root, case.beneficiary, case.waiting_for)
 
 
 def failure(error: DropwatchError, *, lasting: bool) -> Failed:
@@ -200,10 +166,6 @@ def failure(error: DropwatchError, *, lasting: bool) -> Failed:
     return Failed(
         error.message, error.remedy, lasting, kind, error.detail, log if isinstance(log, int) else None
     )
-
-
-def with_reason(line: Line, failed: Failed) -> Line:
-    return replace(line, outcome=failed)
 
 
 def digest(*parts: object) -> str:

@@ -12,18 +12,16 @@ from dropwatch.errors import (
     TemporaryError,
     Unavailable,
 )
-from dropwatch.ledger import Line
 from dropwatch.lifecycle import verdict
-from dropwatch.model import Answers, Failed, Imported, Plan, Problem, Refused, Skipped
+from dropwatch.model import Answers, Batch, Failed, Imported, Plan, Problem, Refused, Skipped
 from dropwatch.pipeline.case import Case
 from dropwatch.pipeline.crew import Crew
 from dropwatch.pipeline.desk import Desk
-from dropwatch.planning import Batch
+from dropwatch.record import Line
 from dropwatch.schedule import next_attempt
-from dropwatch.spool.folders import MEMORY
+from dropwatch.spool.folders import LOCK, MEMORY
 from dropwatch.spool.locks import is_held
 from dropwatch.spool.moves import InUse
-from dropwatch.task import LOCK
 from dropwatch.workers import Done
 
 RUNNING_POLL = 2.0  #: seconds between two questions whether the server has finished

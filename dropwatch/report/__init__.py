@@ -25,6 +25,7 @@ from dropwatch.report.notices import (
 )
 from dropwatch.report.page import reason, report_txt
 from dropwatch.report.story import Entry, Site, Story, Tally, Text
+from dropwatch.report.telling import site_of, tell
 from dropwatch.report.words import clean, count, duration, moment, named, size
 
 __all__ = [
@@ -55,8 +56,10 @@ __all__ = [
     "permission_for_admins",
     "reason",
     "report_txt",
+    "site_of",
     "size",
     "split_run",
     "stuck",
+    "tell",
     "withdrawn",
 ]

@@ -17,6 +17,7 @@ from dropwatch.spool.tree import is_junk
 
 IDENTITY = ".dropwatch-spool"
 MEMORY = ".dropwatch"  #: our own folder inside an envelope
+LOCK = "lock"  #: in MEMORY; held shared by the workers of an envelope
 REPORT = "REPORT.txt"
 _NAME_BYTES = 60
 _LETTERS = "abcdefghijkmnpqrstuvwxyz23456789"

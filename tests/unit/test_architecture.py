@@ -18,10 +18,13 @@ ROOT = Path(__file__).parents[2]
 PACKAGE = ROOT / "dropwatch"
 
 LAYERS = (
-    ("nouns", {"errors", "model"}),
-    ("thoughts", {"lifecycle", "schedule", "document", "manifest", "config", "report"}),
+    ("nouns", {"errors", "model", "record", "exits"}),
+    (
+        "thoughts",
+        {"lifecycle", "settling", "schedule", "document", "manifest", "config", "report", "journal", "probe"},
+    ),
     ("hands", {"spool", "ledger", "watch", "outbox", "credentials", "formats", "workers", "importers"}),
-    ("line", {"task", "pipeline", "status"}),
+    ("line", {"task", "pipeline", "status", "doctor"}),
     ("life", {"daemon"}),
     ("doors", {"cli", "web", "metrics", "sandbox"}),
 )

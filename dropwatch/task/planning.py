@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import os
 import time
-from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from zoneinfo import ZoneInfo
@@ -18,23 +17,12 @@ from dropwatch import manifest
 from dropwatch.config import Config
 from dropwatch.errors import DropwatchError, ManifestError
 from dropwatch.manifest import Manifest
-from dropwatch.model import Envelope, FileFact, Fileset, Order, Plan, Problem, Refused
+from dropwatch.model import Batch, FileFact, Fileset, Order, Plan, Problem, Refused
 from dropwatch.spool.tree import Snapshot, being_written, read_small, snapshot
 
 LARGEST_MANIFEST = 16 * 2**20  #: bytes
 DEFAULTS = "defaults.yaml"
 _NAMED = 20  #: names in one sentence
-
-
-@dataclass(frozen=True)
-class Batch:
-    """What planning needs to know of a batch, beside its folder."""
-
-    envelope: Envelope
-    id: str
-    name: str
-    claimed_at: float
-    spool: Path
 
 
 class _Refusal(Exception):

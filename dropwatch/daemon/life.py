@@ -18,10 +18,11 @@ from pathlib import Path
 
 from dropwatch import __version__, journal
 from dropwatch.config import Config
+from dropwatch.daemon.mailroom import SENT_KEPT, Mailroom, make_outbox
+from dropwatch.daemon.pulse import pulse
 from dropwatch.errors import OperatorError, Unavailable
 from dropwatch.importers.base import Importer
 from dropwatch.ledger import Ledger
-from dropwatch.mailroom import SENT_KEPT, Mailroom, make_outbox
 from dropwatch.model import Place
 from dropwatch.outbox import Letter
 from dropwatch.pipeline.addresses import Addresses
@@ -29,7 +30,6 @@ from dropwatch.pipeline.desk import Desk
 from dropwatch.pipeline.letters import Letters
 from dropwatch.pipeline.line import FOREVER, Pipeline, pipeline
 from dropwatch.pipeline.pauses import Pauses, first_pause
-from dropwatch.pulse import pulse
 from dropwatch.spool.folders import MEMORY, Spool
 from dropwatch.spool.presence import HOLD, only_daemon, write_heartbeat
 from dropwatch.task import Workshop

@@ -9,15 +9,15 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
-from dropwatch import credentials, planning
+from dropwatch import credentials
 from dropwatch.config import Config
 from dropwatch.errors import ConfigError, PermanentError, TemporaryError
 from dropwatch.importers.base import Account, Importer, Progress
-from dropwatch.model import Answers, Fileset, Imported, Order, Plan
-from dropwatch.spool.folders import MEMORY
+from dropwatch.model import Answers, Batch, Fileset, Imported, Order, Plan
+from dropwatch.spool.folders import LOCK, MEMORY
 from dropwatch.spool.locks import locked
+from dropwatch.task import planning
 
-LOCK = "lock"
 OMERO_PASSWORD = "DROPWATCH_OMERO_PASSWORD"
 
 
@@ -28,7 +28,7 @@ class Workshop:
         self._config = config
         self._importer = importer
 
-    def plan(self, batch: planning.Batch) -> Plan:
+    def plan(self, batch: Batch) -> Plan:
         """List what *batch* consists of. Raises TemporaryError when its folder cannot be read."""
         try:
             return planning.plan(self._config, batch)

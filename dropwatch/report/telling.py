@@ -1,0 +1,51 @@
+"""From a record and its lines to the story that texts are made of. The pipeline and `status` tell it alike."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+from dropwatch.config import Config
+from dropwatch.model import Envelope
+from dropwatch.record import Line, Record
+from dropwatch.report.story import Entry, Site, Story
+
+
+def site_of(config: Config) -> Site:
+    """The facility, as its users know it."""
+    contact = config.site.contact or (config.mail.admins[0] if config.mail else "")
+    web = (config.omero.web or "") if config.omero else ""
+    return Site(config.site.name, contact, config.site.timezone, web)
+
+
+def tell(
+    envelope: Envelope,
+    record: Record,
+    lines: Iterable[Line],
+    spool: Path,
+    user: str,
+    waiting_for: str = "",
+) -> Story:
+    """The story of a claimed batch. *user*: whose images they become."""
+    retrying = record.verdict is None and record.attempts > 0 and record.not_before > 0
+    return Story(
+        user=user,
+        name=record.name,
+        batch=record.batch,
+        claim=record.claim,
+        path=str(envelope.path),
+        sender=envelope.user,
+        group=record.group,
+        container=record.container,
+        entries=tuple(Entry(line.name, line.files, line.bytes, line.outcome, line.attempt) for line in lines),
+        verdict=record.verdict,
+        problems=record.problems,
+        notes=record.notes,
+        attempts=record.attempts,
+        next_attempt=record.not_before if retrying else None,
+        waiting_for=waiting_for,
+        claimed_at=record.claimed_at,
+        concluded_at=record.concluded_at,
+        place=envelope.place,
+        spool_path=str(spool),
+    )
