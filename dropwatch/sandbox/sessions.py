@@ -81,7 +81,7 @@ def view(session: Session, context: Mapping[str, str]) -> View:
         member = {group.id for group in GROUPS}
     if asked == "-1":
         return View(session.user, session.group, tuple(sorted(member)), session.sees_all)
-    group = group_with(int(asked))
+    group = group_with(int(asked)) if asked.isdigit() else None
     if group is None:
         raise omero.ApiUsageException(None, None, f"No such group: {asked}")
     if group.id not in member:
