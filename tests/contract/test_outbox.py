@@ -20,7 +20,7 @@ from threading import Thread
 import pytest
 from aiosmtpd.controller import Controller
 from aiosmtpd.handlers import Sink
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from dropwatch.errors import OperatorError, PermanentError, TemporaryError, Unavailable
@@ -109,6 +109,7 @@ def test_a_letter_arrives_as_text_and_html_with_its_headers(site: Site) -> None:
     (mail,) = site.mails()
     assert mail.get_content_type() == "multipart/alternative"
     assert (text_of(mail), text_of(mail, "html")) == ("Größe: 5 µm\n", "<p>Größe: 5 µm</p>")
+    assert b"\nGr=C3=B6=C3=9Fe: 5 =C2=B5m\n" in mail.as_bytes()  # readable in any log
     assert (mail["Subject"], mail["To"]) == ("Fertig: Zellgröße", BOB)
     assert mail["From"] == "Dropwatch <dropwatch@example.org>"
     assert mail["Return-Path"] == "<dropwatch@example.org>"
@@ -174,6 +175,7 @@ def test_any_words_at_all_make_a_mail(subject: str, text: str, name: str) -> Non
 
 @settings(max_examples=100, deadline=None)
 @given(words=st.lists(st.text('aZ,;é日😀=?_<>"()', min_size=1, max_size=30), min_size=1, max_size=9))
+@example(words=["=?utf-8?q?x?=", "done"])
 def test_a_long_subject_loses_nothing(words: list[str]) -> None:
     subject = " ".join(words)[:250].strip()
     mail = message_from_bytes(
@@ -700,6 +702,31 @@ def test_killed_at_any_step_no_posted_letter_is_lost_and_none_is_sent_more_than_
         if child.returncode == 0:
             break
     assert step > 8
+
+
+FULL = """
+import resource, sys
+from pathlib import Path
+from dropwatch.outbox import MailServerSettings, Outbox
+resource.setrlimit(resource.RLIMIT_FSIZE, (100, 100))
+server = MailServerSettings("127.0.0.1", int(sys.argv[1]), "none", None, "dropwatch@example.org", 10.0)
+Outbox(Path(sys.argv[2]), server, lambda: None, (), lambda: 1.0).deliver(1e10, lambda: False)
+"""
+
+
+@POSIX
+def test_a_disk_that_is_full_in_the_middle_of_a_letter_tears_none(site: Site) -> None:
+    site.outbox().post(letter())
+    command = [sys.executable, "-c", FULL, str(site.server.port), str(site.folder / "outbox")]
+    child = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    left = list((site.folder / "outbox" / "queued").glob(".*.tmp"))
+    site.outbox().purge_sent(time.time() + 60)
+
+    assert "File too large" in child.stderr
+    assert site.outbox().queued() == [letter()]
+    assert len(left) == 1
+    assert not left[0].exists()
+    assert site.mails() == []
 
 
 @POSIX
