@@ -85,7 +85,7 @@ def _open(folder: str, path: str) -> int:
     parts = path.split("/")
     if any(part in ("", ".", "..") or os.sep in part for part in parts):
         raise _leads_out(path)
-    return _open_steps(folder, parts) if _STEP_BY_STEP else _open_checked(folder, parts)
+    return _open_steps(folder, parts) if _STEP_BY_STEP else open_checked(folder, parts)
 
 
 def _open_steps(folder: str, parts: list[str]) -> int:
@@ -100,7 +100,7 @@ def _open_steps(folder: str, parts: list[str]) -> int:
         os.close(here)
 
 
-def _open_checked(folder: str, parts: list[str]) -> int:
+def open_checked(folder: str, parts: list[str]) -> int:
     base = Path(folder).resolve()
     wanted = base.joinpath(*parts)
     # A part like "D:x" would lead to another drive.

@@ -12,6 +12,7 @@ from contextlib import suppress
 from typing import Any
 
 import omero
+import omero.clients
 import omero.cmd
 
 from dropwatch.errors import TemporaryError

@@ -13,6 +13,7 @@ from typing import Any
 
 import Ice
 import omero
+import omero.clients
 
 from dropwatch.importers import omero_keys
 from dropwatch.importers import omero_queries as queries

@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from threading import Event, Lock
 from typing import Any, TypeVar
 
-import Ice  # noqa: F401  (omero.clients expects it to be loaded first)
 import omero
 import omero.clients
 import omero.sys

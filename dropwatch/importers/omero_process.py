@@ -15,6 +15,7 @@ from typing import Any
 
 import Ice
 import omero
+import omero.clients
 import omero.cmd
 import omero.grid
 import omero.model

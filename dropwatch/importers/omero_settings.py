@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
+import omero.clients
 import omero.grid
 import omero.model
 from omero.constants.metadata import NSCLIENTMAPANNOTATION

@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 import omero
+import omero.clients
 import omero.model
 from omero.rtypes import rstring
 
