@@ -1,7 +1,7 @@
 """omero.cmd.Delete2 and DoAll: what a client may have removed, with all that hangs on it.
 
-A fileset takes its images, files and jobs along, a container only its links; tags stay, other annotations go
-with their last link, as OMERO's graph rules have it.
+A fileset takes its images, files and jobs along; tags stay, other annotations go with their last link, as
+OMERO's graph rules have it. A real server deletes a container with all that is in it; here it must be empty.
 """
 
 from __future__ import annotations
@@ -27,6 +27,9 @@ _PACKAGES = {
     "Screen": "ome.model.screen.Screen",
     "Plate": "ome.model.screen.Plate",
 }
+
+_CONTENTS = """select 1 from link where parent = :id and kind in
+    (:kind || 'DatasetLink', :kind || 'ImageLink', :kind || 'PlateLink')"""
 
 
 def submitter(shared: Shared, clients: Clients) -> Callable[[Session, Any, Any], Any]:
@@ -83,6 +86,8 @@ def _delete_one(db: sqlite3.Connection, kind: str, id: int, seen: View) -> list[
     if kind == "Fileset":
         _delete_images(db, id)
         _delete_files(db, id)
+    elif db.execute(_CONTENTS, {"id": id, "kind": kind}).fetchone():
+        raise Failure("graph-fail", message=f"The sandbox deletes no {kind} that is not empty.")
     _delete_links(db, kind, id)
     db.execute(f"delete from {kind.lower()} where id = ?", (id,))
     return [row["prefix"]] if kind == "Fileset" else []

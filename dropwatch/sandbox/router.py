@@ -93,6 +93,7 @@ class Clients:
         key = _key(current.con)
         with self._lock:
             self._connected[key] = client
+        session.ends.append(lambda: self._shared.wire.remove(category, session.uuid))
         current.con.setCallback(when_closed(lambda: self.leave(key)))
         return client
 

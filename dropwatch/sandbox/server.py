@@ -136,11 +136,12 @@ class _Omero:
         self._ice = communicator(_identity(folder))
         store = Store(folder / "omero.db")
         _name_database(store)
+        wire = Wire(self._ice)
         self._shared = Shared(
             store=store,
-            sessions=Sessions(time.monotonic),
+            sessions=Sessions(time.monotonic, wire.remove_category),
             faults=faults,
-            wire=Wire(self._ice),
+            wire=wire,
             repository=folder / "ManagedRepository",
             journal=Journal(folder / "imports.jsonl", store),
             stopping=Event(),

@@ -90,10 +90,11 @@ def view(session: Session, context: Mapping[str, str]) -> View:
 
 
 class Sessions:
-    """The live sessions. *clock* tells monotonic seconds."""
+    """The live sessions. *clock* tells monotonic seconds; *ended* is told the uuid of each that ends."""
 
-    def __init__(self, clock: Callable[[], float]) -> None:
+    def __init__(self, clock: Callable[[], float], ended: Callable[[str], None]) -> None:
         self._clock = clock
+        self._ended = ended
         self._lock = RLock()
         self._live: dict[str, Session] = {}
         self._made = 0
@@ -181,8 +182,11 @@ class Sessions:
         """End the session now, with all that belongs to it."""
         with self._lock:
             session = self._live.pop(uuid, None)
-        for end in session.ends if session else []:
+        if session is None:
+            return
+        for end in session.ends:
             end()
+        self._ended(uuid)
 
     def expire(self, uuid: str) -> omero.SessionTimeoutException:
         """End the session as if it had been idle for too long; the exception that says so."""

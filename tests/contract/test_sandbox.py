@@ -585,6 +585,14 @@ def test_deleted_fileset_takes_images_and_files_along(sandbox: Running, alice: P
     assert isinstance(delete(alice, Dataset=[dataset]), omero.cmd.OK)
 
 
+def test_container_that_holds_images_is_not_deleted(alice: Person, image: Path) -> None:
+    dataset = alice.make(omero.model.DatasetI(), "day 3")
+    response(begin(alice, image, target=omero.model.DatasetI(dataset, False)))
+
+    assert delete(alice, Dataset=[dataset]).name == "graph-fail"
+    assert alice.ask(omero_queries.IMAGES_IN_DATASET, id=dataset) == [[2]]
+
+
 def test_what_is_not_ones_own_is_not_deleted(sandbox: Running, alice: Person, image: Path) -> None:
     response(begin(alice, image))
     fileset_id = alice.batch("b1")[0][0]
@@ -599,11 +607,13 @@ def test_what_is_not_ones_own_is_not_deleted(sandbox: Running, alice: Person, im
 # -- clients and servers that die ------------------------------------------------------------------------
 
 
-def test_import_goes_on_when_its_client_dies(sandbox: Running, alice: Person, image: Path) -> None:
+@pytest.mark.parametrize("by", ["password", "sudo"])
+def test_import_goes_on_when_its_client_dies(sandbox: Running, alice: Person, image: Path, by: str) -> None:
     sandbox.set_faults(slow_after_verify="300ms")
     with logged_in(sandbox.server.omero_port, "dropwatch") as service:
+        key = sudo(service, "alice")
         other = new_client(sandbox.server.omero_port)
-        other.joinSession(sudo(service, "alice"))
+        other.createSession(*(("alice", "alice") if by == "password" else (key, key)))
         begin(Person(other), image)
         # No goodbye: without a router, omero.client only drops the connection.
         other.getCommunicator().setDefaultRouter(None)
@@ -627,6 +637,17 @@ def test_closing_an_unanswered_handle_cancels_the_import(
 
     assert [row[2] for row in alice.batch("b1")] == [None]
     assert len(told(sandbox)) == 1
+
+
+def test_session_that_is_killed_takes_its_import_along(sandbox: Running, alice: Person, image: Path) -> None:
+    sandbox.set_faults(slow_after_verify="300ms")
+    with logged_in(sandbox.server.omero_port, "alice") as other:
+        begin(other, image)
+        other.client.killSession()
+    sandbox.set_faults()
+    assert isinstance(response(begin(alice, image, "b2")), omero.grid.ImportResponse)
+
+    assert [row[2] for row in alice.batch("b1")] == [None]
 
 
 def test_restart_keeps_data_and_loses_running_imports(tmp_path: Path, image: Path) -> None:
@@ -816,6 +837,19 @@ def test_small_import_is_quick(alice: Person, image: Path) -> None:
         response(begin(alice, image, f"b{number}"))
 
     assert (time.monotonic() - started) / 10 < 0.1
+
+
+def test_port_in_use_is_an_error_only_when_it_was_asked_for(sandbox: Running, tmp_path: Path) -> None:
+    taken = sandbox.server.omero_port
+    with pytest.raises(OSError, match="in use"):
+        Sandbox(tmp_path / "asked", omero_port=taken).start()
+    (tmp_path / "kept").mkdir()
+    (tmp_path / "kept" / "ports.json").write_text(json.dumps({"omero": taken}))
+    other = Sandbox(tmp_path / "kept")
+    other.start()
+
+    assert other.omero_port not in (0, taken)
+    other.stop()
 
 
 def test_sandbox_runs_as_a_process_until_it_is_told_to_stop(tmp_path: Path) -> None:
