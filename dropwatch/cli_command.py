@@ -1,0 +1,104 @@
+"""What all commands share: the configuration, the two consoles, errors told in words.
+
+Answers go to standard output, everything else to standard error. No other module of the command line opens
+the configuration.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Never
+
+import typer
+from rich.console import Console
+from typer.core import TyperGroup
+
+from dropwatch import config, exits, report
+from dropwatch.config import Config
+from dropwatch.errors import ConfigError, DropwatchError, ManifestError, OperatorError
+
+VARIABLE = "DROPWATCH_CONFIG"
+
+
+@dataclass(frozen=True)
+class Options:
+    """What stands before the command. *config*: the file that was named, or None."""
+
+    config: Path | None
+
+
+def usual_place() -> Path:
+    """Where the configuration lies when none is named, the place that the service files use."""
+    if sys.platform == "win32":
+        return Path(os.environ.get("PROGRAMDATA", r"C:\ProgramData"), "dropwatch", "dropwatch.yaml")
+    if sys.platform == "darwin":
+        return Path("/usr/local/etc/dropwatch/dropwatch.yaml")
+    return Path("/etc/dropwatch/dropwatch.yaml")
+
+
+def config_of(ctx: typer.Context) -> Config:
+    """The configuration of this call, read and checked. Raises ConfigError with every problem."""
+    options: Options = ctx.find_object(Options) or Options(None)
+    path = options.config or usual_place()
+    if options.config is None and not path.exists():
+        raise ConfigError([f"There is no {path}. Name your configuration: dropwatch --config FILE ..."])
+    return config.load(path)
+
+
+# -- the two consoles ----------------------------------------------------------------------------------
+
+
+def stdout() -> Console:
+    """The console for answers: tables and texts."""
+    return Console(highlight=False)
+
+
+def say(text: str) -> None:
+    """Tell the reader something that is no answer: on standard error, made harmless, line by line."""
+    for line in text.split("\n"):
+        typer.echo(report.clean(line), err=True)
+
+
+def answer(value: Any) -> None:
+    """Write JSON to standard output. ASCII, so that undecodable file names come through as escapes."""
+    typer.echo(json.dumps(value, indent=2))
+
+
+def refuse(text: str, code: int = exits.USAGE) -> Never:
+    """Say why not, and end the command."""
+    say(text)
+    raise typer.Exit(code)
+
+
+# -- errors, in one place ------------------------------------------------------------------------------
+
+
+class Commands(TyperGroup):
+    """A group of commands whose expected errors become words and an exit code."""
+
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            return super().invoke(ctx)
+        except (ConfigError, ManifestError) as err:
+            refuse("\n".join(err.problems))
+        except OperatorError as err:
+            refuse(_with_remedy(err))
+        except DropwatchError as err:
+            refuse(_with_remedy(err), exits.FAILED)
+        except BrokenPipeError:
+            raise  # `dropwatch status | head`: click ends quietly
+        except OSError as err:
+            where = f"{_text(err.filename)}: " if err.filename else ""
+            refuse(f"{where}{err.strerror or err}", exits.FAILED)
+
+
+def _with_remedy(err: DropwatchError) -> str:
+    return "\n".join(part for part in (err.message, err.remedy) if part)
+
+
+def _text(name: str | bytes | int) -> str:
+    return os.fsdecode(name) if isinstance(name, (str, bytes)) else str(name)

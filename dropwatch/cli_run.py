@@ -1,0 +1,108 @@
+"""The commands that run something: the daemon, the sandbox, the demo."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from dropwatch import exits
+from dropwatch.cli_command import config_of, refuse
+from dropwatch.cli_log import log_to_stderr
+from dropwatch.model import Verdict
+from dropwatch.outbox import Shelf
+
+if TYPE_CHECKING:
+    from dropwatch.daemon import Daemon
+
+
+def register(app: typer.Typer) -> None:
+    app.command()(run)
+    app.command()(sandbox)
+    app.command()(demo)
+
+
+def run(
+    ctx: typer.Context,
+    once: Annotated[
+        bool, typer.Option("--once", help="End when nothing moves by itself any more; see the exit codes.")
+    ] = False,
+) -> None:
+    """Watch the drop folders and import what lies in them, until stopped.
+
+    The log goes to standard error, one line for each thing that happens. One signal (Ctrl-C, SIGTERM) stops in
+    good order, a second one at once; nothing is lost either way. With --once it ends with 0 when all
+    batches were imported, 1 when a batch or a letter was given up, 75 when something is left waiting.
+    """
+    from dropwatch.daemon import Daemon, on_signals
+    from dropwatch.task import make_importer
+
+    settings = config_of(ctx)
+    log_to_stderr()
+    daemon = Daemon(settings, make_importer(settings, os.environ), os.environ)
+    on_signals(_Stopper(daemon.stop))
+    daemon.run(once=once)
+    if once:
+        raise typer.Exit(_came_to(daemon))
+
+
+class _Stopper:
+    """Stops in good order when called first, at once when called again: workers may hang in a dead server."""
+
+    def __init__(self, stop: Callable[[], None]) -> None:
+        self._stop = stop
+        self._asked = False
+
+    def __call__(self) -> None:
+        if self._asked:
+            os._exit(exits.FAILED)  # like a crash, which harms nothing
+        self._asked = True
+        self._stop()
+
+
+def _came_to(daemon: Daemon) -> int:
+    """The exit code of ``run --once``."""
+    line, mailroom = daemon.line, daemon.mailroom
+    bad = set(line.desk.concluded) - {Verdict.IMPORTED.value}
+    if bad or (mailroom is not None and mailroom.died):
+        return exits.FAILED
+    queued = mailroom.outbox.counts()[Shelf.QUEUED] if mailroom else 0
+    waits = line.desk.cases or line.arrivals.incomplete() or line.desk.pauses.all() or queued
+    return exits.WAITING if waits else exits.GOOD
+
+
+def sandbox(
+    folder: Annotated[Path, typer.Option("--dir", help="Where mails, images and faults.yaml are kept.")],
+    omero_port: Annotated[int, typer.Option(help="Port of the OMERO server; 0 takes any free one.")] = 0,
+    smtp_port: Annotated[int, typer.Option(help="Port of the mail server; 0 takes any free one.")] = 0,
+) -> None:
+    """Run an OMERO server and a mail server on this machine, for trying and testing.
+
+    It prints `ready omero=127.0.0.1:PORT smtp=127.0.0.1:PORT` when both listen, and runs until stopped.
+    """
+    try:
+        from dropwatch.sandbox.server import serve
+    except ImportError as err:
+        refuse(f"The sandbox needs more than is installed here ({err}). Install dropwatch[sandbox].")
+    serve(folder, omero_port, smtp_port)
+
+
+def demo(
+    once: Annotated[
+        bool,
+        typer.Option("--once", help="End when the story is told, instead of going on for your own files."),
+    ] = False,
+    folder: Annotated[
+        Path | None,
+        typer.Option("--dir", help="Where the demo keeps its files; a temporary folder if not given."),
+    ] = None,
+) -> None:
+    """See batches dropped, imported and mailed, with a mail server that is down and a daemon that is killed."""
+    try:
+        from dropwatch.sandbox.demo import run_demo
+    except ImportError as err:
+        refuse(f"The demo needs more than is installed here ({err}). Install dropwatch[sandbox].")
+    raise typer.Exit(run_demo(folder, once))
