@@ -5,8 +5,8 @@ Standard library and pip only: it runs before anything is installed. ``.ci/setup
 on one core, for two on two.
 
 The mends: ``ice_compat.h`` and ``eval.h`` beside this file come in through the compiler's flags; ``Ice.py``
-makes its modules with ``types`` instead of ``imp``, which Python 3.12 no longer has; and ``setup.py`` compiles
-several files at once.
+makes its modules with ``types``, because Python 3.12 has no ``imp``; and ``setup.py`` compiles several files at
+once.
 """
 
 from __future__ import annotations

@@ -1,5 +1,5 @@
-/* Lets zeroc-ice 3.6.5 compile against CPython 3.11, 3.12 and 3.13 without touching its C++ source.
- * In C++ only, because Ice's C sources never ask Python for anything. */
+/* Lets zeroc-ice 3.6.5 compile against CPython 3.11, 3.12 and 3.13, and with GCC 14, without touching its C
+ * and C++ source. The compiler includes it first in each file. */
 #ifndef DROPWATCH_ICE_COMPAT_H
 #define DROPWATCH_ICE_COMPAT_H
 #ifdef __cplusplus
@@ -40,5 +40,8 @@ inline int PyObject_AsReadBuffer(PyObject* object, const void** buffer, Py_ssize
     return 0;
 }
 #endif
+#elif !defined(_WIN32)
+/* mcpp/system.c calls readlink() without declaring it, which is an error since GCC 14. */
+#include <unistd.h>
 #endif
 #endif
