@@ -1,0 +1,200 @@
+"""The files in service/ are true: each is read by the program it is for, or by the nearest thing that is here."""
+
+from __future__ import annotations
+
+import configparser
+import importlib.util
+import plistlib
+import shutil
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+SERVICE = Path(__file__).parents[2] / "service"
+FOLDERS = ("systemd", "launchd", "windows", "samba")
+
+
+# -- systemd -----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="no systemd here")
+def test_systemd_finds_nothing_to_say_about_the_unit(tmp_path: Path) -> None:
+    program = tmp_path / "dropwatch"
+    program.write_text("#!/bin/sh\n")
+    program.chmod(0o755)
+    unit = tmp_path / "dropwatch.service"
+    text = (SERVICE / "systemd/dropwatch.service").read_text()
+    unit.write_text(text.replace("/opt/dropwatch/bin/dropwatch", str(program)))
+
+    said = run("systemd-analyze", "verify", "--man=no", str(unit))
+
+    assert (said.returncode, said.stdout + said.stderr) == (0, "")
+
+
+def test_the_unit_may_change_the_spool_and_gives_a_stop_its_time() -> None:
+    unit = configparser.ConfigParser(strict=True, interpolation=None)
+    unit.optionxform = str  # type: ignore[assignment,method-assign]
+    unit.read(SERVICE / "systemd/dropwatch.service")
+    service = unit["Service"]
+
+    assert service["ExecStart"] == "/opt/dropwatch/bin/dropwatch --config /etc/dropwatch/dropwatch.yaml run"
+    assert service["ProtectSystem"] == "full"  # strict would make the spool read-only
+    assert service["UMask"] == "0002"  # users have to be able to move an envelope back
+    assert (service["KillMode"], service["TimeoutStopSec"]) == ("mixed", "2min")
+    assert service["RestartPreventExitStatus"] == "2"
+
+
+# -- launchd -----------------------------------------------------------------------------------------------
+
+
+def test_launchd_starts_the_same_command_with_the_same_modes() -> None:
+    job = plistlib.loads((SERVICE / "launchd/org.dropwatch.plist").read_bytes())
+
+    assert job["Label"] == "org.dropwatch"
+    assert job["ProgramArguments"][1::2] == ["--config", "run"]
+    assert job["KeepAlive"] is True
+    assert (job["Umask"], job["ExitTimeOut"]) == (0o002, 120)
+
+
+# -- Samba -------------------------------------------------------------------------------------------------
+
+
+def test_the_share_keeps_the_permissions_that_user_add_gave() -> None:
+    share = samba_share()
+
+    assert share["read only"] == "no"
+    assert share["inherit acls"] == share["inherit permissions"] == "yes"
+    assert "veto files" not in share  # the hidden folder of an envelope has to move along
+
+
+@pytest.mark.skipif(shutil.which("testparm") is None, reason="no Samba here")
+def test_samba_reads_the_share_as_it_is_meant(tmp_path: Path) -> None:
+    whole = tmp_path / "smb.conf"
+    whole.write_text(f"[global]\ninclude = {SERVICE / 'samba/dropwatch.conf'}\n")
+
+    said = run("testparm", "-s", str(whole))
+
+    assert said.returncode == 0, said.stderr
+    assert "[dropwatch]" in said.stdout
+    assert "Unknown parameter" not in said.stderr
+
+
+def samba_share() -> configparser.SectionProxy:
+    conf = configparser.ConfigParser(strict=True, interpolation=None)
+    conf.read(SERVICE / "samba/dropwatch.conf")
+    return conf["dropwatch"]
+
+
+# -- Windows -----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows may well have pywin32")
+def test_the_windows_service_says_what_to_do_where_it_cannot_run() -> None:
+    said = run(sys.executable, str(SERVICE / "windows/service.py"), "install")
+
+    assert said.returncode == 2
+    assert "pip install pywin32" in said.stderr
+    assert "service/systemd" in said.stderr
+
+
+def test_a_daemon_that_dies_is_started_again_and_its_words_are_kept(tmp_path: Path) -> None:
+    starts = tmp_path / "starts"
+    dies_twice = f"""
+import pathlib, sys, time
+starts = pathlib.Path({str(starts)!r})
+number = len(starts.read_text()) if starts.exists() else 0
+starts.write_text("x" * (number + 1))
+print(f"start number={{number}}", file=sys.stderr, flush=True)
+sys.exit(3) if number < 2 else time.sleep(60)
+"""
+    lines: list[str] = []
+    keeper = windows_service().Keeper([sys.executable, "-c", dies_twice], lines.append, pause=0.01)
+
+    code = kept_until(keeper, lambda: "start number=2" in lines)
+
+    assert code == 0
+    assert [line for line in lines if line.startswith("start")] == [f"start number={n}" for n in range(3)]
+    assert lines.count("ended exit=3") == 2
+
+
+def test_a_stop_is_a_request_first() -> None:
+    stops_well = """
+import signal, sys, time
+signal.signal(signal.SIGBREAK if sys.platform == "win32" else signal.SIGTERM, lambda *_: sys.exit("goodbye"))
+print("ready", file=sys.stderr, flush=True)
+time.sleep(60)
+"""
+    lines: list[str] = []
+    keeper = windows_service().Keeper([sys.executable, "-c", stops_well], lines.append)
+
+    code = kept_until(keeper, lambda: "ready" in lines)
+
+    assert code == 0
+    assert "goodbye" in lines
+
+
+def test_a_daemon_that_does_not_listen_is_killed() -> None:
+    deaf = """
+import signal, sys, time
+signal.signal(signal.SIGBREAK if sys.platform == "win32" else signal.SIGTERM, signal.SIG_IGN)
+print("ready", file=sys.stderr, flush=True)
+time.sleep(60)
+"""
+    lines: list[str] = []
+    keeper = windows_service().Keeper([sys.executable, "-c", deaf], lines.append, patience=0.2)
+
+    kept_until(keeper, lambda: "ready" in lines)
+
+    assert any(line.startswith("kill ") for line in lines)
+
+
+def test_a_refused_configuration_is_not_tried_for_ever() -> None:
+    lines: list[str] = []
+
+    code = windows_service().Keeper([sys.executable, "-c", "raise SystemExit(2)"], lines.append).run()
+
+    assert code == 2
+    assert lines == ["ended exit=2"]
+
+
+def kept_until(keeper: object, enough: Callable[[], bool]) -> int:
+    """Run *keeper* until *enough*, stop it, return what run() returned."""
+    codes: list[int] = []
+    running = threading.Thread(target=lambda: codes.append(keeper.run()))  # type: ignore[attr-defined]
+    running.start()
+    deadline = time.monotonic() + 30
+    while not enough() and time.monotonic() < deadline:
+        running.join(0.01)
+    keeper.stop()  # type: ignore[attr-defined]
+    running.join(30)
+    return codes[0]
+
+
+def windows_service() -> ModuleType:
+    spec = importlib.util.spec_from_file_location("dropwatch_service", SERVICE / "windows/service.py")
+    assert spec and spec.loader
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+# -- all ---------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("folder", FOLDERS)
+def test_each_way_to_run_says_how_to_begin_and_how_to_end(folder: str) -> None:
+    text = (SERVICE / folder / "README.md").read_text()
+
+    headings = [line for line in text.splitlines() if line.startswith("## ")]
+
+    assert headings == ["## Install", "## Start, stop, look", "## Uninstall"]
+
+
+def run(*command: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
