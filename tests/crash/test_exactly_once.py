@@ -1,0 +1,168 @@
+"""The daemon is killed again and again, at moments that nobody chose; in the end everything was done, and once."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import random
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("omero")
+if sys.platform == "win32":
+    pytest.skip("SIGKILL and process groups", allow_module_level=True)
+
+from dropwatch.sandbox.samples import corrupt_tiff, ome_tiff
+from tests.lives import Life
+from tests.world import (
+    USERS,
+    Drop,
+    SandboxProcess,
+    World,
+    assert_each_letter_at_most_twice,
+    assert_imported_once,
+    assert_told,
+    leftovers,
+    wait_until,
+)
+
+SEED = 20261124
+MANY = ["200ms"] * 200  #: each kill may use up an attempt of a batch and of a letter
+
+
+class Cargo:
+    """Makes the batches: image files of which no two are alike, from a few kB to a few MB."""
+
+    def __init__(self, world: World, desk: Path, rng: random.Random) -> None:
+        self._world, self._desk, self._rng = world, desk, rng
+        self._made = 0
+
+    def image(self, *, largest: int = 1500) -> bytes:
+        self._made += 1
+        path = self._desk / "image.ome.tif"
+        ome_tiff(path, seed=self._made, size=self._rng.choice([64, 200, 600, largest]))
+        return path.read_bytes()
+
+    def corrupt(self) -> bytes:
+        path = self._desk / "corrupt.tif"
+        corrupt_tiff(path)
+        return path.read_bytes() + bytes([self._made % 256])
+
+    def folder(self, number: int) -> dict[str, bytes]:
+        return {f"cell {number}-{n}.ome.tif": self.image() for n in range(self._rng.randint(2, 5))}
+
+    def drop(self, number: int) -> Drop:
+        """Drop batch *number*: most are plain folders, each sixth is of one of five special kinds."""
+        world, user, name = self._world, USERS[number % len(USERS)], f"run {number}"
+        kind = ("listed", "corrupt", "typo", "loose", "deep")[number // 6 % 5] if number % 6 == 5 else "plain"
+        if kind == "loose":
+            images = {f"slide{number}.ome.tif": self.image(), f"slide{number}.tif": self.image()}
+            return world.drop_loose(user, f"slide{number}", images)
+        files = self.folder(number)
+        match kind:
+            case "listed":
+                # The manifest comes first and the files trickle in: only the list says when all are there.
+                return world.drop(user, name, {"batch.json": listing(files), **files}, move=False)
+            case "corrupt":
+                return world.drop(user, name, {**files, "broken.tif": self.corrupt()}, bad=("broken.tif",))
+            case "typo":
+                return world.drop(
+                    user, name, {"batch.yaml": b"taget: Dataset:x\n", **files}, bad=tuple(files)
+                )
+            case "deep":
+                return world.drop(
+                    user, name, {f"day {n}/a/{path}": data for n, (path, data) in enumerate(files.items())}
+                )
+        return world.drop(user, name, files)
+
+
+def listing(files: dict[str, bytes]) -> bytes:
+    listed = [
+        {"path": path, "size": len(data), "sha256": hashlib.sha256(data).hexdigest()}
+        for path, data in files.items()
+    ]
+    return json.dumps({"files": listed}).encode()
+
+
+def expected(drop: Drop) -> str:
+    """Where *drop* belongs in the end: what is not imported for a reason of its own leads to failed/."""
+    reasons = any(not file.good and not file.path.endswith(".json") for file in drop.files)
+    return "failed" if reasons else "done"
+
+
+def kill_often(world: World, cargo: Cargo, rng: random.Random, *, kills: int, batches: int) -> None:
+    """Start the daemon and kill it *kills* times, while *batches* batches are dropped, one every few kills."""
+    dropped = 0
+    for kill in range(kills):
+        while dropped < batches * (kill + 1) / (0.9 * kills) and dropped < batches:
+            cargo.drop(dropped)
+            dropped += 1
+        slow = {
+            kills // 3: {"slow_after_verify": "700ms"},
+            kills // 2: {"slow_upload": "200ms"},
+            kills * 2 // 3: {},
+        }
+        if kill in slow:
+            world.sandbox.set_faults(omero=slow[kill])
+        life = Life(world.config, world.log)
+        try:
+            assert not life.ends_within(rng.uniform(0.05, 1.6)), f"it ended by itself, see {world.log}"
+        finally:
+            life.kill(group=rng.random() < 0.5)
+
+
+def finish(world: World, seconds: float) -> None:
+    """A last life, which nobody kills."""
+    life = Life(world.config, world.log)
+    try:
+        wait_until(
+            lambda: life.has_started() and world.is_quiet(),
+            seconds,
+            f"still there: {world.envelopes('processing')}",
+        )
+        assert life.stop() == 0
+    finally:
+        life.kill()
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> Iterator[World]:
+    sandbox = SandboxProcess(tmp_path / "sandbox")
+    sandbox.start()
+    try:
+        yield World(tmp_path, sandbox, {"retry": {"import": MANY, "mail": MANY}})
+    finally:
+        sandbox.stop()
+
+
+@pytest.mark.parametrize(
+    ("kills", "batches"),
+    [
+        pytest.param(25, 12, id="25 kills"),
+        pytest.param(100, 30, id="100 kills", marks=pytest.mark.long),
+    ],
+)
+@pytest.mark.timeout(600)
+def test_nothing_is_lost_or_done_twice_however_often_the_daemon_is_killed(
+    world: World, tmp_path: Path, kills: int, batches: int
+) -> None:
+    rng = random.Random(SEED)
+    print(f"seed {SEED}")  # shown when it fails
+
+    kill_often(world, Cargo(world, tmp_path, rng), rng, kills=kills, batches=batches)
+    finish(world, 120)
+
+    mails = world.sandbox.mails()
+    assert len(world.drops) == batches
+    for drop in world.drops:
+        world.assert_whole(drop)
+        assert world.place(drop) == expected(drop), drop.name
+        assert_imported_once(world, drop)
+        assert_told(world, drop, mails)
+    assert_each_letter_at_most_twice(mails)
+    assert world.envelopes("processing") == []
+    assert list(leftovers(world, world.drops)) == []
+    assert len(world.envelopes("done")) + len(world.envelopes("failed")) == batches

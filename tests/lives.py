@@ -1,0 +1,187 @@
+"""Lives of a daemon: real processes, forked from a server that has everything imported, so that one costs little.
+
+A Trap kills such a process at a chosen point: before any call that changes the spool or the state folder,
+and around every step that changes the OMERO or the mail server.
+"""
+
+from __future__ import annotations
+
+import logging
+import multiprocessing
+import os
+import signal
+import sys
+import threading
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import yagmail  # noqa: F401  # the daemon imports it when it first mails; here it is imported once for all
+
+from dropwatch import config
+from dropwatch.daemon import Daemon, on_signals
+from dropwatch.importers.base import Importer, Progress
+from dropwatch.importers.omero import OmeroImporter  # noqa: F401  # likewise
+from dropwatch.model import Answers, Fileset, Imported, Order
+from dropwatch.task import make_importer
+
+LONGEST = 120  #: seconds; a forgotten daemon ends itself
+
+_forks = multiprocessing.get_context("forkserver")
+_forks.set_forkserver_preload(["__main__", "tests.lives"])
+
+_CHANGES = {
+    *("os.rename", "os.link", "os.symlink", "os.remove", "os.truncate"),
+    *("os.mkdir", "os.rmdir", "os.chmod", "os.utime", "os.setxattr"),
+}
+_WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
+
+
+@dataclass
+class Trap:
+    """Kills the process at the *at*-th point it passes (from 1), or at the first whose label begins with *before*.
+
+    below -- the folders whose changes are points
+    notes -- a file that gets the label of each point, the deadly one last
+    """
+
+    below: Sequence[str]
+    notes: Path
+    at: int = 0
+    before: str = ""
+    passed: int = 0
+    _file: int = -1
+    _lock: Any = field(default=None, repr=False)
+
+    def set(self) -> None:
+        """Set it in this process, for good."""
+        self._lock = threading.RLock()
+        self._file = os.open(self.notes, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+        sys.addaudithook(self._audit)
+
+    def point(self, label: str) -> None:
+        with self._lock:
+            self.passed += 1
+            os.write(self._file, f"{label}\n".encode("utf-8", "backslashreplace"))
+            if self.passed == self.at or (self.before and label.startswith(self.before)):
+                os.kill(os.getpid(), signal.SIGKILL)
+
+    def _audit(self, event: str, args: tuple[Any, ...]) -> None:
+        if event == "smtplib.send":
+            # The other commands change nothing at the server.
+            if args[1].endswith(b"\r\n.\r\n"):
+                self.point("mail the text")
+            elif args[1].lower().startswith(b"mail"):
+                self.point("mail from")
+        elif event in _CHANGES or (event == "open" and args[2] and args[2] & _WRITING):
+            path = os.fsdecode(args[0]) if isinstance(args[0], (str, bytes, os.PathLike)) else ""
+            if path.startswith(tuple(self.below)) and not _harmless(path):
+                self.point(f"{event} {path}")
+
+
+def _harmless(path: str) -> bool:
+    """The heart beats on a clock of its own; a lock that is there is opened, not changed."""
+    name = os.path.basename(path)  # noqa: PTH119  # of bytes that came from an audit event
+    return name.startswith("heartbeat.json") or (name == "lock" and os.path.exists(path))  # noqa: PTH110
+
+
+@dataclass
+class Trapped:
+    """An importer whose every step that may change the server is a point of *trap*."""
+
+    importer: Importer
+    trap: Trap
+
+    def ask(self, order: Order, filesets: Sequence[Fileset]) -> Answers:
+        self.trap.point("ask")
+        answers = self.importer.ask(order, filesets)
+        self.trap.point("asked")
+        return answers
+
+    def import_(
+        self,
+        order: Order,
+        fileset: Fileset,
+        answers: Answers,
+        *,
+        progress: Callable[[Progress], None],
+        stopped: Callable[[], bool],
+    ) -> Imported:
+        steps = iter(("begin", "first block", "verify", "follow"))
+
+        def looked() -> bool:
+            # The importer looks at this flag between its steps: just there a crash is worth trying.
+            if (step := next(steps, "")) != "":
+                self.trap.point(f"import {step} {fileset.name}")
+            return stopped()
+
+        imported = self.importer.import_(order, fileset, answers, progress=progress, stopped=looked)
+        self.trap.point(f"import done {fileset.name}")
+        return imported
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.importer, name)
+
+
+class Life:
+    """One life of the daemon of the configuration file *path*, what it says appended to *log*. Always end it."""
+
+    def __init__(self, path: Path, log: Path, *, once: bool = False, trap: Trap | None = None) -> None:
+        self._log = log
+        self._process = _forks.Process(target=_live, args=(path, log, once, trap))
+        self._process.start()
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid or 0
+
+    def has_started(self) -> bool:
+        """Whether it said so."""
+        return f" {self.pid} start " in self._log.read_text("utf-8", "replace")
+
+    def ends_within(self, seconds: float) -> bool:
+        """Wait so long, or until it ends."""
+        self._process.join(seconds)
+        return not self._process.is_alive()
+
+    def end(self, seconds: float = 30.0) -> int:
+        """Wait for its end; its exit code, negative for a signal. Killed when it takes longer than *seconds*."""
+        self._process.join(seconds)
+        if self._process.is_alive():
+            self.kill()
+            raise AssertionError(f"the daemon did not end within {seconds} s")
+        return self._process.exitcode if self._process.exitcode is not None else 1
+
+    def stop(self) -> int:
+        """SIGTERM, as systemd would."""
+        self._process.terminate()
+        return self.end()
+
+    def kill(self, *, group: bool = False) -> None:
+        """SIGKILL to it alone, or to its process group."""
+        with suppress(ProcessLookupError):
+            if group and os.getpgid(self.pid) == self.pid:
+                os.killpg(self.pid, signal.SIGKILL)
+        self._process.kill()
+        self._process.join(10)
+
+
+def _live(path: Path, log: Path, once: bool, trap: Trap | None) -> None:
+    os.setpgid(0, 0)
+    signal.alarm(LONGEST)
+    output = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+    os.dup2(output, 1)
+    os.dup2(output, 2)
+    logging.basicConfig(
+        level=logging.INFO, stream=sys.stderr, format=f"%(asctime)s {os.getpid()} %(message)s", force=True
+    )
+    settings = config.load(path)
+    importer = make_importer(settings, os.environ)
+    if trap is not None:
+        trap.set()
+        importer = Trapped(importer, trap)
+    daemon = Daemon(settings, importer, os.environ)
+    on_signals(daemon.stop)
+    daemon.run(once=once)
