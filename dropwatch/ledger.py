@@ -45,10 +45,10 @@ class CrashSafe(Storage):
     def read(self) -> dict[str, dict[str, Any]] | None:
         try:
             with self._path.open("r", encoding="ascii") as file:
-                text = file.read(_LARGEST_RECORD)
-        except FileNotFoundError:
-            return None
-        return typing.cast("dict[str, dict[str, Any]]", json.loads(text))
+                tables = json.loads(file.read(_LARGEST_RECORD))
+        except (FileNotFoundError, ValueError, RecursionError):
+            return None  # torn or forged is as good as lost, and must not stop the next write
+        return tables if _is_tables(tables) else None
 
     def write(self, data: Mapping[str, Mapping[str, Any]]) -> None:
         part = self._path.with_name(self._path.name + ".part")
@@ -58,6 +58,16 @@ class CrashSafe(Storage):
             os.fsync(file.fileno())
         part.replace(self._path)
         _sync(self._path.parent)
+
+
+def _is_tables(tables: object) -> bool:
+    """Whether *tables* has the shape that TinyDB relies on: table -> number -> document."""
+    if not isinstance(tables, dict):
+        return False
+    documents = [table.items() if isinstance(table, dict) else [("", None)] for table in tables.values()]
+    return all(
+        key.isdecimal() and isinstance(document, dict) for table in documents for key, document in table
+    )
 
 
 class Ledger:

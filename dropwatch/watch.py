@@ -1,6 +1,9 @@
 """The doorbell: rings for an inbox when something in it changed. The only room that knows watchdog.
 
-What changed is for the scan to find out. A lost event costs one sweep interval, never a batch.
+What changed is for the scan to find out. A lost event costs one sweep interval, never a batch. Only the
+inbox itself is watched, not the folders in it: watchdog keeps watching a folder that was moved away, so that
+each batch would use up one of the system's watches for ever. Drops that are still growing are looked at again
+by the clock.
 """
 
 from __future__ import annotations
@@ -90,7 +93,7 @@ class Doorbell:
         for user, inbox in inboxes.items():
             try:
                 ringer = _Ringer(partial(self._ring, user))
-                observer.schedule(ringer, str(inbox), recursive=True, event_filter=_CHANGES)
+                observer.schedule(ringer, str(inbox), recursive=False, event_filter=_CHANGES)
             except OSError as err:
                 failures.append(f"{inbox}: {err.strerror or err}")
         observer.start()

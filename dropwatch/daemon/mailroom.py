@@ -8,6 +8,7 @@ from __future__ import annotations
 import logging
 import random
 import threading
+import traceback
 from collections.abc import Callable, Mapping
 
 from dropwatch import credentials, journal
@@ -62,7 +63,15 @@ class Mailroom:
         """Send until stopped. *letters* writes the alerts about letters that died, and about a refused login."""
         while not self._stopping.is_set():
             posted = self._posted
-            due = self._deliver(letters)
+            try:
+                due = self._deliver(letters)
+            except (
+                Exception
+            ) as err:  # outermost guard: the thread must outlive a bug, or no mail is sent again
+                log.error(
+                    journal.line("bug", error=f"{type(err).__name__}: {err}", trace=traceback.format_exc())
+                )
+                due = self._clock() + _TROUBLE_WAIT
             self._tried = posted
             self._bell.wait(max(0.0, min(60.0, due - self._clock())))
             self._bell.clear()

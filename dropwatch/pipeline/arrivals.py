@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+import traceback
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,6 +22,7 @@ from dropwatch.spool.folders import Spool, Users
 CLAIMS_A_TURN = 50  #: so that a thousand drops at once do not keep the line from its other work
 TROUBLE_WAIT = 10.0  #: seconds until an inbox that gave trouble is looked at again
 LOOK_SHARE = 10.0  #: looking at one inbox takes at most one part in ten of the time
+SHORTEST_REST, LONGEST_REST = 0.5, 10.0  #: seconds between two looks at a drop that is not ready
 SHORTEST = 0.05  #: seconds between two looks at an inbox, however often it rings
 
 Inbox = tuple[Path, str]  #: spool and user
@@ -122,7 +124,7 @@ class Arrivals:
         for one in seen:
             if isinstance(one.state, Settling):
                 self._tell(inbox, settings, one, one.state)
-                waits.append(one.state.wait)
+                waits.append(self._look_again(inbox, one, one.state))
                 self.lacking[inbox] += bool(one.state.lacking)
             elif len(claimed) < most:
                 case = self._claim(inbox, one, one.state)
@@ -137,6 +139,15 @@ class Arrivals:
         self.due[inbox] = min([self.due[inbox], *(self.monotonic() + wait for wait in waits)])
         return claimed
 
+    def _look_again(self, inbox: Inbox, one: Seen, state: Settling) -> float:
+        """Seconds until the next look at a drop that is not ready: soon while it grows, later when it rests.
+
+        No event tells of what happens inside a drop (watch.py); on a share the poll interval is enough.
+        """
+        unchanged = self.monotonic() - one.sighting.since
+        rest = min(LONGEST_REST, max(SHORTEST_REST, unchanged / 2))
+        return min(state.wait, max(rest, self.settings(inbox[0]).poll) if self.polled(inbox[0]) else rest)
+
     def _claim(self, inbox: Inbox, one: Seen, state: Ready) -> Case | None:
         root, user = inbox
         try:
@@ -146,6 +157,9 @@ class Arrivals:
             return None
         except (TemporaryError, FileNotFoundError, FileExistsError) as err:
             self.desk.say("settle", user=user, name=one.drop.name, error=str(err))
+            return None
+        except Exception as err:  # a bug that one drop provokes never stops the others
+            self._bug(inbox, one.drop.name, err)
             return None
         if case is not None:
             self._sightings(root).forget(user, one.drop)
@@ -169,6 +183,17 @@ class Arrivals:
         path = str(root / user / "inbox" / name)
         self.desk.say("claim", user=user, name=name, error=err.message, detail=err.detail)
         self.desk.letters.permission(user, path, err, _day(self.desk.now()))
+
+    def _bug(self, inbox: Inbox, name: str, err: Exception) -> None:
+        trace = "".join(traceback.format_exception(err))
+        self.desk.say("bug", user=inbox[1], name=name, error=f"{type(err).__name__}: {err}", trace=trace)
+        error = OperatorError(
+            f"dropwatch met an error of its own with {name} in {inbox[1]}'s inbox.",
+            concerns=f"spool:{inbox[0]}",
+            remedy="The drop stays where it is and is tried again. Please report this to the makers of dropwatch.",
+            detail=trace[-4000:],
+        )
+        self.desk.letters.fault(error, _day(self.desk.now()), [inbox[1]])
 
     def _no_permission(self, inbox: Inbox, err: PermissionError) -> None:
         root, user = inbox

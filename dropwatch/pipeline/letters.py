@@ -130,7 +130,7 @@ class Letters:
         if letter.kind == "dead-letter":
             return
         summary = DeadLetter(letter.id, letter.to, letter.subject, letter.attempts, letter.error)
-        self._all_admins("dead-letter", letter.id, letter.claim, "", report.dead_letter(summary, self.site))
+        self._all_admins("dead-letter", letter.batch, letter.id, "", report.dead_letter(summary, self.site))
 
     # -- writing -----------------------------------------------------------------------------------
 

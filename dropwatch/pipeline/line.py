@@ -76,6 +76,9 @@ class Pipeline:
         except (DropwatchError, OSError) as err:
             self.desk.say("adopt", path=envelope.path, error=str(err))
             return
+        except Exception as err:  # an envelope that cannot be taken in hand never stops the others
+            self.desk.say("bug", path=envelope.path, error=str(err), trace=traceback.format_exc())
+            return
         known = {one.record.batch for one in self.desk.cases.values()}
         if case is not None and case.record.batch not in known:
             self.desk.cases[case.key] = case
