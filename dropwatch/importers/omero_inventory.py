@@ -79,7 +79,7 @@ def take_stock(
     """
     seen = look(session, order.batch)
     if any(not one.images and one.key not in busy for one in seen):
-        seen = _settle(session, order.batch, seen, busy)
+        seen = settle(session, order.batch, seen, busy)
     imported = {one.key: one for one in reversed(seen) if one.images}
     running = {one.key: Running(one.id) for one in seen if not one.images and one.key not in imported}
     return {**running, **_imported(session, imported, kind)}
@@ -117,7 +117,7 @@ def _imported(session: Session, seen: dict[str, Seen], kind: Kind) -> dict[str, 
     return {key: Imported(one.images, one.id) for key, one in seen.items()}
 
 
-def _settle(session: Session, batch: str, seen: list[Seen], busy: Collection[str]) -> list[Seen]:
+def settle(session: Session, batch: str, seen: list[Seen], busy: Collection[str]) -> list[Seen]:
     """Find out about the filesets without images and delete the leftovers among them; what remains.
 
     The filesets are looked at once more after all else, so that an import that finished meanwhile is seen as

@@ -55,11 +55,8 @@ def _sort(name: str, trace: str, fileset: Fileset, detail: str) -> DropwatchErro
             remedy="Make space in the managed repository of the OMERO server.",
             detail=detail,
         )
-    if (
-        name in _FAILED_IN_BETWEEN
-        and "loci.formats" in trace
-        and not _SERVER_SIDE.search(trace.split("\n")[0])
-    ):
+    causes = "\n".join(line for line in trace.splitlines() if not line.lstrip().startswith("at "))
+    if name in _FAILED_IN_BETWEEN and "loci.formats" in trace and not _SERVER_SIDE.search(causes):
         name = "import-unknown-format" if _UNKNOWN.search(trace) else "import-file-exception"
     if name in _UNREADABLE:
         return _unreadable(fileset, *_UNREADABLE[name], detail)

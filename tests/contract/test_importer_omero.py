@@ -37,8 +37,10 @@ from dropwatch.errors import (
     TemporaryError,
     Unavailable,
 )
+from dropwatch.importers import omero_inventory as inventory
 from dropwatch.importers.base import Progress
 from dropwatch.importers.omero import OmeroImporter
+from dropwatch.importers.omero_login import Login, Server
 from dropwatch.model import (
     Answers,
     FileFact,
@@ -55,6 +57,7 @@ from dropwatch.sandbox.samples import corrupt_tiff, ome_tiff
 KEY = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
 SECRET = "not-the-right-password"
 STAMP = "20261124-140355-k3f9"
+OTHER = Target(Kind.DATASET, name="another")
 OTHER_STAMP = "20261124-150000-zz99"
 
 
@@ -365,8 +368,11 @@ def test_same_dataset_wanted_by_two_threads_at_once_is_made_once(
     sandbox: Any, importer: OmeroImporter, batch: Batch
 ) -> None:
     found: list[int] = []
+    together = threading.Barrier(4)
 
     def work() -> None:
+        importer.ask(replace(batch.order, target=OTHER), [])  # opens this thread's session
+        together.wait(20)
         found.append(importer.ask(batch.order, []).container.id)
 
     threads = [threading.Thread(target=work) for _ in range(4)]
@@ -426,6 +432,7 @@ def test_part_of_a_fileset_is_no_duplicate_of_it(importer: OmeroImporter, tmp_pa
     alone = again.copy(first, "a.ome.tif", "a.ome.tif")
     whole = again.fileset("a.ome.tif", "a.log")
 
+    assert importer.ask(again.order, [alone]).found == {}
     assert list(importer.ask(again.order, [alone, whole]).found) == [whole.id]
 
 
@@ -459,6 +466,33 @@ def test_lost_reply_is_found_out_by_asking(sandbox: Any, importer: OmeroImporter
     wait_until(lambda: fileset.id in importer.ask(batch.order, [fileset]).found)
     wait_until(lambda: isinstance(importer.ask(batch.order, [fileset]).found[fileset.id], Imported))
     assert len(completed(sandbox)) == filesets(sandbox) == 1
+
+
+def test_import_that_finishes_while_leftovers_are_looked_for_is_none(
+    sandbox: Any, importer: OmeroImporter, batch: Batch
+) -> None:
+    server = Server("127.0.0.1", sandbox.server.omero_port, False, "dropwatch", lambda: "dropwatch")
+    login = Login(server)
+    session = login.open("alice", None)
+    fileset = batch.image()
+    answers = importer.ask(batch.order, [fileset])
+    told: list[Progress] = []
+    seen: list[Any] = []
+
+    def look(progress: Progress) -> None:
+        told.append(progress)
+        seen[:] = inventory.look(session, STAMP)
+
+    sandbox.set_faults(slow_after_verify="500ms")
+    run(importer, batch, fileset, answers, progress=look)
+    seen[:] = [replace(one, images=()) for one in seen]  # what was seen while the server was importing
+    left = inventory.settle(session, STAMP, seen, ())
+    session.end()
+    login.close()
+
+    assert told[-1].stage == "server"
+    assert [one.key for one in left] == [fileset.id] and left[0].images
+    assert filesets(sandbox) == 1
 
 
 def test_session_that_expires_is_made_anew(sandbox: Any, importer: OmeroImporter, batch: Batch) -> None:
