@@ -88,15 +88,9 @@ class _Import:
             raise Cancelled
         content = self._read()
         hashes = {file.id: checksum("SHA1-160", file.path) for file in self._stored.files}
-        with self._shared.store.transaction() as db:
-            try:
-                line = self._save(db, content, hashes)
-            except omero.ServerError as error:
-                raise Failure(
-                    "import-request-failure", message=error.message, stacktrace=repr(error)
-                ) from error
-            insert(db, "completed", fileset=self._stored.id, line=line)
-        self._shared.journal.append(line)
+        with self._shared.store.alone():
+            # Whoever sees the images finds the line written.
+            self._shared.journal.append(self._commit(content, hashes))
         self.log(f"METADATA_IMPORTED {content.format}: {len(self._images)} images {self._images}")
 
     def pixels(self) -> None:
@@ -139,6 +133,16 @@ class _Import:
             trace = f"{error.java}: {error}\n\tat loci.formats.ImageReader.setId(ImageReader.java)"
             self.log(trace)
             raise Failure(error.code, message=str(error), stacktrace=trace, filename=str(path)) from error
+
+    def _commit(self, content: Content, hashes: dict[int, str]) -> str:
+        """Everything in one transaction; the line that tells of it."""
+        try:
+            with self._shared.store.transaction() as db:
+                line = self._save(db, content, hashes)
+                insert(db, "completed", fileset=self._stored.id, line=line)
+        except omero.ServerError as error:
+            raise Failure("import-request-failure", message=error.message, stacktrace=repr(error)) from error
+        return line
 
     def _save(self, db: sqlite3.Connection, content: Content, hashes: dict[int, str]) -> str:
         """All rows of the import; the line that tells of it."""

@@ -70,6 +70,12 @@ class Store:
                 raise
             self._db.execute("commit")
 
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        """Nobody else reads or writes meanwhile: what was committed is seen only afterwards."""
+        with self._lock:
+            yield
+
     def rows(self, sql: str, values: Mapping[str, object] | tuple[object, ...] = ()) -> list[sqlite3.Row]:
         with self._lock:
             return self._db.execute(sql, values).fetchall()
