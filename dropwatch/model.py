@@ -156,9 +156,6 @@ class Image:
     kind: str = "Image"  #: "Image" or "Plate"
 
 
-# -- what became of a fileset: alternatives are types ---------------------------------------------------
-
-
 @dataclass(frozen=True)
 class Imported:
     """In OMERO, with images. *warning* is a later step's error; *log* the id of the server's import log."""
@@ -199,9 +196,6 @@ class Failed:
 Outcome = Imported | Skipped | Failed
 
 
-# -- what the server says when it is asked about a batch ------------------------------------------------
-
-
 @dataclass(frozen=True)
 class Running:
     """The upload is finished and the server is still importing: wait."""
@@ -225,9 +219,6 @@ class Answers:
     found: dict[str, Imported | Skipped | Running] = field(default_factory=dict)
 
 
-# -- a claimed batch, and what is to be done with it ----------------------------------------------------
-
-
 @dataclass(frozen=True)
 class Envelope:
     """A claimed batch: the directory that the daemon made, with the user's folder inside.
@@ -246,6 +237,26 @@ class Envelope:
     def batch_folder(self) -> Path:
         """The user's own folder: read, never written."""
         return self.path / self.folder
+
+
+@dataclass(frozen=True)
+class Dropped:
+    """Something in an inbox that is not claimed yet, as one look saw it.
+
+    path     -- absolute; of loose files the first one
+    since    -- when it was changed last, by the file server's clock (epoch seconds)
+    lacking  -- what it waits for, in words; empty while it settles
+    envelope -- when it is a batch that came back to be tried again
+    """
+
+    user: str
+    name: str
+    path: Path
+    files: int
+    bytes: int
+    since: float
+    lacking: tuple[str, ...] = ()
+    envelope: Envelope | None = None
 
 
 @dataclass(frozen=True)
@@ -274,7 +285,7 @@ class Problem:
 
 @dataclass(frozen=True)
 class Refused:
-    """An entry of the batch that is no image file we may read, with the reason and the remedy in words."""
+    """An entry of the batch that we may not read, with the reason and the remedy in words."""
 
     name: str
     reason: str
