@@ -1,4 +1,4 @@
-"""Keeps people's sessions: one for each thread, owner and group, reused, kept alive, closed when unused.
+"""Keeps people's sessions: handed to one thread at a time, reused, kept alive, closed when long unused.
 
 One thread does all the keeping. It never waits for an import, and one dead session never stops it
 (omero.client.enableKeepAlive gives a session up after the first failed ping).
@@ -17,15 +17,15 @@ from dropwatch.importers.omero_session import Session
 
 _FRESH = 5.0  # seconds in which a session that just worked is trusted to work again
 _PING_WAIT = 10.0  # seconds
-_UNUSED = 900.0  # seconds after which an unused session is closed
-
-Key = tuple[int, str, str | None]
+_UNUSED = 600.0  # seconds after which an unused session is closed
 
 
-@dataclass
+@dataclass(eq=False)
 class _Kept:
+    owner: str
+    group: str | None  # as asked for: None is the default group
     session: Session
-    used: float  # clock of its last successful use
+    used: float  # clock of its last use
     busy: bool = True
 
 
@@ -36,24 +36,23 @@ class Keeper:
         self._login = login
         self._clock = clock
         self._lock = threading.Lock()
-        self._kept: dict[Key, _Kept] = {}
+        self._kept: list[_Kept] = []
         self._thread: threading.Thread | None = None
 
     @contextmanager
     def session(self, owner: str, group: str | None, doing: str) -> Iterator[Session]:
-        """This thread's session of *owner* in *group*; whatever OMERO throws inside comes out sorted.
+        """A session of *owner* in *group*, for this thread alone; what OMERO throws inside comes out sorted.
 
         *doing* completes "while ..." in error texts. Raises what Login.open raises, and TemporaryError,
         PermanentError, OperatorError from the calls inside. After a broken connection it is forgotten.
         """
-        key = (threading.get_ident(), owner, group)
-        kept = self._take(key)
+        kept = self._take(owner, group)
         try:
             with talking(doing):
                 try:
                     yield kept.session
                 except DEAD:
-                    self._forget(key, kept)
+                    self._forget(kept)
                     raise
         finally:
             kept.used, kept.busy = self._clock(), False
@@ -63,37 +62,37 @@ class Keeper:
         self._login.closing.set()
         with self._lock:
             thread, self._thread = self._thread, None
-            kept, self._kept = list(self._kept.values()), {}
+            kept, self._kept = self._kept, []
         if thread is not None:
             thread.join(_PING_WAIT)
         for one in kept:
             one.session.end()
         self._login.close()
 
-    def _take(self, key: Key) -> _Kept:
+    def _take(self, owner: str, group: str | None) -> _Kept:
+        while (kept := self._idle(owner, group)) is not None:
+            if self._clock() - kept.used < _FRESH or _Ping(kept.session).answered():
+                return kept
+            self._forget(kept)
+        new = _Kept(owner, group, self._login.open(owner, group), self._clock())
         with self._lock:
-            kept = self._kept.get(key)
-            if kept is not None:
-                kept.busy = True
-        if kept is not None and self._works(kept):
-            return kept
-        if kept is not None:
-            self._forget(key, kept)
-        new = _Kept(self._login.open(key[1], key[2]), self._clock())
-        with self._lock:
-            self._kept[key] = new
+            self._kept.append(new)
             self._start()
         return new
 
-    def _works(self, kept: _Kept) -> bool:
-        if self._clock() - kept.used < _FRESH:
-            return True
-        return _Ping(kept.session).answered()
-
-    def _forget(self, key: Key, kept: _Kept) -> None:
+    def _idle(self, owner: str, group: str | None) -> _Kept | None:
+        """Of those that are not in use the one used last: it knows the import processes of a moment ago."""
         with self._lock:
-            if self._kept.get(key) is kept:
-                del self._kept[key]
+            fit = [one for one in self._kept if (one.owner, one.group) == (owner, group) and not one.busy]
+            found = max(fit, key=lambda one: one.used, default=None)
+            if found is not None:
+                found.busy = True
+            return found
+
+    def _forget(self, kept: _Kept) -> None:
+        with self._lock:
+            if kept in self._kept:
+                self._kept.remove(kept)
         kept.session.hang_up()
 
     # -- the keeping thread -------------------------------------------------------------------------------
@@ -106,22 +105,20 @@ class Keeper:
     def _keep(self) -> None:
         while not self._login.closing.wait(self._login.server.idle / 4):
             with self._lock:
-                kept = list(self._kept.items())
-            pings = [
-                (key, one, _Ping(one.session)) for key, one in kept
-            ]  # all at once: none waits for another
-            for key, one, ping in pings:
+                kept = list(self._kept)
+            pings = [(one, _Ping(one.session)) for one in kept]  # all at once: none waits for another
+            for one, ping in pings:
                 if not ping.answered():
-                    self._drop_unless_busy(key, one, Session.hang_up)
+                    self._drop_unless_busy(one, Session.hang_up)
                 elif self._clock() - one.used > _UNUSED:
-                    self._drop_unless_busy(key, one, Session.end)
+                    self._drop_unless_busy(one, Session.end)
             self._login.keep_alive(_PING_WAIT)
 
-    def _drop_unless_busy(self, key: Key, one: _Kept, part: Callable[[Session], None]) -> None:
+    def _drop_unless_busy(self, one: _Kept, part: Callable[[Session], None]) -> None:
         with self._lock:
-            if one.busy or self._kept.get(key) is not one:
+            if one.busy or one not in self._kept:
                 return  # its own thread will find out
-            del self._kept[key]
+            self._kept.remove(one)
         part(one.session)
 
 

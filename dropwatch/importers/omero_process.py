@@ -75,6 +75,10 @@ class Carrier:
             raise
         return self._follow(process, handle)
 
+    @property
+    def _key(self) -> tuple[str, str]:
+        return self.order.batch, self.fileset.id
+
     def _start(self, algorithm: str) -> Any:
         wanted = settings(self.session, self.order, self.fileset, self.container, algorithm)
         # The server makes a row for each file.
@@ -88,11 +92,11 @@ class Carrier:
         checksums = upload.send(process, self.call_wait)
         if self.stopped():
             raise Interrupted(f"Stopped after {self.fileset.name} was uploaded.")
-        self.session.unfinished = True  # before the call: its reply may be lost
+        self.session.unfinished.add(self._key)  # before the call: its reply may be lost
         return process.verifyUpload(checksums)
 
     def _abandon(self, process: Any) -> None:
-        self.session.unfinished = False
+        self.session.unfinished.discard(self._key)
         with suppress(*WIRE):
             process.close()
         with suppress(DropwatchError):
@@ -103,7 +107,7 @@ class Carrier:
         fileset = request.activity.parent.id.val
         log = request.logFile.id.val if request.logFile is not None else None
         response = self._wait(handle)
-        self.session.unfinished = False
+        self.session.unfinished.discard(self._key)
         try:
             if isinstance(response, omero.cmd.ERR):
                 return self._after_error(response, fileset, log)

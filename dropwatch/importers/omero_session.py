@@ -1,7 +1,7 @@
 """One open session in OMERO: the services the importer needs, and questions with bound parameters.
 
 Whatever OMERO or Ice throws comes out as it is; whoever uses a session sorts it (omero_errors). A session
-belongs to one thread; only its keep-alive comes from another.
+is used by one thread at a time; only its keep-alive comes from another.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ class Session:
 
     closing    -- set when the importer is being closed: what waits gives up
     email      -- the owner's address, or None
-    unfinished -- an import of this session goes on in the server: it must not be ended with the session
+    unfinished -- keys of imports that may go on in the server: they must not be ended with the session
     """
 
     def __init__(
@@ -54,7 +54,7 @@ class Session:
         self.group_id = group_id
         self.email = email
         self.closing = closing
-        self.unfinished = False
+        self.unfinished: set[tuple[str, str]] = set()
 
     # Each of these is asked for once: it costs the server a servant and us a round trip.
 

@@ -871,6 +871,17 @@ def test_group_is_used_where_it_is_named(sandbox: Any, importer: OmeroImporter, 
     assert completed(sandbox)[0]["group"] == "lab-b"
 
 
+def test_file_is_found_again_when_the_manifest_names_another_group_now(
+    importer: OmeroImporter, batch: Batch
+) -> None:
+    batch = Batch(batch.folder, replace(batch.order, owner="bob", user="bob", group="lab-a"))
+    fileset = batch.image()
+    run(importer, batch, fileset, importer.ask(batch.order, [fileset]))
+    found = importer.ask(replace(batch.order, group="lab-b"), [fileset]).found
+
+    assert isinstance(found[fileset.id], Imported)
+
+
 def test_batch_id_of_somebody_else_shows_nothing(importer: OmeroImporter, batch: Batch) -> None:
     fileset = batch.image()
     run(importer, batch, fileset, importer.ask(batch.order, [fileset]))
