@@ -47,7 +47,7 @@ class Snapshot:
 
     files     -- regular files, by path, in a stable order
     oddities  -- links, pipes, devices, folders that cannot be read
-    temporary -- paths whose names say that they are still being written
+    temporary -- paths whose names say that they are still being written; the folder itself may be one
     """
 
     files: tuple[FileFact, ...]
@@ -67,7 +67,8 @@ def snapshot(folder: Path, names: tuple[str, ...] | None = None) -> Snapshot:
     """Look at *folder*, or only at the entries *names* of it. Raises FileNotFoundError when it is gone."""
     files: list[FileFact] = []
     oddities: list[Oddity] = []
-    temporary: list[str] = []
+    # A whole folder is copied under a temporary name too, and renamed when it is complete.
+    temporary = [folder.name] if names is None and is_temporary(folder.name) else []
     for path, entry, what in _walk(str(folder), names):
         if what:
             oddities.append(Oddity(path, what))
