@@ -65,12 +65,9 @@ class Mailroom:
             posted = self._posted
             try:
                 due = self._deliver(letters)
-            except (
-                Exception
-            ) as err:  # outermost guard: the thread must outlive a bug, or no mail is sent again
-                log.error(
-                    journal.line("bug", error=f"{type(err).__name__}: {err}", trace=traceback.format_exc())
-                )
+            except Exception as err:  # outermost guard: the thread must outlive a bug
+                told = f"{type(err).__name__}: {err}"
+                log.error(journal.line("bug", error=told, trace=traceback.format_exc()))
                 due = self._clock() + _TROUBLE_WAIT
             self._tried = posted
             self._bell.wait(max(0.0, min(60.0, due - self._clock())))

@@ -15,6 +15,7 @@ from dropwatch.pipeline.case import Case
 from dropwatch.pipeline.claims import Claims
 from dropwatch.pipeline.desk import Desk
 from dropwatch.pipeline.letters import digest
+from dropwatch.pipeline.lookup import Lookup
 from dropwatch.pipeline.sightings import Seen, Sightings
 from dropwatch.settling import Ready, Rules, Settling
 from dropwatch.spool.folders import Spool, Users
@@ -25,6 +26,8 @@ LOOK_SHARE = 10.0  #: looking at one inbox takes at most one part in ten of the 
 SHORTEST_REST, LONGEST_REST = 0.5, 10.0  #: seconds between two looks at a drop that is not ready
 SHORTEST = 0.05  #: seconds between two looks at an inbox, however often it rings
 
+FOREVER = float("inf")
+
 Inbox = tuple[Path, str]  #: spool and user
 
 
@@ -34,6 +37,7 @@ class Arrivals:
 
     desk: Desk
     claims: Claims
+    lookup: Lookup
     spools: dict[Path, Spool]
     monotonic: Callable[[], float] = time.monotonic
     sightings: dict[Path, Sightings] = field(default_factory=dict)
@@ -123,8 +127,8 @@ class Arrivals:
         self.lacking[inbox] = 0
         for one in seen:
             if isinstance(one.state, Settling):
-                self._tell(inbox, settings, one, one.state)
-                waits.append(self._look_again(inbox, one, one.state))
+                wait = self._tell(inbox, settings, one, one.state)
+                waits.append(min(wait, self._look_again(inbox, one, one.state)))
                 self.lacking[inbox] += bool(one.state.lacking)
             elif len(claimed) < most:
                 case = self._claim(inbox, one, one.state)
@@ -165,16 +169,21 @@ class Arrivals:
             self._sightings(root).forget(user, one.drop)
         return case
 
-    def _tell(self, inbox: Inbox, settings: SpoolSettings, one: Seen, state: Settling) -> None:
-        """Tell the user, once for each state of a drop, what it lacks."""
-        if not state.tell or one.sighting.told:
-            return
-        one.sighting.told = True
+    def _tell(self, inbox: Inbox, settings: SpoolSettings, one: Seen, state: Settling) -> float:
+        """Tell the user, once for each state of a drop, what it lacks. Returns seconds until it is worth
+        looking again because of that."""
         unchanged = self.monotonic() - one.sighting.since
+        if not state.tell or one.sighting.told:
+            return FOREVER
+        wait = self.lookup.wait(inbox[1], None, self.desk.now() - unchanged + settings.incomplete.tell)
+        if wait is not None:
+            return wait
+        one.sighting.told = True
         fails_at = self.desk.now() + max(0.0, settings.incomplete.fail - unchanged)
         what = digest(one.drop.key, state.lacking, one.sighting.snapshot)
         self.desk.letters.incomplete(inbox[1], one.drop.name, state.lacking, what, fails_at)
         self.desk.say("settle", user=inbox[1], name=one.drop.name, lacking="; ".join(state.lacking))
+        return FOREVER
 
     # -- trouble -------------------------------------------------------------------------------------
 

@@ -21,6 +21,7 @@ from dropwatch.pipeline.case import Case
 from dropwatch.pipeline.claims import Claims
 from dropwatch.pipeline.crew import Crew
 from dropwatch.pipeline.desk import Desk
+from dropwatch.pipeline.lookup import Lookup
 from dropwatch.pipeline.steps import Steps
 from dropwatch.schedule import Turns
 from dropwatch.spool.folders import MEMORY, Spool
@@ -258,5 +259,6 @@ def pipeline(desk: Desk, spools: list[Spool], monotonic: Callable[[], float] = t
     config = desk.config
     crew = Crew(desk, Turns(config.workers.per_user))
     limits = Limits(attempts=len(config.retry.import_) + 1)
-    arrivals = Arrivals(desk, Claims(desk), {spool.root: spool for spool in spools}, monotonic)
-    return Pipeline(desk, arrivals, crew, Steps(desk, crew), limits)
+    lookup = Lookup(desk)
+    arrivals = Arrivals(desk, Claims(desk), lookup, {spool.root: spool for spool in spools}, monotonic)
+    return Pipeline(desk, arrivals, crew, Steps(desk, crew, lookup), limits)

@@ -9,7 +9,6 @@ from dropwatch.errors import (
     DropwatchError,
     OperatorError,
     PermanentError,
-    TemporaryError,
     Unavailable,
 )
 from dropwatch.lifecycle import verdict
@@ -17,6 +16,7 @@ from dropwatch.model import Answers, Batch, Failed, Imported, Plan, Problem, Ref
 from dropwatch.pipeline.case import Case
 from dropwatch.pipeline.crew import Crew
 from dropwatch.pipeline.desk import Desk
+from dropwatch.pipeline.lookup import Lookup
 from dropwatch.record import Line
 from dropwatch.schedule import next_attempt
 from dropwatch.spool.folders import LOCK, MEMORY
@@ -32,6 +32,7 @@ WRITER_POLL = 5.0  #: seconds between two looks whether a writer has let go of i
 class Steps:
     desk: Desk
     crew: Crew
+    lookup: Lookup
 
     # -- Gather, Plan --------------------------------------------------------------------------------
 
@@ -197,45 +198,14 @@ class Steps:
     def notify(self, case: Case) -> None:
         """Write the letters; only when they are safe on disk does the record say so."""
         desk = self.desk
-        if self._address_is_missing(case):
+        wait = self.lookup.wait(case.user, case.owner, case.record.concluded_at or 0.0)
+        if wait is not None:
+            case.wake = desk.now() + wait
             return
         desk.letters.outcome(case)
         case.log(desk.now(), "notify")
         desk.write(case, notified=True)
         desk.say("notify", case)
-
-    def _address_is_missing(self, case: Case) -> bool:
-        """Ask OMERO for an address that nobody knows; give it a bounded time to answer."""
-        desk, owner = self.desk, case.owner or self._owner_by_place(case)
-        if desk.config.mail is None or desk.letters.address(case) or owner is None:
-            return False
-        patience = (case.record.concluded_at or 0.0) + desk.config.mail.delay_notice
-        if desk.addresses.was_asked(owner) or desk.now() >= patience:
-            return False
-        blocked = desk.pauses.blocked(("omero",), desk.now())
-        if blocked is not None:
-            case.wake = min(patience, max(blocked.pause.until, desk.now() + 1.0))
-            return True
-        run = partial(desk.workshop.account, owner)
-        self.crew.errand(case, "address", run, partial(self._address, owner))
-        return True
-
-    def _owner_by_place(self, case: Case) -> str | None:
-        config = self.desk.config
-        return None if config.instrument(case.user) else config.omero_name(case.user)
-
-    def _address(self, owner: str, case: Case, done: Done) -> None:
-        error = done.error
-        if error is None:
-            self.desk.addresses.learn(owner, done.value.email)
-        elif isinstance(error, Unavailable) or (
-            isinstance(error, OperatorError) and error.concerns != "user"
-        ):
-            self.crew.trouble(case, error)
-        elif isinstance(error, DropwatchError) and not isinstance(error, TemporaryError):
-            self.desk.addresses.learn(owner, None)
-        else:
-            case.wake = self.desk.now() + RUNNING_POLL
 
     def retire(self, case: Case) -> None:
         """Move the envelope to where its verdict belongs; from then on it is never touched again."""

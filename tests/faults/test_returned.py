@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -131,10 +130,10 @@ def test_taken_out_in_mid_import_and_put_back(facility: Make) -> None:
     place.until(lambda: place.ask_server("select id from fileset"))
     envelope = place.batch("alice", "processing")
     kept = place.folder / "kept"
-    os.rename(envelope, kept)
+    envelope.rename(kept)
     place.until(lambda: any("stopped" in subject.lower() or "taken" in subject.lower()
                             for subject in place.subjects("alice@")))  # fmt: skip
     place.faults()
-    os.rename(kept, place.spool / "alice" / "inbox" / envelope.name)
+    kept.rename(place.spool / "alice" / "inbox" / envelope.name)
 
     ends_complete(place)
