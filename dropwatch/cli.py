@@ -9,7 +9,16 @@ from typing import Annotated
 
 import typer
 
-from dropwatch import __version__, cli_people, cli_run
+from dropwatch import (
+    __version__,
+    cli_batches,
+    cli_mail,
+    cli_manifest,
+    cli_people,
+    cli_run,
+    cli_show,
+    cli_status,
+)
 from dropwatch.cli_command import VARIABLE, Commands, Options, usual_place
 
 
@@ -49,8 +58,8 @@ def _make() -> typer.Typer:
         pretty_exceptions_enable=False,  # a bug shows a plain traceback, without values that may be secret
         context_settings={"help_option_names": ["-h", "--help"]},
     )
-    cli_run.register(made)
-    cli_people.register(made)
+    for room in (cli_run, cli_status, cli_show, cli_batches, cli_people, cli_manifest, cli_mail):
+        room.register(made)
     return made
 
 

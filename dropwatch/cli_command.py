@@ -14,12 +14,11 @@ from pathlib import Path
 from typing import Any, Never
 
 import typer
-from rich.console import Console
 from typer.core import TyperGroup
 
 from dropwatch import config, exits, report
 from dropwatch.config import Config
-from dropwatch.errors import ConfigError, DropwatchError, ManifestError, OperatorError
+from dropwatch.errors import ConfigError, DropwatchError, ManifestError
 
 VARIABLE = "DROPWATCH_CONFIG"
 
@@ -52,11 +51,6 @@ def config_of(ctx: typer.Context) -> Config:
 # -- the two consoles ----------------------------------------------------------------------------------
 
 
-def stdout() -> Console:
-    """The console for answers: tables and texts."""
-    return Console(highlight=False)
-
-
 def say(text: str) -> None:
     """Tell the reader something that is no answer: on standard error, made harmless, line by line."""
     for line in text.split("\n"):
@@ -83,12 +77,12 @@ class Commands(TyperGroup):
     def invoke(self, ctx: Any) -> Any:
         try:
             return super().invoke(ctx)
-        except (ConfigError, ManifestError) as err:
+        except ConfigError as err:
             refuse("\n".join(err.problems))
-        except OperatorError as err:
-            refuse(_with_remedy(err))
+        except ManifestError as err:
+            refuse("\n".join(err.problems), exits.FAILED)
         except DropwatchError as err:
-            refuse(_with_remedy(err), exits.FAILED)
+            refuse(with_remedy(err), exits.FAILED)
         except BrokenPipeError:
             raise  # `dropwatch status | head`: click ends quietly
         except OSError as err:
@@ -96,7 +90,8 @@ class Commands(TyperGroup):
             refuse(f"{where}{err.strerror or err}", exits.FAILED)
 
 
-def _with_remedy(err: DropwatchError) -> str:
+def with_remedy(err: DropwatchError) -> str:
+    """What happened, and on the next line what to do."""
     return "\n".join(part for part in (err.message, err.remedy) if part)
 
 

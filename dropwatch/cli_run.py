@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from dropwatch import exits
-from dropwatch.cli_command import config_of, refuse
+from dropwatch.cli_command import config_of, refuse, with_remedy
 from dropwatch.cli_log import log_to_stderr
+from dropwatch.errors import OperatorError
 from dropwatch.model import Verdict
 from dropwatch.outbox import Shelf
 
@@ -19,10 +20,13 @@ if TYPE_CHECKING:
     from dropwatch.daemon import Daemon
 
 
+_PANEL = "Running"
+
+
 def register(app: typer.Typer) -> None:
-    app.command()(run)
-    app.command()(sandbox)
-    app.command()(demo)
+    app.command(rich_help_panel=_PANEL)(run)
+    app.command(rich_help_panel=_PANEL)(sandbox)
+    app.command(rich_help_panel=_PANEL)(demo)
 
 
 def run(
@@ -44,7 +48,10 @@ def run(
     log_to_stderr()
     daemon = Daemon(settings, make_importer(settings, os.environ), os.environ)
     on_signals(_Stopper(daemon.stop))
-    daemon.run(once=once)
+    try:
+        daemon.run(once=once)
+    except OperatorError as err:  # another daemon runs
+        refuse(with_remedy(err))
     if once:
         raise typer.Exit(_came_to(daemon))
 

@@ -23,6 +23,7 @@ from dropwatch.status.presence import Presence
 _NOTHING = Tally(0, 0, 0, 0, 0)
 _LOST = "its record is lost; OMERO knows what was imported"
 _NOT_RUNNING = "dropwatch is not running"
+_HELD = "held by an admin"
 
 
 @dataclass(frozen=True)
@@ -82,7 +83,7 @@ class Reader:
         if not self.presence.running:
             return _NOT_RUNNING
         if self.presence.held(user):
-            return "held by an admin"
+            return _HELD
         paused = self.presence.pause(f"spool:{spool}", "omero", f"user:{user}")
         return paused.reason if paused else ""
 
@@ -118,15 +119,15 @@ class Reader:
 
     def _why_not_claimed(self, spool: Path, dropped: Dropped) -> str:
         paused = self.presence.pause(f"spool:{spool}")
-        if not self.presence.running:
-            waits = _NOT_RUNNING
-        elif self.presence.held(dropped.user):
-            waits = "held by an admin"
-        elif paused is not None:
-            waits = paused.reason
-        elif dropped.lacking:
+        if dropped.lacking:
             more = len(dropped.lacking) - 1
             waits = f"it lacks {dropped.lacking[0]}{f' and {more} more' if more else ''}"
+        elif not self.presence.running:
+            waits = _NOT_RUNNING
+        elif self.presence.held(dropped.user):
+            waits = _HELD
+        elif paused is not None:
+            waits = paused.reason
         else:
             return "waiting to be taken up"
         return f"waiting: {report.clean(waits).rstrip('.')}"

@@ -1,0 +1,166 @@
+"""The command ``status``: everything at a glance, as a table or as JSON."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterable, Iterator
+from typing import Annotated
+
+import typer
+from rich.console import Group, RenderableType
+from rich.live import Live
+from rich.padding import Padding
+from rich.table import Table
+from rich.text import Text
+
+from dropwatch import report
+from dropwatch.cli_command import answer, config_of, refuse
+from dropwatch.cli_tables import place, show, stdout, table, text
+from dropwatch.config import Config
+from dropwatch.pipeline import glance
+from dropwatch.report.words import moment_beside
+from dropwatch.status import EVERYTHING, Most, Row, Status, Target, plain_status, snapshot
+from dropwatch.status.presence import EVERYBODY, SILENT
+
+IN_TABLE = 20  #: retired batches that the table shows
+IN_JSON = 200  #: retired batches of each user that the JSON has
+REFRESH = 2.0  #: seconds
+
+
+def register(app: typer.Typer) -> None:
+    app.command(rich_help_panel="Batches")(status)
+
+
+def status(
+    ctx: typer.Context,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Write JSON to standard output; its times are in UTC.")
+    ] = False,
+    watch: Annotated[
+        bool, typer.Option("--watch", help="Show it anew every two seconds, newest first, until Ctrl-C.")
+    ] = False,
+    everything: Annotated[
+        bool, typer.Option("--all", help="Show every retired batch, however many there are.")
+    ] = False,
+) -> None:
+    """Show the daemon, what it waits for, the letters and the batches, newest last.
+
+    Of the batches in done and failed the table shows the newest 20, the JSON the newest 200 of each user; with
+    --all every record is opened, which takes a while where many thousands lie.
+    """
+    config = config_of(ctx)
+    if as_json and watch:
+        refuse("--json and --watch do not go together: run it again whenever you want to know.")
+    if as_json:
+        most = EVERYTHING if everything else Most(each=IN_JSON)
+        answer(plain_status(snapshot(config, time.time(), glance.inbox, most)))
+    elif watch:
+        _watch(config)
+    else:
+        most = EVERYTHING if everything else Most(together=IN_TABLE)
+        show(picture(config, snapshot(config, time.time(), glance.inbox, most)))
+
+
+def _watch(config: Config) -> None:
+    """Show the snapshot anew until somebody presses Ctrl-C."""
+    wait, most = threading.Event(), Most(together=IN_TABLE)
+    console = stdout()
+    try:
+        with Live(console=console, auto_refresh=False, screen=console.is_terminal) as live:
+            while True:
+                seen = snapshot(config, time.time(), glance.inbox, most)
+                live.update(picture(config, seen, newest_first=True), refresh=True)
+                wait.wait(REFRESH)
+    except KeyboardInterrupt:
+        raise typer.Exit() from None
+
+
+# -- the picture ---------------------------------------------------------------------------------------
+
+
+def picture(config: Config, seen: Status, *, newest_first: bool = False) -> RenderableType:
+    """A snapshot as a person reads it."""
+    zone = config.site.timezone
+    rows = list(reversed(seen.rows)) if newest_first else list(seen.rows)
+    parts: list[RenderableType] = [_daemon(seen, zone), *_mail(config, seen)]
+    parts += [_target(seen, target, zone) for target in seen.targets]
+    parts.append(Text())
+    batches = "batch is" if seen.left_out == 1 else "batches are"
+    more = f"{seen.left_out:,} older {batches} not shown: dropwatch status --all"
+    left_out = [Text(more, style="dim")] if seen.left_out else []
+    shown: list[RenderableType] = (
+        [_batches(rows, seen.at, zone)] if rows else [Text("No batches yet.", "dim")]
+    )
+    parts += [*shown, *left_out] if newest_first else [*left_out, *shown]
+    return Group(*parts)
+
+
+def _daemon(seen: Status, zone: str) -> Text:
+    pulse, line = seen.pulse, Text()
+    beat = float(pulse.get("beat", 0.0))
+    if not beat:
+        return line.append("dropwatch has never run here.", style="red")
+    ago = report.duration(max(0.0, seen.at - beat))
+    name = f"dropwatch {pulse.get('version', '')}"
+    if not seen.running:
+        how = "was stopped" if pulse.get("stopped") else "died"
+        return line.append(f"{name} is not running: it {how} {ago} ago.", style="red")
+    line.append(f"{name} runs", style="bold")
+    since = moment_beside(float(pulse.get("started", seen.at)), seen.at, zone)
+    silent = seen.at - beat > SILENT
+    line.append(f" since {since}, pid {pulse.get('pid')}, ", style="dim")
+    return line.append(f"last heartbeat {ago} ago", style="red" if silent else "dim")
+
+
+def _mail(config: Config, seen: Status) -> Iterator[Text]:
+    """Letters and holds, where there is something to say."""
+    box = seen.outbox
+    if config.mail is None:
+        yield Text("No mail is sent: mail is switched off in the configuration.", style="yellow")
+    else:
+        line = Text(f"Mail: {box['queued']} waiting, {box['sent']} sent", style="dim")
+        if box["dead"]:
+            line.append(f", {box['dead']} given up: see dropwatch mail list", style="red")
+        yield line
+    if seen.holds:
+        who = "everybody" if EVERYBODY in seen.holds else ", ".join(seen.holds)
+        yield text(f"On hold: {who}. Let go with dropwatch release.", "yellow")
+
+
+def _target(seen: Status, target: Target, zone: str) -> RenderableType:
+    style = "red" if target.operator else "yellow"
+    until = f" until {moment_beside(target.until, seen.at, zone)}" if target.until else ""
+    lines = Text()
+    lines.append_text(text(f"{target.name} is left alone{until}: ", style))
+    lines.append_text(text(target.reason))
+    if target.remedy:
+        lines.append("\n").append_text(text(target.remedy, "dim"))
+    return Padding(lines, (1, 0, 0, 0))
+
+
+def _batches(rows: Iterable[Row], now: float, zone: str) -> Table:
+    made = table("Place", "User", "Batch", "Files", "Since", "What")
+    user, batch, files, since, what = made.columns[1:]
+    made.columns[0].no_wrap = user.no_wrap = batch.no_wrap = files.no_wrap = since.no_wrap = True
+    user.max_width, batch.max_width, what.ratio = 12, 26, 1
+    user.overflow = batch.overflow = "ellipsis"
+    for row in rows:
+        when = moment_beside(row.since, now, zone) if row.since else ""
+        extent = f"{report.count(row.files, 'file')}, {report.size(row.bytes)}"
+        made.add_row(
+            place(row.place),
+            text(row.user),
+            text(row.name, "bold"),
+            Text(extent, style="dim"),
+            Text(when, style="dim"),
+            text(_reason(row)),
+        )
+    return made
+
+
+def _reason(row: Row) -> str:
+    progress = row.progress
+    if progress is None or not progress.total:
+        return row.reason
+    return f"{row.reason}, {100 * progress.done // progress.total} % uploaded"
