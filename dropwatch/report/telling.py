@@ -27,7 +27,9 @@ def tell(
     waiting_for: str = "",
 ) -> Story:
     """The story of a claimed batch. *user*: whose images they become."""
-    retrying = record.verdict is None and record.attempts > 0 and record.not_before > 0
+    # While an attempt is open, not_before is already that of the one after it.
+    resting = record.verdict is None and not record.attempting
+    retrying = resting and record.attempts > 0 and record.not_before > 0
     return Story(
         user=user,
         name=record.name,
