@@ -25,6 +25,7 @@ InSpool = Annotated[
 def choose(config: Config, batch: str, spool: Path | None) -> Found:
     """The batch that *batch* names. Ends the command where there is none, or more than one."""
     paths = [settings.path for settings in config.spools]
+    spool = spool.absolute() if spool else None
     if spool is not None and spool not in paths:
         refuse("\n".join([f"{spool} is none of the configured spools:", *(f"  {path}" for path in paths)]))
     found = find(config, batch, glance.inbox, spool)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -12,9 +13,12 @@ import typer
 from dropwatch import exits
 from dropwatch.cli_command import config_of, refuse, with_remedy
 from dropwatch.cli_log import log_to_stderr
+from dropwatch.config import Config
 from dropwatch.errors import OperatorError
 from dropwatch.model import Verdict
 from dropwatch.outbox import Shelf
+from dropwatch.pipeline import glance
+from dropwatch.status import Most, snapshot
 
 if TYPE_CHECKING:
     from dropwatch.daemon import Daemon
@@ -53,7 +57,7 @@ def run(
     except OperatorError as err:  # another daemon runs
         refuse(with_remedy(err))
     if once:
-        raise typer.Exit(_came_to(daemon))
+        raise typer.Exit(_came_to(daemon, settings))
 
 
 class _Stopper:
@@ -70,15 +74,15 @@ class _Stopper:
         self._stop()
 
 
-def _came_to(daemon: Daemon) -> int:
+def _came_to(daemon: Daemon, settings: Config) -> int:
     """The exit code of ``run --once``."""
     line, mailroom = daemon.line, daemon.mailroom
     bad = set(line.desk.concluded) - {Verdict.IMPORTED.value}
     if bad or (mailroom is not None and mailroom.died):
         return exits.FAILED
     queued = mailroom.outbox.counts()[Shelf.QUEUED] if mailroom else 0
-    waits = line.desk.cases or line.arrivals.incomplete() or line.desk.pauses.all() or queued
-    return exits.WAITING if waits else exits.GOOD
+    left = snapshot(settings, time.time(), glance.inbox, Most(together=0)).rows
+    return exits.WAITING if left or queued or line.desk.pauses.all() else exits.GOOD
 
 
 def sandbox(

@@ -65,7 +65,10 @@ def snapshot(config: Config, now: float, look: Look, most: Most = EVERYTHING) ->
         retired += theirs if most.each is None else theirs[: most.each]
     chosen = _newest(retired)[: most.together]
     rows = [row for one in reversed(chosen) if (row := _row(reader, one)) is not None]
-    rows += sorted(working, key=_age) + sorted(waiting, key=_age)
+    # What moved on while we looked is among the rows of the place it came to.
+    rows += [
+        row for row in sorted(working, key=_age) + sorted(waiting, key=_age) if os.path.lexists(row.path)
+    ]
     targets = _targets(here, trouble)
     return Status(
         now, here.running, here.pulse, here.holds, targets, outbox(config), tuple(rows), total - len(chosen)
