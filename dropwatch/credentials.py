@@ -31,12 +31,12 @@ def read(
     try:
         with password_file.open("rb") as file:
             data = file.read(LONGEST + 1)
-        secret = data.decode("utf-8").removesuffix("\n").removesuffix("\r")
     except OSError as err:
         raise _useless(password_file, f"cannot be read: {err.strerror or err}", variable, concerns) from err
-    except UnicodeDecodeError:
-        # Not chained: the original error carries the bytes of the file.
-        raise _useless(password_file, "is not UTF-8 text", variable, concerns) from None
+    # Replaced, not refused: a UnicodeDecodeError would carry the bytes of the file along with our own error.
+    secret = data.decode("utf-8-sig", "replace").removesuffix("\n").removesuffix("\r")
+    if "\ufffd" in secret:
+        raise _useless(password_file, "is not UTF-8 text", variable, concerns)
     if not secret or len(data) > LONGEST or "\n" in secret or "\0" in secret:
         raise _useless(password_file, "does not hold one line with a password", variable, concerns)
     return secret

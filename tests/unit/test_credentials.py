@@ -27,6 +27,13 @@ def test_the_password_is_the_line_in_the_file(tmp_path: Path, ending: bytes) -> 
     assert read(path, OMERO, {}, concerns="omero") == "  pass wörd "
 
 
+def test_a_byte_order_mark_from_windows_is_no_part_of_the_password(tmp_path: Path) -> None:
+    path = tmp_path / "omero.password"
+    path.write_text("secret", encoding="utf-8-sig")
+
+    assert read(path, OMERO, {}, concerns="omero") == "secret"
+
+
 def test_the_environment_wins_and_an_empty_variable_is_none(tmp_path: Path) -> None:
     path = tmp_path / "omero.password"
     path.write_text("from the file\n", encoding="utf-8")
@@ -66,6 +73,7 @@ def test_a_file_that_holds_no_password_is_refused_without_repeating_it(tmp_path:
     told = "".join(traceback.format_exception(error)) + repr(error.__dict__) + repr(pickle.dumps(error))
     assert error.concerns == "omero"
     assert "hunter2" not in told
+    assert error.__context__ is None  # a UnicodeDecodeError would carry the bytes
 
 
 def test_a_folder_is_no_password_file(tmp_path: Path) -> None:
