@@ -66,7 +66,12 @@ class Pipeline:
         users = spool.users()
         self.arrivals.expect(spool, users)
         for user in users.names:
-            for envelope in list(spool.envelopes(user, Place.PROCESSING)):
+            try:
+                envelopes = list(spool.envelopes(user, Place.PROCESSING))
+            except OSError as err:  # one user's folder never stops the others; the look at the inbox tells of it
+                self.desk.say("sweep", user=user, error=f"{type(err).__name__}: {err}")
+                continue
+            for envelope in envelopes:
                 if envelope.path not in self.desk.cases:
                     self._adopt(spool, envelope)
 

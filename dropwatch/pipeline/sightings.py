@@ -84,6 +84,9 @@ class Sightings:
             return None
         except NotADirectoryError:
             snap = Snapshot(())
+        except PermissionError:
+            # It cannot be looked at. The attempt to claim it tells user and admins; the others go on.
+            return Seen(drop, Sighting(drop, Snapshot(()), now), Ready())
         sighting = self.known.get((user, drop.key))
         if sighting is None or sighting.snapshot != snap:
             before = sighting.manifest if sighting else None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import random
+import stat
 import time
 import unicodedata
 from collections.abc import Iterator
@@ -129,8 +130,11 @@ class Spool:
         path = self.folder(user, Place.INBOX) / name
         stamp = CLAIM_STAMP.match(name)
         inner = inner_folder(path)
-        ours = (path / MEMORY).is_dir() or stamp is not None
-        if not ours or not inner or _has_other_files(path):
+        try:
+            ours = stamp is not None or (path / MEMORY).is_dir()
+            if not ours or not inner or _has_other_files(path):
+                return None
+        except PermissionError:  # of what may not be looked into, the attempt to claim it says what is missing
             return None
         return Envelope(user, Place.INBOX, path, stamp.group() if stamp else "", inner)
 
@@ -197,8 +201,12 @@ class Spool:
 def _is_user(entry: os.DirEntry[str]) -> bool:
     if not entry.is_dir(follow_symlinks=False):
         return False
-    inbox = Path(entry.path, Place.INBOX.value)
-    return inbox.is_dir() and not inbox.is_symlink()
+    try:
+        return stat.S_ISDIR(Path(entry.path, Place.INBOX.value).lstat().st_mode)
+    except PermissionError:
+        return True  # somebody's, probably; looking into it tells the admins, and passing it over would tell nobody
+    except OSError:
+        return False
 
 
 def inner_folder(envelope: Path) -> str:
