@@ -68,7 +68,7 @@ class Pipeline:
         for user in users.names:
             try:
                 envelopes = list(spool.envelopes(user, Place.PROCESSING))
-            except OSError as err:  # one user's folder never stops the others; the look at the inbox tells of it
+            except OSError as err:  # the look at the inbox tells of it, and the other users go on
                 self.desk.say("sweep", user=user, error=f"{type(err).__name__}: {err}")
                 continue
             for envelope in envelopes:

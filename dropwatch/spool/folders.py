@@ -134,8 +134,8 @@ class Spool:
             ours = stamp is not None or (path / MEMORY).is_dir()
             if not ours or not inner or _has_other_files(path):
                 return None
-        except PermissionError:  # of what may not be looked into, the attempt to claim it says what is missing
-            return None
+        except PermissionError:
+            return None  # the attempt to claim it says what is missing
         return Envelope(user, Place.INBOX, path, stamp.group() if stamp else "", inner)
 
     # -- moving ------------------------------------------------------------------------------------
