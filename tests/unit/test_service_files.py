@@ -70,6 +70,8 @@ def test_the_share_keeps_the_permissions_that_user_add_gave() -> None:
 
     assert share["read only"] == "no"
     assert share["inherit acls"] == share["inherit permissions"] == "yes"
+    # Seen with Samba 4.17: with its own masks the ACL of a new folder says rwx and grants r-x.
+    assert (share["create mask"], share["directory mask"]) == ("0664", "0775")
     assert "veto files" not in share  # the hidden folder of an envelope has to move along
 
 
@@ -82,7 +84,7 @@ def test_samba_reads_the_share_as_it_is_meant(tmp_path: Path) -> None:
 
     assert said.returncode == 0, said.stderr
     assert "[dropwatch]" in said.stdout
-    assert "Unknown parameter" not in said.stderr
+    assert not any(word in said.stderr for word in ("Unknown", "Invalid", "WARNING")), said.stderr
 
 
 def samba_share() -> configparser.SectionProxy:
