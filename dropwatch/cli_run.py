@@ -116,4 +116,4 @@ def demo(
         from dropwatch.sandbox.demo import run_demo
     except ImportError as err:
         refuse(f"The demo needs more than is installed here ({err}). Install dropwatch[sandbox].")
-    raise typer.Exit(run_demo(folder, once))
+    raise typer.Exit(run_demo(folder, once=once))
