@@ -13,7 +13,7 @@ from dropwatch.model import CLAIM_STAMP, Envelope
 from dropwatch.pipeline.case import Case
 from dropwatch.pipeline.desk import Desk
 from dropwatch.record import Event, PastClaim, Record
-from dropwatch.spool.folders import Spool
+from dropwatch.spool.folders import MEMORY, Spool
 
 _PAST_CLAIMS = 20
 
@@ -58,7 +58,8 @@ def adopt(desk: Desk, spool: Spool, envelope: Envelope) -> Case | None:
     record = _sound(desk.ledger.read(envelope.path), envelope, desk.now())
     envelope = replace(envelope, folder=envelope.folder or record.folder)
     ungathered = spool.ungathered(envelope, record.loose)
-    if not os.path.lexists(envelope.batch_folder) and not (record.loose and ungathered):
+    has_folder = bool(envelope.folder) and os.path.lexists(envelope.batch_folder)
+    if not has_folder and not (record.loose and ungathered):
         return _without_folder(desk, spool, envelope, record)
     case = Case(spool, envelope, record, gathered=not ungathered)
     case.outcomes = {line.fileset: line for line in desk.ledger.lines(envelope.path, record.claim)}
@@ -76,9 +77,8 @@ def _sound(record: Record | None, envelope: Envelope, now: float) -> Record:
         return replace(first_record(envelope, envelope.folder, now), batch=batch)
     batch = record.batch if CLAIM_STAMP.fullmatch(record.batch) else envelope.claim
     loose = tuple(name for name in record.loose if _is_plain_name(name))
-    return replace(
-        record, batch=batch, user=envelope.user, folder=envelope.folder or record.folder, loose=loose
-    )
+    folder = envelope.folder or (record.folder if _is_plain_name(record.folder) else "")
+    return replace(record, batch=batch, user=envelope.user, folder=folder, loose=loose)
 
 
 def _without_folder(desk: Desk, spool: Spool, envelope: Envelope, record: Record) -> Case | None:
@@ -93,4 +93,4 @@ def _without_folder(desk: Desk, spool: Spool, envelope: Envelope, record: Record
 
 
 def _is_plain_name(name: str) -> bool:
-    return name not in ("", ".", "..") and not set(name) & {"/", "\\", "\0"}
+    return name not in ("", ".", "..", MEMORY) and not set(name) & {"/", "\\", "\0"}

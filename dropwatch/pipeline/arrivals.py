@@ -25,6 +25,7 @@ TROUBLE_WAIT = 10.0  #: seconds until an inbox that gave trouble is looked at ag
 LOOK_SHARE = 10.0  #: looking at one inbox takes at most one part in ten of the time
 SHORTEST_REST, LONGEST_REST = 0.5, 10.0  #: seconds between two looks at a drop that is not ready
 SHORTEST = 0.05  #: seconds between two looks at an inbox, however often it rings
+WARM = 1.0  #: seconds; watchdog holds back what happens within half a second after a folder was moved out
 
 FOREVER = float("inf")
 
@@ -43,6 +44,7 @@ class Arrivals:
     sightings: dict[Path, Sightings] = field(default_factory=dict)
     due: dict[Inbox, float] = field(default_factory=dict)
     earliest: dict[Inbox, float] = field(default_factory=dict)
+    warm: dict[Inbox, float] = field(default_factory=dict)
     moving: set[Inbox] = field(default_factory=set)
     lacking: dict[Inbox, int] = field(default_factory=dict)
     rung: SimpleQueue[Inbox] = field(default_factory=SimpleQueue)
@@ -104,9 +106,11 @@ class Arrivals:
         settings = self.settings(root)
         self.due[inbox] = started + (settings.poll if self.polled(root) else settings.sweep)
         claimed: list[Case] = []
+        looked = 0.0
         try:
             self.spools[root].check_present()
             seen = self._sightings(root).look(user, self._rules(settings, user), started)
+            looked = self.monotonic() - started
             self.desk.works(f"spool:{root}")
             claimed = self._act(inbox, settings, seen, most)
         except Unavailable as err:
@@ -117,8 +121,11 @@ class Arrivals:
         except OSError as err:
             self.desk.say("look", user=user, error=f"{type(err).__name__}: {err}")
             self.due[inbox] = started + TROUBLE_WAIT
-        took = self.monotonic() - started
-        self.earliest[inbox] = started + max(SHORTEST, took * LOOK_SHARE)
+        if claimed and not self.polled(root):
+            self.warm[inbox] = self.monotonic() + WARM
+        if self.warm.get(inbox, 0.0) > started:
+            self.due[inbox] = min(self.due[inbox], started + SHORTEST)
+        self.earliest[inbox] = started + max(SHORTEST, looked * LOOK_SHARE)
         return claimed
 
     def _act(self, inbox: Inbox, settings: SpoolSettings, seen: list[Seen], most: int) -> list[Case]:

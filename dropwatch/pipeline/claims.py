@@ -34,7 +34,7 @@ class Claims:
 
         Raises OperatorError (no permission), TemporaryError (still in use), FileNotFoundError (taken away).
         """
-        if self.desk.held(user) or not self._has_space(spool) or self._is_in_work(seen):
+        if self.desk.held(user) or not self._has_space(spool) or self._is_in_work(spool, user, seen):
             return None
         spool.ensure_places(user)
         claim = claim_stamp(self.desk.now(), self.desk.rng)
@@ -92,12 +92,19 @@ class Claims:
 
     # -- what makes a drop wait ------------------------------------------------------------------------
 
-    def _is_in_work(self, seen: Seen) -> bool:
+    def _is_in_work(self, spool: Spool, user: str, seen: Seen) -> bool:
         """A copy of an envelope bears the same id: it waits until the batch in work has gone."""
+        if isinstance(seen.drop, LooseFiles):
+            return self._is_being_gathered(spool, user, seen.drop)
         if not isinstance(seen.drop, ReturnedEnvelope):
             return False
         batch = batch_id(self.desk.ledger.read(seen.drop.envelope.path), seen.drop.envelope)
         return any(case.record.batch == batch for case in self.desk.cases.values())
+
+    def _is_being_gathered(self, spool: Spool, user: str, drop: LooseFiles) -> bool:
+        """Loose files that an interrupted claim has listed belong to that claim, which goes on moving them."""
+        cases = [case for case in self.desk.cases.values() if case.spool is spool and case.user == user]
+        return any(not case.gathered and set(case.record.loose) & set(drop.names) for case in cases)
 
     def _has_space(self, spool: Spool) -> bool:
         """Claims stop while the spool is nearly full; the admins are told once a day."""

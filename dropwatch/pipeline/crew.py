@@ -35,12 +35,17 @@ _PROGRESS = 0.25  #: seconds between two looks at how far an upload is
 
 @dataclass
 class Crew:
-    """asking, importing -- cases whose next step is Ask or Import, waiting for their turn."""
+    """asking, importing -- cases whose next step is Ask or Import, waiting for their turn
+    flying   -- how many imports of each user the workers have in hand
+    suspects -- how many of them belong to batches in which the daemon died
+    """
 
     desk: Desk
     turns: Turns
     asking: dict[Any, Case] = field(default_factory=dict)
     importing: dict[Any, Case] = field(default_factory=dict)
+    flying: Counter[str] = field(default_factory=Counter)
+    suspects: int = 0
 
     # -- errands: short jobs that never wait behind an import ----------------------------------------
 
@@ -101,12 +106,10 @@ class Crew:
         return True
 
     def _start_one(self) -> bool:
-        flying = Counter(case.user for case in self.desk.cases.values() for _ in case.flying)
-        if self.desk.stopping.is_set() or flying.total() >= self.desk.workers.imports:
+        if self.desk.stopping.is_set() or self.flying.total() >= self.desk.workers.imports:
             return False
-        suspect_flies = any(case.flying and case.suspect for case in self.desk.cases.values())
-        able = [case for case in self.importing.values() if not (case.suspect and suspect_flies)]
-        user = self.turns.choose(Counter(case.user for case in able), flying)
+        able = [case for case in self.importing.values() if not (case.suspect and self.suspects)]
+        user = self.turns.choose(Counter(case.user for case in able), self.flying)
         if user is None:
             return False
         case = min((case for case in able if case.user == user), key=lambda case: case.envelope.claim)
@@ -136,6 +139,8 @@ class Crew:
         if not case.queue:
             del self.importing[case.key]
         case.flying[fileset.id] = None
+        self.flying[case.user] += 1
+        self.suspects += case.suspect
         deadline = time.monotonic() + self.desk.config.workers.timeout
         overdue = partial(_is_past, deadline)
         run = partial(self._import, case, fileset, overdue)
@@ -159,6 +164,8 @@ class Crew:
 
     def _landed(self, case: Case, fileset: Fileset, overdue: Callable[[], bool], done: Done) -> None:
         case.flying.pop(fileset.id, None)
+        self.flying[case.user] -= 1
+        self.suspects -= case.suspect
         case.wake = 0.0
         outcome = self._outcome(case, done, overdue=overdue())
         if outcome is not None and not case.withdrawn:
@@ -227,21 +234,18 @@ class Crew:
         """Close the attempt; what is left waits for the next one, counted from now."""
         desk, record = self.desk, case.record
         case.suspect = False
-        attempts, not_before = record.attempts, record.not_before
-        if desk.stopping.is_set() and case.left():
-            # The only refund: our own stop is not the batch's fault.
-            attempts, not_before = max(0, attempts - 1), 0.0
-        elif case.left():
-            due = next_attempt(desk.config.retry.import_, attempts, desk.now())
-            not_before = due or not_before
-            case.log(desk.now(), "defer", "the attempt left something to do")
-        if not case.withdrawn:
-            desk.write(case, attempts=attempts, not_before=not_before, attempting=False)
-        if case.left():
-            case.forget_attempt()
-            if not case.withdrawn:
-                desk.report(case, now_or_never=True)
         case.wake = 0.0
+        if not case.left() or case.withdrawn:
+            return  # the verdict, which comes next, is written with the attempt closed
+        attempts = record.attempts
+        due = next_attempt(desk.config.retry.import_, attempts, desk.now()) or record.not_before
+        if desk.stopping.is_set():
+            # The only refund: our own stop is not the batch's fault.
+            attempts, due = max(0, attempts - 1), 0.0
+        case.log(desk.now(), "defer", "the attempt left something to do")
+        desk.write(case, attempts=attempts, not_before=due, attempting=False)
+        case.forget_attempt()
+        desk.report(case, now_or_never=True)
 
 
 def _is_past(deadline: float) -> bool:

@@ -233,10 +233,13 @@ class Pipeline:
             return
         self.desk.cases.pop(case.key, None)
         self.desk.say("withdraw", case)
-        if case.record.verdict is None:
-            self.desk.letters.withdrawn(case)
-        if case.envelope.path.exists():
-            case.spool.undo(case.envelope)
+        try:
+            if case.record.verdict is None:
+                self.desk.letters.withdrawn(case)
+            if case.envelope.path.exists():
+                case.spool.undo(case.envelope)
+        except (DropwatchError, OSError) as err:  # the next sweep finds the envelope and tries again
+            self.desk.say("withdraw", case, error=f"{type(err).__name__}: {err}")
 
     # -- for the daemon --------------------------------------------------------------------------------
 

@@ -114,10 +114,14 @@ class Steps:
         case.answers, case.asked = answers, True
         case.ask_again = self.desk.now() + RUNNING_POLL * min(2**case.polls, 16)
         self._note_found(case, answers)
-        container = answers.container
-        if (case.record.container, case.record.group) != (container, answers.group):
-            notes = tuple(dict.fromkeys((*case.record.notes, *([container.note] if container.note else []))))
-            self.desk.write(case, container=container, group=answers.group, notes=notes)
+        notes = (*case.record.notes, *([answers.container.note] if answers.container.note else []))
+        # Not written yet: whatever comes next (the attempt, the verdict) writes the record before it acts.
+        case.record = replace(
+            case.record,
+            container=answers.container,
+            group=answers.group,
+            notes=tuple(dict.fromkeys(notes)),
+        )
 
     def _note_found(self, case: Case, answers: Answers) -> None:
         for fileset in case.left():
@@ -212,9 +216,6 @@ class Steps:
         desk, ruling = self.desk, case.record.verdict
         if ruling is None:
             return
-        case.log(desk.now(), "retire", ruling.place.value)
-        desk.write(case)
-        desk.report(case, now_or_never=True)
         del desk.cases[case.key]
         case.envelope = case.spool.retire(case.envelope, ruling.place)
         desk.say("retire", case, place=ruling.place.value)
