@@ -175,10 +175,14 @@ class Spool:
         )
 
     def undo(self, envelope: Envelope) -> None:
-        """Remove an envelope whose claim did not happen. Only ever holds our own files."""
-        if inner_folder(envelope.path):
+        """Remove an envelope whose claim did not happen. Raises OperatorError, and removes nothing, when
+        something lies in it that is not ours."""
+        theirs = sorted(entry.name for entry in os.scandir(envelope.path) if not _is_ours(entry.name))
+        if theirs:
             raise OperatorError(
-                f"{envelope.path} holds a user's folder and is not removed.", concerns="spool"
+                f"{envelope.path} holds {theirs[0]}, which is not ours; the envelope is not removed.",
+                concerns="spool",
+                remedy="Move it to where it belongs; then the empty envelope goes away by itself.",
             )
         remove_tree_of_ours(envelope.path)
 
@@ -223,6 +227,11 @@ def inner_folder(envelope: Path) -> str:
     except OSError:
         return ""
     return names[0] if len(names) == 1 else ""
+
+
+def _is_ours(name: str) -> bool:
+    """Whether an entry of an envelope was made by us, or is the litter of a desktop."""
+    return name in (MEMORY, REPORT, f"{REPORT}.part") or is_junk(name)
 
 
 def _has_other_files(envelope: Path) -> bool:
