@@ -110,6 +110,8 @@ class Case:
     def facts(self, blocked: float | None) -> Facts:
         """The facts that decide the next step."""
         record = self.record
+        # While a worker has something of it nothing else matters, and counting 10,000 filesets for each of them would.
+        left, running = (0, 0) if self.busy else (len(self.left()), len(self.running()))
         return Facts(
             place=self.envelope.place,
             busy=self.busy,
@@ -117,8 +119,8 @@ class Case:
             planned=self.plan is not None,
             hopeless=self.hopeless,
             cancelled=self.cancelled,
-            left=len(self.left()),
-            running=len(self.running()),
+            left=left,
+            running=running,
             asked=self.asked,
             attempts=record.attempts,
             not_before=record.not_before,

@@ -9,6 +9,7 @@ Run: make bench
 from __future__ import annotations
 
 import os
+import stat
 import statistics
 import sys
 import tempfile
@@ -69,7 +70,7 @@ def counted(root: Path) -> Counter[str]:
             seen[event] += 1
 
     def counting(handle: int) -> None:
-        seen["dir" if os.path.isdir(f"/proc/self/fd/{handle}") else "file"] += 1
+        seen["dir" if stat.S_ISDIR(os.fstat(handle).st_mode) else "file"] += 1
         fsync(handle)
 
     global BATCHES
