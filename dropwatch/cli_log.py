@@ -14,15 +14,13 @@ _CHATTY = ("omero", "Ice", "watchdog", "tifffile", "mail.log", "asyncio")
 class OneLine(logging.Formatter):
     """``2026-11-24T07:20:01Z verb key=value``; what others log bears their name, and traces are folded in."""
 
-    converter = time.gmtime
-
     def format(self, record: logging.LogRecord) -> str:
         text = record.getMessage()
         if record.name != "dropwatch":
             text = f"{record.levelname.lower()} logger={record.name} text={json.dumps(text)}"
         if record.exc_info:
             text += f" trace={json.dumps(self.formatException(record.exc_info))}"
-        return f"{self.formatTime(record, '%Y-%m-%dT%H:%M:%SZ')} {text}"
+        return f"{time.strftime('%Y-%m-%dT%H:%M:%SZ', time.gmtime(record.created))} {text}"
 
 
 def log_to_stderr() -> None:

@@ -110,13 +110,15 @@ def retry(
     count = _outbox(ctx).retry(letter)
     if letter is not None and not count:
         refuse(f"No letter {letter} waits or was given up. `dropwatch mail list` lists them.")
-    running = presence(config_of(ctx).state, time.time()).running
-    when = "within a minute" if running else "when dropwatch runs again"
-    say(
-        f"{report.count(count, 'letter')} will be tried {when}."
-        if count
-        else "No letter waits, and none was given up."
-    )
+    if not count:
+        say("No letter waits, and none was given up.")
+        return
+    now = presence(config_of(ctx).state, time.time())
+    when = "within a minute" if now.running else "when dropwatch runs again"
+    away = now.pause("mail") if now.running else None
+    if away is not None:
+        when = f"as soon as mail goes out again. It does not now: {away.reason}"
+    say(f"{report.count(count, 'letter')} will be tried {when.rstrip('.')}.")
 
 
 def _outbox(ctx: typer.Context) -> Outbox:

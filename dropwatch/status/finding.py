@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import unicodedata
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -38,7 +39,7 @@ def find(config: Config, wanted: str, look: Look, spool: Path | None = None) -> 
     A folder's name is found without opening anything. Only when no folder is called so, the records are read:
     for the names that manifests gave, and for the ids of batches that came back.
     spool -- look in this spool only
-    Raises OSError when a place cannot be read.
+    Raises Unavailable when a spool is not there.
     """
     user, slash, name = wanted.rstrip("/").partition("/")
     if not slash:
@@ -58,7 +59,9 @@ def _everywhere(config: Config, user: str, look: Look, only: Path | None) -> Ite
         spool.check_present()
         for name in spool.users().names:
             if not user or _same(user)(name):
-                yield from _of_user(config, spool, name, look)
+                # Somebody may ask for a batch of theirs who may not read the folders of others.
+                with suppress(PermissionError):
+                    yield from _of_user(config, spool, name, look)
 
 
 def _of_user(config: Config, spool: Spool, user: str, look: Look) -> Iterator[Found]:
