@@ -2,4 +2,8 @@
 
 from __future__ import annotations
 
+from dropwatch.spool.submit import submit
+
+__all__ = ["__version__", "submit"]
+
 __version__ = "0.1.0"

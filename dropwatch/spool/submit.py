@@ -1,0 +1,244 @@
+"""Drops a batch as a person would, but whole: the daemon sees nothing of it before all of it is on the disk.
+
+The files are copied into ``inbox/.NAME.part``, a name that holds a batch back, then comes a manifest that lists
+them, then one rename. Whatever dies before that leaves nothing that could be imported.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import time
+import unicodedata
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, fields
+from pathlib import Path
+
+from dropwatch import manifest
+from dropwatch.errors import PermanentError
+from dropwatch.model import Place
+from dropwatch.spool.copying import Progress, Source, copy, share, sources
+from dropwatch.spool.folders import Spool
+from dropwatch.spool.moves import InUse, move, write_durably
+from dropwatch.spool.permissions import check_name
+from dropwatch.spool.tree import is_junk, is_temporary, read_small
+
+MANIFEST = "batch.json"
+_UNUSABLE = re.compile(r'[/\\:*?"<>|\x00-\x1f\x7f]')
+_NAME_BYTES = 200  #: a name may have 255 bytes, and ours gets a number and a temporary ending
+_PATIENCE = (
+    0.1,
+    0.2,
+    0.5,
+    1.0,
+    2.0,
+    4.0,
+)  #: seconds to wait while a virus scanner holds what we wrote (Windows)
+
+
+def submit(
+    files: Iterable[str | os.PathLike[str]],
+    *,
+    spool: str | os.PathLike[str],
+    user: str,
+    name: str | None = None,
+    target: str | None = None,
+    group: str | None = None,
+    description: str = "",
+    tags: Sequence[str] = (),
+    key_values: Mapping[str, str] | None = None,
+    notify: Sequence[str] = (),
+    duplicates: str | None = None,
+    checksums: bool = True,
+    progress: Progress | None = None,
+) -> Path:
+    """Copy *files* as one batch into the inbox of *user* below *spool*; returns the batch's folder there.
+
+    files     -- files and folders. One folder is the batch itself; beside others, a folder stays a folder
+    name      -- what the batch is called; default: as the folder, or the folder that the files come from
+    target, group, description, tags, key_values, notify, duplicates -- as in a manifest
+    checksums -- list the SHA-256 of each file, computed while copying
+    progress  -- is told the file at hand, bytes copied so far, bytes in all
+
+    What lies in the inbox is never touched: a second batch of that name gets a number. Files that bring a
+    ``batch.yaml`` keep it; then nothing of a manifest can be given here. Raises Unavailable (the spool is not
+    mounted), ManifestError, PermanentError (no such drop folder; links and the like, each by name; no space),
+    TemporaryError (a file changed while it was copied), OSError.
+    """
+    wishes = _Wishes(name, target, group, description, tags, key_values, notify, duplicates)
+    paths = [Path(os.path.abspath(path)) for path in files]  # noqa: PTH100 - resolve() would follow links
+    return _drop(paths, _inbox(Path(spool), user), wishes, checksums, progress or (lambda *_: None))
+
+
+@dataclass(frozen=True)
+class _Wishes:
+    """What the manifest is to say, but for its files."""
+
+    name: str | None
+    target: str | None
+    group: str | None
+    description: str
+    tags: Sequence[str]
+    key_values: Mapping[str, str] | None
+    notify: Sequence[str]
+    duplicates: str | None
+
+    def keys(self) -> dict[str, object]:
+        """The keys of the manifest that were given."""
+        given = {field.name: getattr(self, field.name) for field in fields(self)}
+        lists = {key: list(given[key]) for key in ("tags", "notify")}
+        return {
+            key: value
+            for key, value in {**given, **lists, "key_values": dict(self.key_values or {})}.items()
+            if value
+        }
+
+
+def _drop(paths: list[Path], inbox: Path, wishes: _Wishes, checksums: bool, progress: Progress) -> Path:
+    found, keys = sources(paths), wishes.keys()
+    manifest.compose(keys)  # before anything is copied, so that a slip of the finger costs no hour
+    brought = _brought_manifest(found, keys)
+    _check_space(inbox, found)
+    called = wishes.name or _called(paths)
+    if called.isprintable():
+        keys = {"name": called, **keys}
+    part = _reserve(inbox, _folder_name(called))
+    try:
+        listed = copy(found, part, checksums=checksums, progress=progress)
+        if not brought:
+            write_durably(part / MANIFEST, manifest.compose(keys, listed))
+            share(part / MANIFEST, inbox)
+        return _commit(part, inbox, _folder_name(called))
+    except BaseException:  # Ctrl-C too: half a batch is of no use to anybody
+        shutil.rmtree(part, ignore_errors=True)
+        raise
+
+
+# -- where to --------------------------------------------------------------------------------------------
+
+
+def _inbox(root: Path, user: str) -> Path:
+    """The inbox of *user*, whatever the case of the name."""
+    check_name(user)
+    spool = Spool(root)
+    try:
+        spool.check_present()
+        inbox = spool.folder(user, Place.INBOX)
+        if inbox.is_dir():
+            return inbox
+        alike = [name for name in spool.users().names if _folded(name) == _folded(user)]
+    except PermissionError as err:
+        raise _no_entry(str(err.filename), user) from err
+    if not alike:
+        raise PermanentError(
+            f"There is no drop folder for {user} in {root}.",
+            remedy=f"Name the right user, or ask the facility for one (`dropwatch user add {user}`).",
+        )
+    return spool.folder(alike[0], Place.INBOX)
+
+
+def _folded(name: str) -> str:
+    return unicodedata.normalize("NFC", name).casefold()
+
+
+def _no_entry(path: str, user: str) -> PermanentError:
+    return PermanentError(
+        f"You may not drop anything for {user}: no permission for {path}.",
+        remedy=f"Ask the facility to run `dropwatch user add {user}`, which gives it.",
+        code="permission",
+    )
+
+
+def _check_space(inbox: Path, found: Sequence[Source]) -> None:
+    needed, free = sum(one.size for one in found), shutil.disk_usage(inbox).free
+    if needed > free:
+        raise PermanentError(
+            f"The files need {needed / 1e9:.1f} GB, and only {free / 1e9:.1f} GB are free in {inbox}.",
+            remedy="Submit fewer files, or tell the facility.",
+        )
+
+
+# -- what it is called -------------------------------------------------------------------------------------
+
+
+def _called(paths: Sequence[Path]) -> str:
+    """What people would call it: the folder, the one file, or the folder that all the files come from."""
+    first = paths[0]
+    if len(paths) == 1:
+        return first.name if first.is_dir() else re.sub(r"\.(ome|companion)$", "", first.stem, flags=re.I)
+    above = {path.parent for path in paths}
+    return (first.parent.name if len(above) == 1 else "") or first.stem
+
+
+def _folder_name(name: str) -> str:
+    """*name* as the name of a folder that any file server takes and that nothing passes over."""
+    usable = _UNUSABLE.sub("_", name).strip(" .")
+    if is_junk(usable) or is_temporary(usable):
+        usable = "batch " + usable.replace(".", "_").strip("~$_")
+    while len(os.fsencode(usable)) > _NAME_BYTES:
+        usable = usable[:-1].rstrip(" .")
+    return usable or "batch"
+
+
+def _numbered(name: str) -> Iterator[str]:
+    """NAME, NAME (2), NAME (3), ..."""
+    yield name
+    number = 2
+    while True:
+        yield f"{name} ({number})"
+        number += 1
+
+
+# -- one rename --------------------------------------------------------------------------------------------
+
+
+def _brought_manifest(found: Sequence[Source], keys: Mapping[str, object]) -> bool:
+    """Whether the files bring a manifest of their own, which then has to be right and to stand alone."""
+    own = [one for one in found if "/" not in one.place and _is_manifest(one.place)]
+    if not own:
+        return False
+    if keys.keys() - {"name"}:
+        raise PermanentError(
+            f"{own[0].path} says already what {', '.join(sorted(keys.keys() - {'name'}))} would say.",
+            remedy="Write it there, or leave that file out.",
+        )
+    manifest.parse(read_small(own[0].path, most=manifest.LARGEST), source=str(own[0].path))
+    return True
+
+
+def _is_manifest(name: str) -> bool:
+    return manifest.is_manifest_name(name) or manifest.loose_stem(name) is not None
+
+
+def _reserve(inbox: Path, name: str) -> Path:
+    """Make the folder to copy into, under a name that holds the batch back and that nobody else uses."""
+    for candidate in _numbered(name):
+        part = inbox / f".{candidate}.part"
+        try:
+            part.mkdir()
+        except FileExistsError:
+            continue
+        except PermissionError as err:
+            raise _no_entry(str(err.filename), inbox.parent.name) from err
+        share(part, inbox)
+        return part
+    raise AssertionError("there is always one more number")
+
+
+def _commit(part: Path, inbox: Path, name: str) -> Path:
+    """Give the batch its name. This one rename is the drop."""
+    waits = iter(_PATIENCE)
+    for candidate in _numbered(name):
+        while not os.path.lexists(inbox / candidate):
+            try:
+                move(part, inbox / candidate)
+                return inbox / candidate
+            except FileExistsError:
+                break
+            except InUse:
+                wait = next(waits, None)
+                if wait is None:
+                    raise
+                time.sleep(wait)
+    raise AssertionError("there is always one more number")
