@@ -101,6 +101,11 @@ class Outbox:
                     died += [letter] if place is Shelf.DEAD else []
         return Delivered(counts[Shelf.SENT], counts[Shelf.QUEUED], tuple(died), outage)
 
+    def reach(self) -> None:
+        """Connect to the mail server, log in, and leave again. Raises Unavailable, OperatorError."""
+        with Postman(self._server, self._password) as postman:
+            postman.connect()
+
     def probe(self, to: str) -> None:
         """Send one test letter to *to* now, past the queue.
 
