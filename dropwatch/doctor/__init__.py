@@ -1,0 +1,51 @@
+"""Checks a site from end to end and names the remedy for whatever is not well. It prints nothing.
+
+What it tries (a probe batch, a test mail, a tiny image), it takes away again.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Mapping
+
+from dropwatch.config import Config
+from dropwatch.doctor.drop_folders import look_at_user
+from dropwatch.doctor.duty import look_at_daemon, on_duty
+from dropwatch.doctor.findings import Finding, State, guarded, ill
+from dropwatch.doctor.machine import look_at_passwords, look_at_state
+from dropwatch.doctor.servers import import_as, look_at_mail, look_at_omero
+from dropwatch.doctor.spools import look_at_spool, look_for_strangers
+from dropwatch.importers.base import Importer
+from dropwatch.outbox import Outbox
+
+__all__ = ["Finding", "State", "examine", "import_as", "look_at_user", "on_duty"]
+
+
+def examine(
+    config: Config,
+    environ: Mapping[str, str],
+    *,
+    importer: Importer | str,
+    outbox: Outbox | None,
+    test_mail: str | None = None,
+    clock: Callable[[], float] = time.time,
+) -> Iterator[Finding]:
+    """Everything there is to find, as it is found.
+
+    importer  -- or in words why there is none on this machine
+    outbox    -- None when nobody gets mail
+    test_mail -- an address that gets one
+    """
+    duty = on_duty(config.state)
+    daemon = duty.account(config.spools[0].path)
+    yield from guarded("daemon", look_at_daemon(config, duty, clock()))
+    yield from guarded("state folder", look_at_state(config, daemon, environ))
+    yield from guarded("passwords", look_at_passwords(config, daemon, environ))
+    for spool in config.spools:
+        yield from guarded(f"spool {spool.path}", look_at_spool(config, spool, duty, environ))
+    yield from guarded("users", look_for_strangers(config))
+    yield from guarded("mail server", look_at_mail(outbox, test_mail))
+    if isinstance(importer, str):
+        yield ill("OMERO", importer, "Install what is missing, then check again.")
+    else:
+        yield from guarded("OMERO", look_at_omero(config, importer))

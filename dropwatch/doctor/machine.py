@@ -1,0 +1,94 @@
+"""Looks at this machine: passwords, the state folder. It changes nothing."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from dropwatch import credentials
+from dropwatch.config import Config
+from dropwatch.doctor.findings import Finding, ill, unknown, well
+from dropwatch.errors import OperatorError
+from dropwatch.spool.accounts import Account
+from dropwatch.spool.trial import closed_to
+from dropwatch.watch import needs_polling
+
+
+def look_at_passwords(
+    config: Config, daemon: Account | None, environ: Mapping[str, str]
+) -> Iterator[Finding]:
+    """Whether each password can be had, and by nobody else."""
+    if config.omero is not None:
+        yield from _password("OMERO password", config.omero.password_file, credentials.OMERO, daemon, environ)
+    if config.mail is not None and config.mail.user is not None:
+        yield from _password("mail password", config.mail.password_file, credentials.MAIL, daemon, environ)
+
+
+def _password(
+    subject: str, path: Path | None, variable: str, daemon: Account | None, environ: Mapping[str, str]
+) -> Iterator[Finding]:
+    concerns = "omero" if variable == credentials.OMERO else "mail"
+    try:
+        secret = credentials.read(path, variable, environ, concerns=concerns)
+    except OperatorError as err:
+        yield ill(subject, err.message, err.remedy)
+        return
+    if secret is None:
+        yield unknown(
+            subject,
+            f"no password_file is named, and {variable} is not set here; it may be for the daemon",
+            f"Name a password_file, or set {variable} where the daemon is started.",
+        )
+        return
+    if path is None or environ.get(variable):
+        yield well(subject, f"is in {variable}")
+        return
+    warnings = credentials.warnings(path)
+    yield from (ill(subject, *warning.split(": ", 1)) for warning in warnings)
+    if daemon is not None and is_closed(daemon, [path], environ, write=False):
+        yield ill(
+            subject,
+            f"{path} cannot be read by {daemon.name}, who runs the daemon",
+            f"Give it: chgrp {daemon.name} {path}; chmod 640 {path}",
+        )
+    elif not warnings:
+        yield well(subject, f"is in {path}")
+
+
+def look_at_state(config: Config, daemon: Account | None, environ: Mapping[str, str]) -> Iterator[Finding]:
+    """Whether the state folder can be written, on a disk of this machine with space left."""
+    subject, state = "state folder", config.state
+    there = next(path for path in (state, *state.parents) if path.exists())
+    who = daemon.name if daemon else "this account"
+    if not there.is_dir():
+        yield ill(subject, f"{there} is not a folder", "Take it away, or name another folder as state.")
+        return
+    if is_closed(daemon, [there], environ, write=True):
+        yield ill(
+            subject,
+            f"{there} is closed to {who}, who has to write {'in it' if there == state else f'{state} there'}",
+            f"mkdir -p {state}; chown {who} {state}" if daemon else f"Let the daemon's account own {state}.",
+        )
+        return
+    share = needs_polling(there)
+    if share:
+        yield ill(
+            subject,
+            f"{state} is on a network share ({share}), where locks and letters are not safe",
+            "Name a folder on a disk of this machine as state.",
+        )
+        return
+    made = "" if there == state else "; it is made at the first start"
+    yield well(subject, f"{state} can be written{made}")
+    if state.exists() and shutil.disk_usage(state).free < 50 * 2**20:
+        yield ill(subject, f"less than 50 MiB are free where {state} lies", "Make space: letters wait there.")
+
+
+def is_closed(account: Account | None, paths: list[Path], environ: Mapping[str, str], *, write: bool) -> bool:
+    """Whether one of *paths* may not be read, with *write* also changed, by the account (None: by us)."""
+    try:
+        return bool(closed_to(account, paths, environ, write=write))
+    except (ValueError, subprocess.SubprocessError) as err:
+        raise OSError(f"could not be tried as another account: {err}") from err
