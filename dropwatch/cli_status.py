@@ -19,7 +19,7 @@ from dropwatch.cli_command import answer, config_of, refuse
 from dropwatch.cli_tables import place, show, stdout, table, text
 from dropwatch.config import Config
 from dropwatch.pipeline import glance
-from dropwatch.report.words import moment_beside
+from dropwatch.report.words import moment_beside, number
 from dropwatch.status import EVERYTHING, Most, Row, Status, Target, plain_status, snapshot
 from dropwatch.status.presence import EVERYBODY, SILENT
 
@@ -130,29 +130,38 @@ def _mail(config: Config, seen: Status) -> Iterator[Text]:
 
 def _target(seen: Status, target: Target, zone: str) -> RenderableType:
     style = "red" if target.operator else "yellow"
-    until = f" until {moment_beside(target.until, seen.at, zone)}" if target.until else ""
     lines = Text()
-    lines.append_text(text(f"{target.name} is left alone{until}: ", style))
+    lines.append_text(text(f"{target.name} {_left_alone(seen, target, zone)}: ", style))
     lines.append_text(text(target.reason))
     if target.remedy:
         lines.append("\n").append_text(text(target.remedy, "dim"))
     return Padding(lines, (1, 0, 0, 0))
 
 
+def _left_alone(seen: Status, target: Target, zone: str) -> str:
+    if target.until is None:
+        return "cannot be served"
+    if not seen.running:
+        return "did not work when dropwatch ended"
+    return f"is left alone until {moment_beside(target.until, seen.at, zone)}"
+
+
 def _batches(rows: Iterable[Row], now: float, zone: str) -> Table:
-    made = table("Place", "User", "Batch", "Files", "Since", "What")
-    user, batch, files, since, what = made.columns[1:]
-    made.columns[0].no_wrap = user.no_wrap = batch.no_wrap = files.no_wrap = since.no_wrap = True
-    user.max_width, batch.max_width, what.ratio = 12, 26, 1
+    made = table("Place", "User", "Batch", "Files", "Size", "Since", "What")
+    for column in made.columns[:6]:
+        column.no_wrap = True
+    _, user, batch, files, size, _, what = made.columns
+    user.max_width, batch.max_width, what.ratio = 12, 24, 1
+    files.justify = size.justify = "right"
     user.overflow = batch.overflow = "ellipsis"
     for row in rows:
         when = moment_beside(row.since, now, zone) if row.since else ""
-        extent = f"{report.count(row.files, 'file')}, {report.size(row.bytes)}"
         made.add_row(
             place(row.place),
             text(row.user),
             text(row.name, "bold"),
-            Text(extent, style="dim"),
+            Text(number(row.files), style="dim"),
+            Text(report.size(row.bytes), style="dim"),
             Text(when, style="dim"),
             text(_reason(row)),
         )
