@@ -168,18 +168,24 @@ class Crew:
         self.suspects -= case.suspect
         case.wake = 0.0
         outcome = self._outcome(case, done, overdue=overdue())
-        if outcome is not None and not case.withdrawn:
-            record = case.record
-            self.desk.note(
-                case,
-                Line(record.claim, fileset.id, fileset.name, len(fileset.files), fileset.bytes,
-                     record.attempts, self.desk.now(), outcome),
-            )  # fmt: skip
-            self._tell(case, fileset, outcome)
-        if not case.flying and not case.queue:
-            self.end_attempt(case)
-        else:
+        try:
+            if outcome is not None and not case.withdrawn:
+                self._remember(case, fileset, outcome)
+        finally:  # an outcome that cannot be written down (disk full) must not leave the attempt open
+            if not case.flying and not case.queue:
+                self.end_attempt(case)
+        if case.busy:
             self.desk.report(case)
+
+    def _remember(self, case: Case, fileset: Fileset, outcome: Outcome) -> None:
+        files, now = len(fileset.files), self.desk.now()
+        record = case.record
+        line = Line(
+            record.claim, fileset.id, fileset.name, files, fileset.bytes, record.attempts, now, outcome
+        )
+        case.outcomes[fileset.id] = line
+        self.desk.note(case, line)
+        self._tell(case, fileset, outcome)
 
     def _tell(self, case: Case, fileset: Fileset, outcome: Outcome) -> None:
         kind, error, more = type(outcome).__name__.lower(), None, ""
@@ -211,7 +217,8 @@ class Crew:
     def trouble(self, case: Case, error: Unavailable | OperatorError) -> None:
         """Connecting failed, or an admin has to act: what it concerns is left alone for a while."""
         concerns = error.concerns if isinstance(error, OperatorError) else "omero"
-        self.desk.pause(f"user:{case.user}" if concerns == "user" else concerns, error, case)
+        names = {"user": f"user:{case.user}", "spool": f"spool:{case.spool.root}"}
+        self.desk.pause(names.get(concerns, concerns), error, case)
 
     def bug(self, case: Case, error: BaseException) -> Failed:
         """Something that nobody translated: a bug of ours. It counts, the admins hear of it, the others go on."""

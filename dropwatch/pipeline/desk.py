@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import random
 import threading
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -125,12 +126,22 @@ class Desk:
         """Whether an admin put *user*, or everything, on hold."""
         return (self.holds / "all").exists() or (self.holds / f"user-{user}").exists()
 
+    def read_holds(self) -> frozenset[str]:
+        """The names of all hold markers."""
+        try:
+            return frozenset(path.name for path in self.holds.iterdir())
+        except OSError:
+            return frozenset()
+
     def pause(self, name: str, error: DropwatchError, case: Case | None = None) -> None:
         """A target, or a user, is left alone for a while; for an operator's fault admin and user are told."""
         paused = self.pauses.fail(name, error, self.now())
         wait = paused.pause.until - self.now()
         self.say("pause", case, target=name, seconds=f"{wait:.1f}", reason=error.message, detail=error.detail)
-        if isinstance(error, OperatorError):
+        if isinstance(error, OperatorError) and name.startswith("spool:"):
+            # It is tried at each sweep, so one letter a day is enough.
+            self.letters.fault(error, time.strftime("%Y-%m-%d", time.gmtime(self.now())), [])
+        elif isinstance(error, OperatorError):
             if not paused.told:
                 self.letters.operator(paused, self._waiting_users(case))
                 self.pauses.told(name)

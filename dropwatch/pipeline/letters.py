@@ -110,12 +110,12 @@ class Letters:
 
     def outage(self, paused: Paused, waiting: int) -> None:
         name, pause = paused.name, paused.pause
-        text = report.outage(name, pause.since, pause.reason, waiting, self.site)
+        text = report.outage(_called(name), pause.since, pause.reason, waiting, self.site)
         self._all_admins("outage", name, _stamp(pause.since), "", text)
 
     def outage_over(self, paused: Paused, waiting: int) -> None:
         since = paused.pause.since
-        text = report.outage_over(paused.name, since, self._clock(), waiting, self.site)
+        text = report.outage_over(_called(paused.name), since, self._clock(), waiting, self.site)
         self._all_admins("outage-over", paused.name, _stamp(since), "", text)
 
     def fault(self, error: OperatorError, day: str, users: list[str]) -> None:
@@ -172,6 +172,13 @@ def digest(*parts: object) -> str:
     """A short stable name for a state, for letter ids."""
     text = "\0".join(str(part) for part in parts)
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:16]
+
+
+def _called(target: str) -> str:
+    """What people call a target."""
+    if target.startswith("spool:"):
+        return f"the spool {target.removeprefix('spool:')}"
+    return {"omero": "OMERO", "mail": "the mail server"}.get(target, target)
 
 
 def _stamp(at: float) -> str:

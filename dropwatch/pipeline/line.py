@@ -43,6 +43,8 @@ class Pipeline:
     steps: Steps
     limits: Limits
     looked_over: float = 0.0
+    look_over_took: float = 0.0
+    holds: frozenset[str] = frozenset()
 
     # -- one turn of the line ------------------------------------------------------------------------
 
@@ -191,9 +193,10 @@ class Pipeline:
 
     def _look_over(self) -> None:
         now = self.desk.now()
-        if now < self.looked_over + WATCH_OVER and now >= self.looked_over:
+        if self.looked_over <= now < self._next_look_over():
             return
         self.looked_over = now
+        self._look_at_holds()
         for case in list(self.desk.cases.values()):
             if self._is_gone(case):
                 self._withdraw(case)
@@ -202,8 +205,20 @@ class Pipeline:
                 case.log(now, "cancel")
                 self._stop_work(case)
 
+        self.look_over_took = self.desk.now() - now
+
     def _next_look_over(self) -> float:
-        return self.looked_over + WATCH_OVER if self.desk.cases else FOREVER
+        """Soon, but never so often that looking takes more than a small part of the time."""
+        return self.looked_over + max(WATCH_OVER, 20 * self.look_over_took)
+
+    def _look_at_holds(self) -> None:
+        """An admin who releases something means it to go on now, paused targets included."""
+        holds = self.desk.read_holds()
+        if holds != self.holds:
+            if self.holds - holds:
+                self.desk.pauses.hurry()
+            self.holds = holds
+            self.desk.wake_all()
 
     @staticmethod
     def _is_gone(case: Case) -> bool:
