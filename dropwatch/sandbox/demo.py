@@ -16,7 +16,7 @@ from dropwatch import exits
 from dropwatch.errors import DropwatchError
 from dropwatch.model import Place
 from dropwatch.sandbox.demo_check import check, half_uploaded, imports, strays
-from dropwatch.sandbox.demo_drops import BRAIN, DROPS, EMBRYO, HEART, HELA, SCAN, make_samples
+from dropwatch.sandbox.demo_drops import BRAIN, DROPS, EMBRYO, HEART, HELA, SCAN, Drop, make_samples
 from dropwatch.sandbox.demo_mails import Mail, received
 from dropwatch.sandbox.demo_programs import Stuck
 from dropwatch.sandbox.demo_scene import Scene, set_faults
@@ -26,6 +26,7 @@ from dropwatch.sandbox.demo_stage import Stage, raised
 _SLOW = {"slow_upload": "2s", "slow_after_verify": "400ms"}  #: so that a kill comes in mid-upload
 _BRISK = {"slow_upload": "700ms", "slow_after_verify": "400ms"}  #: and that people can follow
 _GOOD = sum(len(drop.good) for drop in DROPS)
+_SENTENCE = 0.7  #: seconds to read one
 _PATIENCE = 90.0  #: seconds for what takes a few
 
 
@@ -93,22 +94,36 @@ def _open(stage: Stage) -> None:
 
 
 def _drop(stage: Stage) -> None:
-    screen = stage.screen
-    screen.chapter("2. Three people and a microscope drop images, and are done")
-    HELA.hand_in(HELA, stage.scene, stage.let_pass)
-    screen.say(
+    stage.screen.chapter("2. Three people and a microscope drop images, and are done")
+    _hand_in(
+        stage,
         "alice",
         f'copies the folder "{HELA.name}" to her inbox. A batch.yaml in it says where in OMERO, and the tags.',
+        HELA,
     )
-    HEART.hand_in(HEART, stage.scene, stage.let_pass)
-    EMBRYO.hand_in(EMBRYO, stage.scene, stage.let_pass)
-    screen.say("bob", "copies a folder and a single file. He writes no batch.yaml; the names will do.")
-    BRAIN.hand_in(BRAIN, stage.scene, stage.let_pass)
-    screen.say("carol", f'copies "{BRAIN.name}". One of its files is broken, and she does not know.')
-    screen.say(
-        "microscope", f'saves "{SCAN.name}" for carol, image by image, and at last a list with checksums.'
+    _hand_in(
+        stage,
+        "bob",
+        "copies a folder and a single file. He writes no batch.yaml; the names will do.",
+        HEART,
+        EMBRYO,
     )
-    SCAN.hand_in(SCAN, stage.scene, stage.let_pass)
+    _hand_in(
+        stage, "carol", f'copies "{BRAIN.name}". One of its files is broken, and she does not know.', BRAIN
+    )
+    _hand_in(
+        stage,
+        "microscope",
+        f'saves "{SCAN.name}" for carol, image by image, and at last a list with checksums.',
+        SCAN,
+    )
+
+
+def _hand_in(stage: Stage, who: str, story: str, *drops: Drop) -> None:
+    stage.screen.say(who, story)
+    for drop in drops:
+        drop.hand_in(drop, stage.scene, stage.let_pass)
+    stage.let_pass(_SENTENCE)
 
 
 def _kill(stage: Stage) -> None:
@@ -153,7 +168,9 @@ def _mail(stage: Stage) -> None:
         "mail", f"is still down. {stage.letters_waiting()} letters wait on disk; they held up no import."
     )
     set_faults(stage.scene, omero=_BRISK)
-    screen.say("mail", "The mail server comes back. dropwatch tries it now and then, less often each time.")
+    screen.say(
+        "mail", "is up again. dropwatch tries it now and then, less often each time: this takes some seconds."
+    )
     stage.wait(lambda: stage.letters_waiting() == 0, _PATIENCE, "The letters to arrive")
     screen.rest()
     mails = stage.postbox.new()
@@ -181,6 +198,7 @@ def conclude(stage: Stage) -> int:
     problems = [f"{one.drop.user}/{one.drop.name}: {problem}." for one in seen for problem in one.problems]
     if strays(scene, DROPS):
         problems.append(f"OMERO lists {len(imports(scene))} imports, which is not what was dropped.")
+    problems += [f"OMERO still has a half {name}." for name in half_uploaded(scene, DROPS)]
     for problem in problems:
         screen.say("trouble", problem)
     if problems:
@@ -193,18 +211,17 @@ def conclude(stage: Stage) -> int:
 def where_to_look(stage: Stage, command: str) -> None:
     """Print what there is to see and to try."""
     screen, scene = stage.screen, stage.scene
-    screen.chapter("Where to look")
+    screen.chapter(f"Where to look in {scene.folder}")
     failed = [row.path for row in stage.status().rows if row.place is Place.FAILED]
     places = [
-        ("drop folders", scene.spool),
-        *[("carol's report", path / "REPORT.txt") for path in failed[:1]],
+        ("folders", scene.spool),
+        *[("report", path / "REPORT.txt") for path in failed[:1]],
         ("letters", scene.mails),
-        ("daemon's log", scene.log),
+        ("log", scene.log),
     ]
-    screen.say("", f"In {scene.folder}:")
     for name, path in places:
         print_point(screen.console, name, str(path.relative_to(scene.folder)))
-    print_point(screen.console, "and try", f"{command} --config {scene.config} status")
+    print_point(screen.console, "try", f"{command} --config {scene.config} status")
 
 
 def _go_on(stage: Stage) -> None:
@@ -212,8 +229,9 @@ def _go_on(stage: Stage) -> None:
     screen = stage.screen
     set_faults(stage.scene)
     screen.chapter("Your turn")
-    screen.say("", f"Drop TIFF files into {stage.scene.inbox('alice')}")
-    screen.say("", "and watch. Ctrl-C ends it.")
+    screen.say("", "Drop images of your own (TIFF, PNG, JPEG), or some of the samples. Ctrl-C ends it.")
+    print_point(screen.console, "inbox", str(stage.scene.inbox("alice")))
+    print_point(screen.console, "samples", str(stage.scene.samples))
     while True:
         stage.let_pass(1.0)
         for mail in stage.postbox.new():

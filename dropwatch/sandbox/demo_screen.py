@@ -6,8 +6,7 @@ Only this module draws. It decides nothing of the story.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from types import TracebackType
-from typing import Protocol, Self
+from typing import Protocol
 
 from rich import box
 from rich.console import Console, Group, RenderableType
@@ -24,9 +23,10 @@ from dropwatch.sandbox.demo_check import Seen
 from dropwatch.sandbox.demo_mails import Mail
 from dropwatch.status import Row, Status
 
-_SPEAKERS = {"alice": "cyan", "bob": "cyan", "carol": "cyan", "dropwatch": "green", "trouble": "red"}
+_SPEAKERS = {"dropwatch": "green", "OMERO": "blue", "mail": "yellow", "trouble": "bold red"}
+_PERSON = "cyan"
 _PLACES = {Place.INBOX: "yellow", Place.PROCESSING: "blue", Place.DONE: "green", Place.FAILED: "red"}
-_BAR = 10
+_BAR = 8
 _LETTER = 28  #: lines of a letter to show
 _FRAME = 7  #: lines that the live table needs beside its rows, and a few to breathe
 
@@ -96,21 +96,6 @@ class PlainScreen:
         """Nothing moves here."""
 
 
-class Shown:
-    """Gives the terminal back, whatever happens: ``with Shown(screen):``."""
-
-    def __init__(self, screen: Screen) -> None:
-        self._screen = screen
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._screen.rest()
-
-
 def screen_for(console: Console) -> Screen:
     return LiveScreen(console) if console.is_terminal else PlainScreen(console)
 
@@ -128,13 +113,13 @@ def print_line(console: Console, who: str, text: str) -> None:
     grid = Table.grid(padding=(0, 1, 0, 0))
     grid.add_column(width=12)
     grid.add_column()
-    grid.add_row(Text(f"  {who}", _SPEAKERS.get(who, "magenta")), Text(text))
+    grid.add_row(Text(f"  {who}", _SPEAKERS.get(who, _PERSON)), Text(text))
     console.print(grid)
 
 
 def print_point(console: Console, name: str, text: str) -> None:
     """Print where something is. Never broken into lines, so that it can be copied."""
-    line = Text.assemble((f"  {name:<15}", "dim"), text)
+    line = Text.assemble((f"  {name:<11}", "dim"), text)
     console.print(line, soft_wrap=True)
 
 
@@ -144,21 +129,38 @@ def print_point(console: Console, name: str, text: str) -> None:
 def live_table(status: Status, most: int) -> RenderableType:
     """The batches of *status*, the last *most* of them, and a line about daemon and letters."""
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1), expand=True)
-    for title, width in (("", 5), ("batch", 16), ("lies in", 10), ("image files", _BAR + 6), ("tries", 5)):
-        table.add_column(title, width=width, no_wrap=True, overflow="ellipsis")
-    table.add_column("", ratio=1, no_wrap=True, overflow="ellipsis")
+    for title, width in (
+        ("", 5),
+        ("batch", 0),
+        ("lies in", 10),
+        ("image files", _BAR + 6),
+        ("tries", 5),
+        ("", 0),
+    ):
+        share = None if width else 3 if title else 2
+        table.add_column(title, width=width or None, ratio=share, no_wrap=True, overflow="ellipsis")
     for row in _in_order(status.rows)[-max(3, most) :]:
         place = Text(str(row.place), _PLACES[row.place])
         tries = str(row.attempts) if row.attempts else ""
         table.add_row(row.user, named(row.name, 40), place, _bar(row), tries, Text(_news(row)))
-    return Group("", table, _foot(status))
+    return Group(table, _foot(status))
 
 
 def _foot(status: Status) -> RenderableType:
     dropwatch = Text("runs", "green") if status.running else Text("is dead", "bold red")
     waiting, sent = status.outbox.get("queued", 0), status.outbox.get("sent", 0)
-    text = Text.assemble(" dropwatch ", dropwatch, f"     letters: {waiting} waiting, {sent} sent")
+    text = Text.assemble(
+        " dropwatch ", dropwatch, f"   letters: {waiting} waiting, {sent} sent", _mail(status)
+    )
     return Padding(text, (0, 0, 1, 0))
+
+
+def _mail(status: Status) -> Text:
+    """When the mail server is tried again, as far as the daemon said so yet."""
+    until = next((target.until for target in status.targets if target.name == "mail"), None)
+    if not status.running or until is None or until <= status.at:
+        return Text()
+    return Text(f"   mail server down, next try in {until - status.at:.0f} s", "dim")
 
 
 def _bar(row: Row) -> RenderableType:
@@ -219,4 +221,4 @@ def print_check(console: Console, seen: Sequence[Seen]) -> None:
         images = f"{one.images} of {drop.images}"
         letters = f"{len(one.letters)} of {len(drop.recipients)}"
         table.add_row(drop.user, drop.name, images, one.place or "nowhere", letters, good)
-    console.print(Padding(table, (1, 0, 0, 1)))
+    console.print(Padding(table, (0, 0, 0, 1)))

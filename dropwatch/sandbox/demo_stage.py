@@ -8,7 +8,8 @@ from __future__ import annotations
 import signal
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+from functools import cached_property
 from types import FrameType
 
 from dropwatch import config
@@ -33,19 +34,20 @@ class Stage:
         self.sandbox = SandboxProgram(scene)
         self.daemon = DaemonProgram(scene)
         self.postbox = Postbox(scene.mails)
-        self._config: Config | None = None
 
     def build(self) -> tuple[int, int]:
         """Start the sandbox, its mail server down, and make what the daemon needs; the sandbox's ports."""
         set_faults(self.scene, smtp={"refuse": True})
         ports = self.sandbox.open()
         furnish(self.scene, *ports)
-        self._config = config.load(self.scene.config)
         return ports
+
+    @cached_property
+    def _config(self) -> Config:
+        return config.load(self.scene.config)
 
     def status(self) -> Status:
         """How things are now."""
-        assert self._config is not None, "build() comes first"
         return snapshot(self._config, time.time(), inbox)
 
     def wait(self, condition: Callable[[], bool], seconds: float, what: str) -> None:
@@ -68,10 +70,11 @@ class Stage:
         return self.status().outbox["queued"]
 
     def close(self) -> None:
-        """Take the table away and end both programs."""
-        self.screen.rest()
-        self.daemon.stop()
-        self.sandbox.stop()
+        """Take the table away and end both programs, even where the terminal is gone."""
+        with ExitStack() as last_first:
+            last_first.callback(self.sandbox.stop)
+            last_first.callback(self.daemon.stop)
+            last_first.callback(self.screen.rest)
 
     def _tick(self) -> None:
         self.sandbox.check()
