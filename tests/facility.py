@@ -47,6 +47,7 @@ class Facility:
         (self.spool / ".dropwatch-spool").write_text("{}")
         self.password = self.folder / "omero.password"
         self.password.write_text("dropwatch\n")
+        self.password.chmod(0o600)
         self.daemon: Daemon | None = None
         self.thread: threading.Thread | None = None
 
