@@ -36,6 +36,7 @@ class Record:
     claim      -- the claim that these facts belong to; of another claim they are history
     name       -- the whole name, as people see it
     folder     -- the name of the directory inside the envelope
+    dropped    -- its name before a manifest gave it another, for targets with ``{folder}``
     loose      -- names of loose files that this claim gathers from inbox/ (journal of their moves)
     attempting -- an attempt is open; found so at start, the daemon died in it
     not_before -- earliest start of the next attempt (epoch seconds)
@@ -48,6 +49,7 @@ class Record:
     name: str
     folder: str
     claimed_at: float
+    dropped: str = ""
     loose: tuple[str, ...] = ()
     planned: bool = False
     attempts: int = 0

@@ -22,13 +22,14 @@ def first_record(envelope: Envelope, name: str, now: float, loose: tuple[str, ..
     """The record of a fresh batch; its id is its first claim stamp."""
     events = (Event(now, "claim", name),)
     return Record(
-        envelope.claim, envelope.claim, envelope.user, name, envelope.folder, now, loose, events=events
+        envelope.claim, envelope.claim, envelope.user, name, envelope.folder, now, name, loose, events=events
     )
 
 
 def next_record(old: Record | None, batch: str, returned: Envelope, claim: str, now: float) -> Record:
     """The record of a batch that came back: the same id, a new claim, and the old one as history."""
-    name = old.name if old and old.name and old.folder == returned.folder else returned.folder
+    same = old is not None and old.folder == returned.folder
+    name = (old.dropped or old.name if old and same else "") or returned.folder
     history = old.history if old else ()
     if old is not None:
         history = (*history, PastClaim(old.claim, old.claimed_at, old.verdict, old.attempts, old.events))
@@ -40,6 +41,7 @@ def next_record(old: Record | None, batch: str, returned: Envelope, claim: str, 
         name,
         returned.folder,
         now,
+        name,
         events=events,
         history=history[-_PAST_CLAIMS:],
     )

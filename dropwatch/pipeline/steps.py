@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -46,9 +47,13 @@ class Steps:
         case.gathered = not case.spool.ungathered(case.envelope, case.record.loose)
 
     def plan(self, case: Case) -> None:
+        self.crew.errand(case, "plan", self._planning(case), self._planned)
+
+    def _planning(self, case: Case) -> Callable[[], Plan]:
         record = case.record
-        batch = Batch(case.envelope, record.batch, record.name, record.claimed_at, case.spool.root)
-        self.crew.errand(case, "plan", partial(self.desk.workshop.plan, batch), self._planned)
+        dropped = record.dropped or record.name
+        batch = Batch(case.envelope, record.batch, dropped, record.claimed_at, case.spool.root)
+        return partial(self.desk.workshop.plan, batch)
 
     def _planned(self, case: Case, done: Done) -> None:
         if done.error is not None:
@@ -185,7 +190,6 @@ class Steps:
         desk.write(case, verdict=ruling, concluded_at=desk.now(), attempting=False)
         desk.say("conclude", case, verdict=ruling.value, attempts=case.record.attempts)
         desk.concluded[ruling.value] = desk.concluded.get(ruling.value, 0) + 1
-        desk.report(case, now_or_never=True)
 
     def _explain_unfinished(self, case: Case) -> None:
         """A fileset that no attempt reached needs a reason too; why the attempts ended is that reason."""
@@ -200,16 +204,28 @@ class Steps:
                 self.desk.note(case, line)
 
     def notify(self, case: Case) -> None:
-        """Write the letters; only when they are safe on disk does the record say so."""
+        """Write the letters and the last report; only when they are safe on disk does the record say so."""
         desk = self.desk
+        if case.plan is None:
+            # A restart came in between: who else is to be told stands in the manifest only.
+            self.crew.errand(case, "plan", self._planning(case), self._planned_to_tell)
+            return
         wait = self.lookup.wait(case.user, case.owner, case.record.concluded_at or 0.0)
         if wait is not None:
             case.wake = desk.now() + wait
             return
         desk.letters.outcome(case)
+        desk.report(case, now_or_never=True)
         case.log(desk.now(), "notify")
         desk.write(case, notified=True)
         desk.say("notify", case)
+
+    def _planned_to_tell(self, case: Case, done: Done) -> None:
+        if done.error is None:
+            case.plan = done.value
+        else:
+            problem = Problem(str(done.error), error=type(done.error).__name__)
+            case.plan = Plan(case.record.name, None, problems=(problem,))
 
     def retire(self, case: Case) -> None:
         """Move the envelope to where its verdict belongs; from then on it is never touched again."""
