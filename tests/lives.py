@@ -15,6 +15,7 @@ import threading
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from multiprocessing.connection import wait
 from pathlib import Path
 from typing import Any
 
@@ -126,12 +127,19 @@ class Trapped:
 
 
 class Life:
-    """One life of the daemon of the configuration file *path*, what it says appended to *log*. Always end it."""
+    """One life of the daemon of the configuration file *path*, what it says appended to *log*. Always end it.
+
+    May be used by several threads, each with lives of its own.
+    """
+
+    #: multiprocessing looks after all its children at each start, and two lookers would both take one's exit code
+    _looking = threading.Lock()
 
     def __init__(self, path: Path, log: Path, *, once: bool = False, trap: Trap | None = None) -> None:
         self._log = log
         self._process = _forks.Process(target=_live, args=(path, log, once, trap))
-        self._process.start()
+        with self._looking:
+            self._process.start()
 
     @property
     def pid(self) -> int:
@@ -143,15 +151,15 @@ class Life:
 
     def ends_within(self, seconds: float) -> bool:
         """Wait so long, or until it ends."""
-        self._process.join(seconds)
-        return not self._process.is_alive()
+        wait([self._process.sentinel], seconds)
+        with self._looking:
+            return not self._process.is_alive()
 
     def end(self, seconds: float = 30.0) -> int:
         """Wait for its end; its exit code, negative for a signal. Killed when it takes longer than *seconds*."""
-        self._process.join(seconds)
-        if self._process.is_alive():
+        if not self.ends_within(seconds):
             self.kill()
-            raise AssertionError(f"the daemon did not end within {seconds} s")
+            raise AssertionError(f"the daemon did not end within {seconds} s, see {self._log}")
         return self._process.exitcode if self._process.exitcode is not None else 1
 
     def stop(self) -> int:
@@ -165,7 +173,7 @@ class Life:
             if group and os.getpgid(self.pid) == self.pid:
                 os.killpg(self.pid, signal.SIGKILL)
         self._process.kill()
-        self._process.join(10)
+        self.ends_within(10)
 
 
 def _live(path: Path, log: Path, once: bool, trap: Trap | None) -> None:

@@ -181,7 +181,8 @@ class World:
         (self.spool / ".dropwatch-spool").write_text("{}")
         (self.root / "password").write_text("dropwatch\n")
         # JSON is YAML too.
-        self.config.write_text(json.dumps(_merged(self._defaults(), self.settings), indent=1))
+        settings = merged(self._defaults(), self.settings)
+        self.config.write_text(json.dumps({**settings, "spools": [settings["spools"]]}, indent=1))
 
     @property
     def spool(self) -> Path:
@@ -203,7 +204,7 @@ class World:
     def _defaults(self) -> dict[str, Any]:
         return {
             "site": {"name": "Test", "contact": "help@example.org", "timezone": "Europe/Paris"},
-            "spools": [{"path": str(self.spool), "settle": "300ms", "sweep": "1s"}],
+            "spools": {"path": str(self.spool), "settle": "300ms", "sweep": "1s"},  # becomes a list of one
             "state": str(self.state),
             "omero": {
                 "host": "127.0.0.1",
@@ -242,7 +243,7 @@ class World:
         for path, data in files.items():
             (folder / path).parent.mkdir(parents=True, exist_ok=True)
             (folder / path).write_bytes(data)
-        drop = Drop(user, name, tuple(_file(folder, path, path not in bad) for path in files))
+        drop = Drop(user, name, tuple(file_of(folder, path, path not in bad) for path in files))
         if move:
             folder.rename(inbox)
         self.drops.append(drop)
@@ -254,7 +255,7 @@ class World:
         desk.mkdir(exist_ok=True)
         for path, data in files.items():
             (desk / path).write_bytes(data)
-        drop = Drop(user, stem, tuple(_file(desk, path, True) for path in files), loose=True)
+        drop = Drop(user, stem, tuple(file_of(desk, path, True) for path in files), loose=True)
         for path in files:
             (desk / path).rename(inbox / path)
         self.drops.append(drop)
@@ -304,7 +305,11 @@ class World:
     def record(self, envelope: Path) -> dict[str, Any]:
         """The record in *envelope*; empty when there is none yet."""
         path = envelope / ".dropwatch" / "record.json"
-        return json.loads(path.read_text())["_default"]["1"] if path.exists() else {}
+        return json.loads(path.read_text())["_default"].get("1", {}) if path.exists() else {}
+
+    def claims(self) -> list[str]:
+        """The stamps of all claims that the daemons made, by their log."""
+        return re.findall(r" claim batch=(\S+)", self.log.read_text("utf-8", "replace"))
 
     def envelopes(self, place: str) -> list[Path]:
         return [path for user in self.users for path in sorted((self.spool / user / place).iterdir())]
@@ -323,7 +328,8 @@ class World:
         shutil.rmtree(self.root)
 
 
-def _file(folder: Path, path: str, good: bool) -> File:
+def file_of(folder: Path, path: str, good: bool) -> File:
+    """*path* below *folder*, as it is now."""
     data = (folder / path).read_bytes()
     good = good and not path.endswith((".yaml", ".json"))
     sums = hashlib.sha1(data).hexdigest(), hashlib.sha256(data).hexdigest()
@@ -334,16 +340,12 @@ def _literal(name: str) -> str:
     return re.sub(r"([*?\[])", r"[\1]", name)
 
 
-def _merged(base: dict[str, Any], more: Mapping[str, Any]) -> dict[str, Any]:
+def merged(base: Mapping[str, Any], more: Mapping[str, Any]) -> dict[str, Any]:
+    """*base* with the keys of *more*, at any depth."""
     result = dict(base)
     for key, value in more.items():
         old = result.get(key)
-        if key == "spools":
-            result[key] = [{**old[0], **value}]
-        else:
-            result[key] = (
-                _merged(old, value) if isinstance(old, dict) and isinstance(value, Mapping) else value
-            )
+        result[key] = merged(old, value) if isinstance(old, dict) and isinstance(value, Mapping) else value
     return result
 
 
@@ -351,27 +353,26 @@ def _merged(base: dict[str, Any], more: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def assert_imported_once(world: World, drop: Drop) -> None:
-    """Each good file of *drop* is in OMERO once, as its user's, and no other file of it is."""
-    lines = [(line["user"], file) for line in world.sandbox.imports() for file in line["files"]]
-    for file in drop.files:
-        found = [user for user, one in lines if (one["sha1"], one["size"]) == (file.sha1, file.size)]
-
-        assert found == [drop.user] * file.good, f"{drop.name}/{file.path} was imported for {found}"
-
-
-def assert_told(world: World, drop: Drop, mails: list[Mail] | None = None) -> None:
-    """The outcome of the present claim was mailed to the user once, or twice where a crash came in between."""
-    envelope = world.envelope(drop)
-    batch, claim = world.record(envelope)["batch"], envelope.name[:20]
-    address = f"{drop.user}@example.org"
-    mails = world.sandbox.mails() if mails is None else mails
-    told = [
-        mail
-        for mail in mails
-        if (mail.batch, mail.claim, mail.kind, mail.to) == (batch, claim, "outcome", address)
+    """Each good file of *drop* is in OMERO once, as its user's and all in one place, and no other file of it is."""
+    lines = [
+        (line["user"], line["target"], file) for line in world.sandbox.imports() for file in line["files"]
     ]
+    targets = set()
+    for file in drop.files:
+        found = [one for one in lines if (one[2]["sha1"], one[2]["size"]) == (file.sha1, file.size)]
+        targets |= {target for _, target, _ in found}
 
-    assert 1 <= len(told) <= 2, f"{drop.name} was told {len(told)} times"
+        assert [user for user, _, _ in found] == [drop.user] * file.good, f"{drop.name}/{file.path}: {found}"
+    assert len(targets) <= 1, f"{drop.name} was scattered"
+
+
+def assert_told(world: World, drop: Drop, mails: list[Mail], *, to: str = "", kind: str = "outcome") -> None:
+    """The outcome of the present claim was mailed to *to* (its user) once, or twice where a crash came between."""
+    envelope, to = world.envelope(drop), to or f"{drop.user}@example.org"
+    wanted = (world.record(envelope)["batch"], envelope.name[:20], kind, to)
+    told = [mail for mail in mails if (mail.batch, mail.claim, mail.kind, mail.to) == wanted]
+
+    assert 1 <= len(told) <= 2, f"{to} was told {len(told)} times of {drop.name}"
 
 
 def assert_each_letter_at_most_twice(mails: list[Mail]) -> None:
