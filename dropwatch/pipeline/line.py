@@ -263,7 +263,8 @@ class Pipeline:
         now = self.desk.now()
         cases = self.desk.cases.values()
         running = any(case.busy or case.wake <= now or (case.asked and case.running()) for case in cases)
-        return running or self.crew.is_waiting() or self.arrivals.settling() or not self.desk.results.empty()
+        waiting = self.crew.is_waiting() or self.arrivals.settling() or bool(self.steps.lookup.asked)
+        return running or waiting or not self.desk.results.empty()
 
     def stop(self) -> None:
         """Stop the workers in good order and remember how far they came."""

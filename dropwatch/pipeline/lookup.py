@@ -70,6 +70,7 @@ class Lookup:
         else:
             self.later[owner] = desk.now() + _AGAIN
             desk.say("look-up", owner=owner, error=f"{type(error).__name__}: {error}")
+        desk.wake_all()  # whoever waited for this answer looks at once
 
 
 def _address(account: Any) -> str | None:

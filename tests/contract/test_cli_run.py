@@ -100,7 +100,7 @@ def test_a_run_tells_by_its_exit_code_that_a_batch_failed_and_a_retry_imports_on
     assert outcomes["bad.ome.tif"]["error"] == "PermanentError import-file-exception"
     assert "corrupted IFD" in outcomes["bad.ome.tif"]["detail"]
     assert [event["verb"] for event in story["claims"][0]["events"]] == [
-        "claim", "plan", "import", "conclude", "notify", "retire",
+        "claim", "plan", "import", "conclude", "notify",
     ]  # fmt: skip
     assert {(one["kind"], one["to"], one["shelf"]) for one in story["letters"]} == {
         ("outcome", "bob@example.org", "sent"),
@@ -112,6 +112,19 @@ def test_a_run_tells_by_its_exit_code_that_a_batch_failed_and_a_retry_imports_on
     assert (told["id"], told["verdict"], told["place"]) == (story["id"], "imported", "done")
     assert [claim["verdict"] for claim in told["claims"]] == ["partial", "imported"]
     assert place.imported() == ["a.ome.tif", "b.ome.tif", "bad.ome.tif", "good.ome.tif"]
+
+
+def test_a_run_ends_only_when_the_outcome_is_mailed_also_where_omero_was_needed_for_the_address_alone(
+    facility: Callable[..., Facility],
+) -> None:
+    place = facility()
+    place.drop("alice", "typo", "a.ome.tif", manifest="taget: Dataset:x\n")
+
+    done = dropwatch(place, "run", "--once")
+
+    assert done.returncode == exits.FAILED, done.stderr
+    assert len(place.envelopes("alice", "failed")) == 1
+    assert sorted(str(mail["to"]) for mail in place.mails()) == ["admin@example.org", "alice@example.org"]
 
 
 def test_what_is_held_waits_and_a_run_says_so(facility: Callable[..., Facility]) -> None:
