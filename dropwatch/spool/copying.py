@@ -162,6 +162,8 @@ def _copy_file(one: Source, target: Path, tell: Callable[[int], None]) -> str:
             digest.update(block)
             size += _write(copied, block)
             tell(min(size, one.size))
+            if size > one.size:  # a file that grows as fast as it is read would be copied for ever
+                break
         after = os.fstat(source.fileno())
         if (after.st_size, after.st_mtime_ns) != (before.st_size, before.st_mtime_ns) or size != one.size:
             raise TemporaryError(
