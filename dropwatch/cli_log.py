@@ -8,7 +8,7 @@ import sys
 import time
 
 #: Loggers of others that speak of what the daemon tells anyway: their errors only.
-_CHATTY = ("omero", "Ice", "watchdog", "tifffile", "mail.log", "asyncio")
+_CHATTY = ("omero", "Ice", "tifffile", "mail.log", "asyncio")
 
 
 class OneLine(logging.Formatter):
@@ -31,4 +31,6 @@ def log_to_stderr() -> None:
     logging.getLogger("dropwatch").setLevel(logging.INFO)
     for name in _CHATTY:
         logging.getLogger(name).setLevel(logging.ERROR)
+    # It calls it an error when it is closed while it reads; and an event that is lost costs a sweep at most.
+    logging.getLogger("watchdog").setLevel(logging.CRITICAL)
     logging.captureWarnings(True)
