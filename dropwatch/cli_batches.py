@@ -94,7 +94,7 @@ def _tell_holds(config: Config) -> None:
     if users:
         say(f"On hold: {', '.join(users)}. `dropwatch release USER` lets one go.")
     if not now.holds:
-        what = "What was held goes on within a minute." if now.running else "dropwatch is not running."
+        what = "What was held goes on within seconds." if now.running else "dropwatch is not running."
         say(f"Nobody is on hold. {what}")
 
 

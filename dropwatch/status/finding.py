@@ -92,7 +92,7 @@ def _remembers(found: Found, name: str) -> bool:
     if record is None:
         return False
     stamps = {record.batch, record.claim, *(past.claim for past in record.history)}
-    return name in stamps or _same(name)(record.name)
+    return name in stamps or _same(name)(record.name) or _same(name)(record.dropped)
 
 
 def _same(name: str) -> Callable[[str], bool]:
