@@ -38,7 +38,7 @@ format: setup ## format the source, mend what lint can mend
 	@$(BIN)/ruff check --fix
 
 bench: setup ## measure: ratios against bare loops
-	@$(BIN)/python -m pytest -q -s -o python_files='bench_*.py' tests/bench $(ARGS)
+	@for bench in tests/bench/bench_*.py; do printf '\n%s\n' "$$bench"; $(BIN)/python "$$bench" || exit 1; done
 
 clean: ## remove what make made here; the wheel of zeroc-ice stays in the user's cache
 	@rm -rf .venv build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis
