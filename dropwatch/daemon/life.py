@@ -10,6 +10,7 @@ import logging
 import os
 import random
 import signal
+import sys
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -39,7 +40,8 @@ from dropwatch.workers import Workers
 log = logging.getLogger("dropwatch")
 
 HEART = 5.0  #: seconds between two heartbeats
-LONGEST_WAIT = 60.0  #: seconds; a clock that jumps costs no more than this
+#: Seconds; a clock that jumps costs no more than this. Windows tells a waiting thread of Ctrl-C only afterwards.
+LONGEST_WAIT = 1.0 if sys.platform == "win32" else 60.0
 LOST_SPOOL = 10.0  #: seconds between two looks whether a spool is back
 _OLD_LETTERS = 3600.0  #: seconds between two looks for sent letters to forget
 
@@ -187,8 +189,15 @@ class Daemon:
             self._beat()
             if self.mailroom and self._clock() - cleaned > _OLD_LETTERS:
                 cleaned = self._clock()
-                self.mailroom.outbox.purge_sent(cleaned - SENT_KEPT)
+                self._forget_letters(cleaned - SENT_KEPT)
             self._stopping.wait(HEART)
+
+    def _forget_letters(self, before: float) -> None:
+        try:
+            if self.mailroom:
+                self.mailroom.outbox.purge_sent(before)
+        except OSError as err:
+            log.info(journal.line("mail", error=f"{type(err).__name__}: {err}"))
 
     def _beat(self) -> None:
         mail = self.mailroom.pauses if self.mailroom else None

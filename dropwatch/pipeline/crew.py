@@ -192,7 +192,8 @@ class Crew:
         if isinstance(outcome, Failed):
             error, more = outcome.error, f" {outcome.reason}\n{outcome.detail}"
         self.desk.say("record", case, file=fileset.name, outcome=kind, error=error)
-        text = f"{self.desk.now():.0f} attempt {case.record.attempts} {fileset.name}: {kind}{more}"
+        at = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(self.desk.now()))
+        text = f"{at} attempt {case.record.attempts} {fileset.name}: {kind}{more}"
         self.desk.ledger.log(case.envelope.path, text)
 
     def _outcome(self, case: Case, done: Done, *, overdue: bool) -> Outcome | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -22,13 +23,22 @@ def only_daemon(spools: list[Path], state: Path) -> Iterator[None]:
     """Hold the locks of *spools* and of the state folder. Raises OperatorError when another daemon has one."""
     with ExitStack() as stack:
         for path in [*(spool / IDENTITY for spool in spools if (spool / IDENTITY).is_file()), state / "lock"]:
-            if not stack.enter_context(locked(path, shared=False)):
+            if not _take(stack, path):
                 raise OperatorError(
                     f"Another dropwatch daemon runs here: it holds {path}.",
                     concerns="spool",
                     remedy="Stop it first; one daemon serves a spool.",
                 )
         yield
+
+
+def _take(stack: ExitStack, path: Path) -> bool:
+    """Take a lock; whoever only looks whether it is held (`status`) has it for a moment, so try for a while."""
+    for _ in range(20):
+        if stack.enter_context(locked(path, shared=False)):
+            return True
+        threading.Event().wait(0.1)
+    return False
 
 
 def is_running(state: Path) -> bool:

@@ -19,8 +19,8 @@ from hypothesis import strategies as st
 
 from dropwatch import report
 from dropwatch.errors import OperatorError
-from dropwatch.model import Container, Failed, Image, Imported, Kind, Outcome, Place, Skipped, Verdict
-from dropwatch.report import Entry, Problem, Site, Story, Text
+from dropwatch.model import Container, Failed, Image, Imported, Kind, Outcome, Place, Problem, Skipped, Verdict
+from dropwatch.report import Entry, Site, Story, Text
 from dropwatch.report import letter as letters
 from dropwatch.report.mails import typeset
 from dropwatch.report.words import subject
