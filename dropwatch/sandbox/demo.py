@@ -168,9 +168,7 @@ def _mail(stage: Stage) -> None:
         "mail", f"is still down. {stage.letters_waiting()} letters wait on disk; they held up no import."
     )
     set_faults(stage.scene, omero=_BRISK)
-    screen.say(
-        "mail", "is up again. dropwatch tries it now and then, less often each time: this takes some seconds."
-    )
+    screen.say("mail", "is up again. dropwatch tries it now and then, so this takes some seconds.")
     stage.wait(lambda: stage.letters_waiting() == 0, _PATIENCE, "The letters to arrive")
     screen.rest()
     mails = stage.postbox.new()
@@ -196,8 +194,7 @@ def conclude(stage: Stage) -> int:
     seen = check(scene, DROPS, stage.status().rows)
     print_check(screen.console, seen)
     problems = [f"{one.drop.user}/{one.drop.name}: {problem}." for one in seen for problem in one.problems]
-    if strays(scene, DROPS):
-        problems.append(f"OMERO lists {len(imports(scene))} imports, which is not what was dropped.")
+    problems += [f"OMERO does not have {name} exactly once." for name in strays(scene, DROPS)]
     problems += [f"OMERO still has a half {name}." for name in half_uploaded(scene, DROPS)]
     for problem in problems:
         screen.say("trouble", problem)

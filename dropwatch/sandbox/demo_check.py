@@ -56,9 +56,11 @@ def check(scene: Scene, drops: Sequence[Drop], rows: Sequence[Row]) -> list[Seen
     return [_seen(scene, drop, rows, done, mails) for drop in drops]
 
 
-def strays(scene: Scene, drops: Sequence[Drop]) -> int:
-    """How many imports are more, or fewer, than *drops* account for."""
-    return abs(len(imports(scene)) - sum(len(drop.good) for drop in drops))
+def strays(scene: Scene, drops: Sequence[Drop]) -> list[str]:
+    """The files that were imported and should not be, or too often, or not at all. Names differ in all *drops*."""
+    wanted = Counter(name for drop in drops for name in drop.good)
+    there = Counter(_name(file) for line in imports(scene) for file in line["files"])
+    return sorted((wanted - there) + (there - wanted))
 
 
 def _seen(

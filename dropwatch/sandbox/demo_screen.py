@@ -129,16 +129,9 @@ def print_point(console: Console, name: str, text: str) -> None:
 def live_table(status: Status, most: int) -> RenderableType:
     """The batches of *status*, the last *most* of them, and a line about daemon and letters."""
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1), expand=True)
-    for title, width in (
-        ("", 5),
-        ("batch", 0),
-        ("lies in", 10),
-        ("image files", _BAR + 6),
-        ("tries", 5),
-        ("", 0),
-    ):
-        share = None if width else 3 if title else 2
-        table.add_column(title, width=width or None, ratio=share, no_wrap=True, overflow="ellipsis")
+    for title, width in (("", 5), ("batch", 20), ("lies in", 10), ("image files", _BAR + 6), ("tries", 5)):
+        table.add_column(title, width=width, no_wrap=True, overflow="ellipsis")
+    table.add_column("", ratio=1, no_wrap=True, overflow="ellipsis")
     for row in _in_order(status.rows)[-max(3, most) :]:
         place = Text(str(row.place), _PLACES[row.place])
         tries = str(row.attempts) if row.attempts else ""
