@@ -39,7 +39,7 @@ from dropwatch.workers import Workers
 
 log = logging.getLogger("dropwatch")
 
-HEART = 5.0  #: seconds between two heartbeats
+HEART, QUICK_HEART = 5.0, 1.0  #: seconds between two heartbeats at rest, and while something is imported
 #: Seconds; a clock that jumps costs no more than this. Windows tells a waiting thread of Ctrl-C only afterwards.
 LONGEST_WAIT = 1.0 if sys.platform == "win32" else 60.0
 LOST_SPOOL = 10.0  #: seconds between two looks whether a spool is back
@@ -190,7 +190,7 @@ class Daemon:
             if self.mailroom and self._clock() - cleaned > _OLD_LETTERS:
                 cleaned = self._clock()
                 self._forget_letters(cleaned - SENT_KEPT)
-            self._stopping.wait(HEART)
+            self._stopping.wait(HEART if not self.line.crew.flying.total() else QUICK_HEART)
 
     def _forget_letters(self, before: float) -> None:
         try:
