@@ -8,11 +8,13 @@ write permission on the directory itself (rename(2), EACCES):
     loose files, however copied                claimed        claimed          claimed
     mkdir, then cp of files                    claimed        refused          claimed
     the same with umask 077                    claimed        refused          claimed
-    dropwatch submit; Samba (service/samba)    claimed        claimed          claimed
+    dropwatch submit, whatever the umask       claimed        claimed          claimed
     rsync -r --chmod=D2770                     claimed        refused          claimed
     cp -r, rsync -r or tar of a 0755 folder    refused        refused          claimed
     cp -a, rsync -a of a 0755 folder           refused        refused          claimed
     mv of a 0755 folder, same file system      refused        refused          claimed
+
+tests/faults/test_other_uids.py tries these again (but rsync), service/samba/README.md says what was tried with Samba.
 
 Under a default ACL the umask has no say, so whatever a program makes with mode 0777 (mkdir, Explorer through Samba)
 is open to the daemon. But cp, rsync and tar make a folder with the *mode of its source*, and the group bits of
@@ -133,7 +135,7 @@ def check_name(name: str) -> None:
 
 def _refuse_clash(root: Path, name: str) -> None:
     folded = unicodedata.normalize("NFC", name).casefold()
-    for entry in os.scandir(root):
+    for entry in list(os.scandir(root)):
         same = unicodedata.normalize("NFC", entry.name).casefold() == folded
         if same and entry.name != name:
             raise PermanentError(

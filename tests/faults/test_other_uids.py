@@ -300,6 +300,17 @@ def test_nobody_looks_into_the_drop_folder_of_another(site: Site) -> None:
         site.does("bob", f"ls {site.home('alice')}")
 
 
+def test_a_person_may_write_defaults_and_not_take_the_four_places_away(site: Site) -> None:
+    site.does("alice", f"echo 'tags: [mine]' > {site.home('alice')}/defaults.yaml")
+    for place in ("inbox", "done"):
+        with pytest.raises(subprocess.CalledProcessError):
+            site.does("alice", f"mv {site.home('alice')}/{place} {site.home('alice')}/mine")
+
+    assert sorted(path.name for path in site.home("alice").iterdir()) == [
+        "defaults.yaml", "done", "failed", "inbox", "processing",
+    ]  # fmt: skip
+
+
 # -- what check says of it -----------------------------------------------------------------------------------
 
 
