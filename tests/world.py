@@ -6,6 +6,7 @@ It drops and looks; it decides nothing and never touches what the daemon owns. l
 from __future__ import annotations
 
 import email
+import functools
 import hashlib
 import json
 import os
@@ -118,6 +119,7 @@ class SandboxProcess:
             base.close()
 
 
+@functools.cache
 def _mail(path: Path) -> Mail:
     mail = email.message_from_bytes(path.read_bytes())
     name = str(mail["Message-ID"])

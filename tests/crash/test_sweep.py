@@ -1,20 +1,23 @@
 """Every state-changing call of every story is a crash point. The daemon dies there; the next life must make it good.
 
-It crashes between calls only and looks at no clock; what that cannot show stands in test_inside_a_write.py and
+It crashes between calls only and looks at no clock; what that cannot show stands in test_beside_the_sweep.py and
 tests/unit/test_lifecycle.py.
 """
 
 from __future__ import annotations
 
 import os
+import random
 import shutil
 import sys
 import tempfile
 import threading
 import time
+from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from itertools import count
 from pathlib import Path
 
 import pytest
@@ -35,7 +38,7 @@ from tests.world import (
     merged,
 )
 
-LANES = 3  #: worlds that are told in at the same time: a life waits more than it computes
+LANES = 5  #: worlds that are told in at the same time: a life waits more than it computes
 KILLED = -9
 IN_FLIGHT = ("import first block", "import verify", "import follow", "import done")
 
@@ -159,41 +162,59 @@ def crash(lane: Lane, story: Story, *points: int) -> int:
 
 @dataclass
 class Sweep:
-    """Takes the points one by one, in all lanes at once, until the story ends before its point comes."""
+    """Tells *story* once for each of *points*, in all lanes at once; says of how many crashes each came about.
+
+    to_the_end -- stop as soon as the story ended before its crash came
+    """
 
     story: Story
-    lanes: list[Lane]
-    last: int = 0
+    points: Iterator[tuple[int, ...]]
+    to_the_end: bool = False
     over: bool = False
     taking: threading.Lock = field(default_factory=threading.Lock)
 
-    def run(self) -> int:
-        """How many points the story has. The first failure ends it."""
-        with ThreadPoolExecutor(len(self.lanes)) as pool:
-            for done in [pool.submit(self._in_lane, lane) for lane in self.lanes]:
-                done.result()
-        return self.last
+    def run(self, lanes: list[Lane]) -> Counter[int]:
+        with ThreadPoolExecutor(len(lanes)) as pool:
+            counted = [pool.submit(self._in_lane, lane) for lane in lanes]
+        return sum((one.result() for one in counted), Counter())
 
-    def _in_lane(self, lane: Lane) -> None:
-        try:
-            while not self.over:
-                point = self._next()
-                if not crash(lane, self.story, point):
-                    self.over = True
-                    self.last = min(self.last, point - 1)
-        finally:
-            self.over = True
+    def _in_lane(self, lane: Lane) -> Counter[int]:
+        counted: Counter[int] = Counter()
+        while points := self._next():
+            try:
+                came = crash(lane, self.story, *points)
+            except BaseException:
+                self.over = True  # the first failure ends it in all lanes
+                raise
+            counted[came] += 1
+            self.over |= self.to_the_end and came < len(points)
+        return counted
 
-    def _next(self) -> int:
+    def _next(self) -> tuple[int, ...]:
         with self.taking:
-            self.last += 1
-            return self.last
+            return () if self.over else next(self.points, ())
 
 
-@pytest.mark.parametrize("story", STORIES, ids=[story.name for story in STORIES])
+every_story = pytest.mark.parametrize("story", STORIES, ids=[story.name for story in STORIES])
+
+
+@every_story
 @pytest.mark.timeout(300)
 def test_the_daemon_may_die_at_any_point_of(story: Story, lanes: list[Lane]) -> None:
-    points = Sweep(story, lanes).run()
+    came = Sweep(story, ((point,) for point in count(1)), to_the_end=True).run(lanes)
 
-    print(f"{story.name}: {points} points")
-    assert points > 10
+    print(f"{story.name}: {came[1]} points")
+    assert came[1] > 10
+
+
+@pytest.mark.long
+@every_story
+@pytest.mark.timeout(900)
+def test_the_daemon_may_die_twice_at_any_two_points_of(story: Story, lanes: list[Lane]) -> None:
+    rng = random.Random(story.name)
+    pairs = [(rng.randint(1, 60), rng.randint(1, 60)) for _ in range(100)]
+
+    came = Sweep(story, iter(pairs)).run(lanes)
+
+    print(f"{story.name}: {came[2]} of {len(pairs)} double crashes came about")
+    assert came[2] > 0
