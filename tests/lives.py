@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import multiprocessing
 import os
+import resource
 import signal
 import sys
 import threading
@@ -193,3 +194,24 @@ def _live(path: Path, log: Path, once: bool, trap: Trap | None) -> None:
     daemon = Daemon(settings, importer, os.environ)
     on_signals(daemon.stop)
     daemon.run(once=once)
+
+
+# -- a death inside a write ------------------------------------------------------------------------------
+
+
+def dies_writing(work: Callable[[], None], size: int) -> bool:
+    """Do *work* in a process that the kernel kills inside write(2), as soon as a file grows beyond *size* bytes.
+
+    Says whether it did. *work* must be something that pickle can carry.
+    """
+    child = _forks.Process(target=_write, args=(work, size))
+    child.start()
+    child.join(30)
+    return child.exitcode == -signal.SIGXFSZ
+
+
+def _write(work: Callable[[], None], size: int) -> None:
+    signal.signal(signal.SIGXFSZ, signal.SIG_DFL)  # Python ignores it
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, size))
+    work()
