@@ -19,7 +19,18 @@ from hypothesis import strategies as st
 
 from dropwatch import report
 from dropwatch.errors import OperatorError
-from dropwatch.model import Container, Failed, Image, Imported, Kind, Outcome, Place, Problem, Skipped, Verdict
+from dropwatch.model import (
+    Container,
+    Failed,
+    Image,
+    Imported,
+    Kind,
+    Outcome,
+    Place,
+    Problem,
+    Skipped,
+    Verdict,
+)
 from dropwatch.report import Entry, Site, Story, Text
 from dropwatch.report import letter as letters
 from dropwatch.report.mails import typeset
