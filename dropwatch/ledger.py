@@ -90,10 +90,7 @@ class Ledger:
 
     def write(self, envelope: Path, record: Record) -> None:
         """Replace the record, durably."""
-        folder = self._folder(envelope)
-        if folder.is_symlink() or not folder.is_dir():
-            _make_anew(folder)
-        with TinyDB(folder / _RECORD, storage=CrashSafe) as db:
+        with TinyDB(self._own_folder(envelope) / _RECORD, storage=CrashSafe) as db:
             db.upsert(Document(dataclasses.asdict(record), doc_id=1))
 
     def plan(self, envelope: Path, claim: str, filesets: Iterable[Fileset]) -> None:
@@ -143,7 +140,14 @@ class Ledger:
         flags = (
             os.O_WRONLY | os.O_APPEND | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
         )
-        return os.fdopen(os.open(self._folder(envelope) / name, flags, 0o660), "ab")
+        return os.fdopen(os.open(self._own_folder(envelope) / name, flags, 0o660), "ab")
+
+    def _own_folder(self, envelope: Path) -> Path:
+        """Our folder in the envelope, to write into; people may have taken it away."""
+        folder = self._folder(envelope)
+        if folder.is_symlink() or not folder.is_dir():
+            _make_anew(folder)
+        return folder
 
     def _read_lines(self, envelope: Path) -> Iterator[Line]:
         try:
