@@ -1,6 +1,6 @@
 """The folders of a user, with permissions that work for other accounts. Nothing else gives rights away.
 
-What works was found by trying (Linux 6.18, ext4, coreutils 9.1, rsync 3.2.7; the person and the daemon were two
+What works was found by trying (Linux 6.18, ext4, coreutils 9.1, rsync 3.5; the person and the daemon were two
 accounts, the person's umask was 022). To claim a folder the daemon renames it, and moving a directory takes
 write permission on the directory itself (rename(2), EACCES):
 

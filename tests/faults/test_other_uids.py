@@ -270,14 +270,20 @@ def test_user_and_admins_are_told_within_one_sweep_and_the_rest_goes_on(site: Si
 
 
 def test_a_drop_folder_that_is_closed_to_the_daemon_stops_nobody_else(site: Site) -> None:
-    os.chown(site.home("carol"), 0, 0)
-    site.home("carol").chmod(0o700)
+    os.chown(site.home("alice"), 0, 0)
+    site.home("alice").chmod(0o700)
+    left = site.home("carol") / "processing" / "20261124-140355-k3f9_left" / "left"
+    left.mkdir(parents=True)
+    shutil.copy(site.world.root / "carol" / "folder" / "a.ome.tif", left)
+    for path in (left.parent, left, left / "a.ome.tif"):
+        os.chown(path, DAEMON.uid, DAEMON.gid)
     site.start()
     site.does("bob", 'mkdir "$INBOX/theirs"; cp folder/a.ome.tif "$INBOX/theirs/"')
 
     site.waits_for("bob", "theirs")
+    site.waits_for("carol", "left")
     wait_until(
-        lambda: site.mails("admin@example.org", "Permission missing, user carol", str(site.home("carol")))
+        lambda: site.mails("admin@example.org", "Permission missing, user alice", str(site.home("alice")))
     )
 
 
@@ -326,6 +332,18 @@ def test_check_drops_as_the_person_and_claims_as_the_daemon(site: Site) -> None:
     told = f"a probe batch, dropped by alice, was claimed by {DAEMON.uid} and given back"
     assert found == [Finding(State.OK, "user alice", told)]
     assert [path for path in site.home("alice").rglob("*") if path.name.startswith(".")] == []
+
+
+def test_a_daemon_that_is_not_in_the_group_of_the_folders_may_take_drops_too(site: Site) -> None:
+    add_user(
+        site.world.spool,
+        "alice",
+        owner=Owner(DAEMON.uid, 64999),
+        person=PEOPLE["alice"],
+        setfacl=find_setfacl(),
+    )
+
+    assert [one.state for one in examined(site)] == [State.OK]
 
 
 def test_check_explains_what_the_daemon_may_not_take(site: Site) -> None:
