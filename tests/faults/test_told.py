@@ -154,7 +154,7 @@ def test_batch_that_takes_long_is_told_once(facility: Make) -> None:
     place.faults(omero={"refuse": True})
     place.drop("alice", "run", "a.ome.tif")
     place.start()
-    place.until(lambda: place.subjects())
+    place.until(place.subjects)
     time.sleep(1)  # a second notice would come within this time
     place.faults()
     place.until(lambda: place.retired("alice"))
