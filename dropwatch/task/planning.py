@@ -49,7 +49,7 @@ def plan(config: Config, batch: Batch) -> Plan:
             filesets=_filesets(files, read),
             refused=tuple(_refused(odd.path, odd.what) for odd in snap.oddities),
             writing=tuple(file.path for file in files if being_written(folder / file.path)),
-            notes=tuple(notes),
+            notes=(*notes, *_not_told(config, read)),
             notify=read.notify,
             in_groups=_groups_to_prove(config, batch, order.user),
         )
@@ -107,6 +107,12 @@ def _parsed(path: Path) -> Manifest:
 
 
 # -- who and where -------------------------------------------------------------------------------------
+
+
+def _not_told(config: Config, read: Manifest) -> list[str]:
+    """A remark on recipients whom the facility does not allow a manifest to name."""
+    refused = [address for address in read.notify if not config.may_send_to(address)]
+    return [f"No mail went to {_some(refused)}: this facility does not allow it."] if refused else []
 
 
 def _order(config: Config, batch: Batch, read: Manifest) -> Order:

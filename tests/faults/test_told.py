@@ -163,3 +163,15 @@ def test_batch_that_takes_long_is_told_once(facility: Make) -> None:
     # Nobody knew alice's address while OMERO was away, so the admins got the notice.
     assert len(place.subjects("admin@")) == 1
     assert len(place.subjects("alice@")) == 1
+
+
+def test_recipients_that_the_facility_allows_are_told_and_others_named(facility: Make) -> None:
+    place = facility(mail={"send_to": ["*@example.org"]})
+    manifest = "notify: [pi@example.org, stranger@elsewhere.net]\n"
+    place.drop("alice", "run", "a.ome.tif", manifest=manifest)
+    place.start()
+    place.until(lambda: place.retired("alice"))
+    place.until(lambda: place.subjects("pi@") and place.subjects("alice@"))
+
+    assert place.subjects("stranger@") == []
+    assert "stranger@elsewhere.net" in text_of(place.mails("alice@")[0])
