@@ -148,7 +148,7 @@ class Life:
 
     def has_started(self) -> bool:
         """Whether it said so."""
-        return f" {self.pid} start " in self._log.read_text("utf-8", "replace")
+        return self._log.exists() and f" {self.pid} start " in self._log.read_text("utf-8", "replace")
 
     def ends_within(self, seconds: float) -> bool:
         """Wait so long, or until it ends."""

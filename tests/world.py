@@ -387,8 +387,7 @@ def leftovers(world: World, drops: list[Drop]) -> Iterator[str]:
     """Filesets without images of *drops*, those of unreadable files aside."""
     claims = {world.record(world.envelope(drop))["batch"]: drop for drop in drops}
     for path in world.sandbox.filesets_without_images():
-        _, batch, _, relative = path.split("/", 3)
-        if batch in claims and not any(
-            file.path == relative and not file.good for file in claims[batch].files
-        ):
+        batch, _, rest = path.removeprefix("dropwatch/").partition("/")
+        relative = rest.partition("/")[2]
+        if batch in claims and not any(f.path == relative and not f.good for f in claims[batch].files):
             yield path

@@ -1,0 +1,247 @@
+"""The lines that keep the guarantees, each with what becomes of it when somebody takes it out.
+
+    python -m tests.crash.mutations            all of them
+    python -m tests.crash.mutations NAME ...   some
+
+Each is tried in a copy of the tree: tests must go red there. test_mutations.py does the same as a long test.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+
+SWEEP = "tests/crash/test_sweep.py::test_the_daemon_may_die_at_any_point_of"
+BESIDE = "tests/crash/test_beside_the_sweep.py"
+
+
+@dataclass(frozen=True)
+class Mutation:
+    """In *file* each key of *edits* (there exactly once) becomes its value; then one of *tests* fails."""
+
+    name: str
+    file: str
+    edits: dict[str, str]
+    tests: tuple[str, ...]
+
+
+MUTATIONS = (
+    Mutation(
+        "count after acting",
+        "dropwatch/pipeline/crew.py",
+        {
+            "        desk.write(case, attempts=attempts, not_before=due or desk.now(), attempting=True)\n": (
+                "        from dataclasses import replace\n"
+                "        case.record = replace(case.record, attempts=attempts, not_before=due or desk.now())\n"
+            )
+        },
+        (
+            f"{BESIDE}::test_a_batch_that_kills_the_daemon_each_time_is_given_up_and_told",
+            f"{SWEEP}[fresh folder]",
+        ),
+    ),
+    Mutation(
+        "do not ask the server",
+        "dropwatch/importers/omero.py",
+        {"for one in filesets if one.id in stock": "for one in filesets if one.id in ()"},
+        (f"{SWEEP}[fresh folder]",),
+    ),
+    Mutation(
+        "retire before the letter",
+        "dropwatch/pipeline/steps.py",
+        {
+            "        desk.letters.outcome(case)\n": "",
+            "        case.envelope = case.spool.retire(case.envelope, ruling.place)\n": (
+                "        case.envelope = case.spool.retire(case.envelope, ruling.place)\n"
+                "        desk.letters.outcome(case)\n"
+            ),
+        },
+        (f"{SWEEP}[fresh folder]",),
+    ),
+    Mutation(
+        "notified before the letter",
+        "dropwatch/pipeline/steps.py",
+        {
+            "        desk.letters.outcome(case)\n": (
+                "        desk.write(case, notified=True)\n        desk.letters.outcome(case)\n"
+            )
+        },
+        (f"{SWEEP}[fresh folder]",),
+    ),
+    Mutation(
+        "copy instead of rename",
+        "dropwatch/spool/moves.py",
+        {
+            "        source.rename(target)\n": (
+                "        import shutil\n"
+                "        (shutil.copytree if source.is_dir() else shutil.copy2)(source, target)\n"
+                "        (shutil.rmtree if source.is_dir() else Path.unlink)(source)\n"
+            )
+        },
+        (f"{SWEEP}[fresh folder]",),
+    ),
+    Mutation(
+        "TinyDB's own storage",
+        "dropwatch/ledger.py",
+        {
+            "with TinyDB(self._own_folder(envelope) / _RECORD, storage=CrashSafe)": (
+                "with TinyDB(self._own_folder(envelope) / _RECORD)"
+            )
+        },
+        (f"{BESIDE}::test_a_death_in_the_middle_of_writing_a_record_leaves_the_old_one",),
+    ),
+    Mutation(
+        "ignore the wait",
+        "dropwatch/lifecycle.py",
+        {"now < facts.not_before": "now < 0.0"},
+        (
+            "tests/unit/test_lifecycle.py",
+            f"{BESIDE}::test_an_attempt_is_not_made_before_its_time_also_not_by_a_new_daemon",
+        ),
+    ),
+    Mutation(
+        "attempts without end",
+        "dropwatch/lifecycle.py",
+        {"facts.attempts >= limits.attempts": "facts.attempts < 0"},
+        (f"{BESIDE}::test_a_batch_that_kills_the_daemon_each_time_is_given_up_and_told",),
+    ),
+    Mutation(
+        "no key before the first byte",
+        "dropwatch/importers/omero_keys.py",
+        {'return f"{_stem(batch, fileset)}{': 'return f"upload/{'},
+        (
+            f"{BESIDE}::test_the_key_is_in_omero_before_the_first_byte",
+            f"{SWEEP}[fresh folder]",
+        ),
+    ),
+    Mutation(
+        "do not wait for what the server goes on with",
+        "dropwatch/importers/omero_inventory.py",
+        {"    return {id for id in young if not says_ended(session, id)}\n": "    return set()\n"},
+        (f"{BESIDE}::test_the_next_daemon_waits_for_an_import_that_the_server_goes_on_with",),
+    ),
+    Mutation(
+        "record not synced",
+        "dropwatch/ledger.py",
+        {
+            (
+                "            json.dump(data, file)\n"
+                "            file.flush()\n"
+                "            os.fsync(file.fileno())\n"
+            ): "            json.dump(data, file)\n"
+        },
+        (f"{BESIDE}::test_whatever_is_renamed_or_replaced_is_synced_before_and_its_folder_after",),
+    ),
+    Mutation(
+        "outcome not synced",
+        "dropwatch/ledger.py",
+        {
+            (
+                "            file.write(data)\n"
+                "            file.flush()\n"
+                "            os.fsync(file.fileno())\n"
+            ): "            file.write(data)\n"
+        },
+        (f"{BESIDE}::test_whatever_is_renamed_or_replaced_is_synced_before_and_its_folder_after",),
+    ),
+    Mutation(
+        "move not synced",
+        "dropwatch/spool/moves.py",
+        {("    fsync_directory(target.parent)\n    fsync_directory(source.parent)\n"): ""},
+        (f"{BESIDE}::test_whatever_is_renamed_or_replaced_is_synced_before_and_its_folder_after",),
+    ),
+    Mutation(
+        "letter not synced",
+        "dropwatch/outbox/shelves.py",
+        {("            file.flush()\n            os.fsync(file.fileno())\n"): ""},
+        (f"{BESIDE}::test_whatever_is_renamed_or_replaced_is_synced_before_and_its_folder_after",),
+    ),
+    Mutation(
+        "a claim that did not happen goes on",
+        "dropwatch/pipeline/adoption.py",
+        {"    if not has_folder and not (record.loose and ungathered):\n": "    if False:\n"},
+        (f"{SWEEP}[fresh folder]",),
+    ),
+    Mutation(
+        "half a claim is claimed again",
+        "dropwatch/pipeline/claims.py",
+        {"        return any(not case.gathered and": "        return any(case is None and"},
+        (f"{SWEEP}[loose files with a listing]",),
+    ),
+    Mutation(
+        "letters without the manifest",
+        "dropwatch/pipeline/steps.py",
+        {
+            ("        if case.plan is None:\n            # A restart"): (
+                "        if False:\n            # A restart"
+            )
+        },
+        (f"{SWEEP}[listed manifest]",),
+    ),
+    Mutation(
+        "two daemons",
+        "dropwatch/spool/presence.py",
+        {"            if not _take(stack, path):\n": "            if _take(stack, path) is None:\n"},
+        (f"{BESIDE}::test_a_second_daemon_for_the_same_spool_is_refused",),
+    ),
+)
+
+
+def red_tests(mutation: Mutation) -> dict[str, str]:
+    """The tests that fail with *mutation*, and why. Raises ValueError when a line to edit is not there once."""
+    with tempfile.TemporaryDirectory(prefix="dropwatch-mutation-") as folder:
+        copy = Path(folder)
+        for name in ("dropwatch", "tests"):
+            shutil.copytree(ROOT / name, copy / name, ignore=shutil.ignore_patterns("__pycache__"))
+        for name in ("pyproject.toml", "README.md"):
+            shutil.copy2(ROOT / name, copy / name)
+        _edit(copy / mutation.file, mutation)
+        reasons = {test: _reason(copy, test) for test in mutation.tests}
+        return {test: reason for test, reason in reasons.items() if reason}
+
+
+def _edit(file: Path, mutation: Mutation) -> None:
+    text = file.read_text("utf-8")
+    for old, new in mutation.edits.items():
+        if text.count(old) != 1:
+            raise ValueError(f"{mutation.name}: {old!r} is in {mutation.file} {text.count(old)} times")
+        text = text.replace(old, new)
+    file.write_text(text, "utf-8")
+
+
+def _reason(copy: Path, test: str) -> str:
+    """Why *test* fails in *copy*; empty when it passes. Raises ValueError when it cannot be run."""
+    command = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", test]
+    # The copy's modules come first.
+    environment = {**os.environ, "PYTHONPATH": str(copy)}
+    done = subprocess.run(
+        command, cwd=copy, env=environment, capture_output=True, text=True, timeout=600, check=False
+    )
+    if done.returncode not in (0, 1):
+        raise ValueError(f"{test}: pytest ended with {done.returncode}\n{done.stdout}{done.stderr}")
+    told = [line.removeprefix("E ").strip() for line in done.stdout.splitlines() if line.startswith("E  ")]
+    return (told or ["it failed"])[0] if done.returncode else ""
+
+
+def main() -> int:
+    missed = 0
+    for mutation in MUTATIONS:
+        if sys.argv[1:] and mutation.name not in sys.argv[1:]:
+            continue
+        red = red_tests(mutation)
+        missed += not red
+        print(f"{mutation.name}: {'red' if red else 'NO TEST IS RED'}", flush=True)
+        for test, reason in red.items():
+            print(f"    {test.rpartition('::')[2]}: {reason}", flush=True)
+    return 1 if missed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
