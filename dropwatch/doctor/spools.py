@@ -10,7 +10,7 @@ from itertools import islice
 from pathlib import Path
 
 from dropwatch.config import Config
-from dropwatch.config_sections import Spool as SpoolSettings
+from dropwatch.config.sections import Spool as SpoolSettings
 from dropwatch.doctor.drop_folders import look_at_user
 from dropwatch.doctor.duty import Duty
 from dropwatch.doctor.findings import Finding, guarded, ill, unknown, well

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from queue import Empty, SimpleQueue
 
-from dropwatch.config_sections import Spool as SpoolSettings
+from dropwatch.config.sections import Spool as SpoolSettings
 from dropwatch.errors import OperatorError, TemporaryError, Unavailable
 from dropwatch.pipeline.case import Case
 from dropwatch.pipeline.claims import Claims

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from dropwatch.errors import PermanentError, TemporaryError
-from dropwatch.manifest_listing import clean_path
+from dropwatch.manifest.listing import clean_path
 from dropwatch.model import ListedFile
 from dropwatch.spool.moves import fsync_directory
 from dropwatch.spool.tree import is_temporary, snapshot

@@ -20,7 +20,7 @@ from typer.testing import CliRunner, Result
 
 from dropwatch import exits
 from dropwatch.cli import app
-from dropwatch.cli_log import OneLine
+from dropwatch.cli.log import OneLine
 from dropwatch.config import Config, load
 from dropwatch.ledger import Ledger
 from dropwatch.model import Container, Dropped, Failed, Image, Imported, Kind, Place, Verdict

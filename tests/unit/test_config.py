@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 from pydantic import BaseModel, ValidationError
 
 from dropwatch.config import Config, load, parse
-from dropwatch.config_files import PATHS
-from dropwatch.config_sections import Omero, Settings, User
-from dropwatch.config_values import Bytes, Percent, duration, free_space
+from dropwatch.config.files import PATHS
+from dropwatch.config.sections import Omero, Settings, User
+from dropwatch.config.values import Bytes, Percent, duration, free_space
 from dropwatch.errors import ConfigError
 
 EXAMPLE = Path(__file__).parents[2] / "config.example.yaml"

@@ -12,12 +12,12 @@ from pydantic import ValidationError
 
 from dropwatch import document
 from dropwatch.document import Document, Problem, Unreadable
-from dropwatch.document_section import cut_short, place_of, problems, shown, spelled
+from dropwatch.document.section import cut_short, place_of, problems, shown, spelled
 from dropwatch.errors import ManifestError
-from dropwatch.manifest_keys import From, Manifest
-from dropwatch.manifest_listing import Match, match
-from dropwatch.manifest_names import is_manifest_name, lookalike, loose_stem
-from dropwatch.manifest_target import default_target, fill, parse_target, target_text
+from dropwatch.manifest.keys import From, Manifest
+from dropwatch.manifest.listing import Match, match
+from dropwatch.manifest.names import is_manifest_name, lookalike, loose_stem
+from dropwatch.manifest.target import default_target, fill, parse_target, target_text
 from dropwatch.model import ListedFile
 
 # The other rooms know one door: this module.

@@ -9,17 +9,9 @@ from typing import Annotated
 
 import typer
 
-from dropwatch import (
-    __version__,
-    cli_batches,
-    cli_mail,
-    cli_manifest,
-    cli_people,
-    cli_run,
-    cli_show,
-    cli_status,
-)
-from dropwatch.cli_command import VARIABLE, Commands, Options, usual_place
+from dropwatch import __version__
+from dropwatch.cli import batches, mail, manifest, people, run, show, status
+from dropwatch.cli.command import VARIABLE, Commands, Options, usual_place
 
 
 def _version(asked: bool) -> None:
@@ -58,7 +50,7 @@ def _make() -> typer.Typer:
         pretty_exceptions_enable=False,  # a bug shows a plain traceback, without values that may be secret
         context_settings={"help_option_names": ["-h", "--help"]},
     )
-    for room in (cli_run, cli_status, cli_show, cli_batches, cli_people, cli_manifest, cli_mail):
+    for room in (run, status, show, batches, people, manifest, mail):
         room.register(made)
     return made
 

@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import replace
 
-from dropwatch.document_section import CONTROL, shown
+from dropwatch.document.section import CONTROL, shown
 from dropwatch.model import Kind, Target
 
 LONGEST = 255  #: characters; the column `name` of OMERO's containers holds no more (omero.model.Dataset)

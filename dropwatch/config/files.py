@@ -13,7 +13,7 @@ from pathlib import Path
 
 from dropwatch import document
 from dropwatch.document import Problem, Unreadable
-from dropwatch.document_section import shown
+from dropwatch.document.section import shown
 from dropwatch.errors import ConfigError
 
 PATHS = frozenset({"path", "state", "password_file", "templates"})  #: keys whose value is a file or folder

@@ -7,8 +7,8 @@ from typing import Annotated
 
 import typer
 
-from dropwatch.cli_choice import Batch, InSpool, choose
-from dropwatch.cli_command import config_of, refuse, say
+from dropwatch.cli.choice import Batch, InSpool, choose
+from dropwatch.cli.command import config_of, refuse, say
 from dropwatch.config import Config
 from dropwatch.model import Place
 from dropwatch.pipeline.line import CANCEL

@@ -7,7 +7,7 @@ import unicodedata
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from dropwatch.document_section import shown
+from dropwatch.document.section import shown
 
 DRIVE = re.compile(r"[A-Za-z]:")
 LONE = re.compile(r"[\ud800-\udc7f\udd00-\udfff]")  # U+DC80 to U+DCFF stand for undecodable bytes (PEP 383)

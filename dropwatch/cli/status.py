@@ -15,8 +15,8 @@ from rich.table import Table
 from rich.text import Text
 
 from dropwatch import report
-from dropwatch.cli_command import answer, config_of, refuse
-from dropwatch.cli_tables import place, show, stdout, table, text
+from dropwatch.cli.command import answer, config_of, refuse
+from dropwatch.cli.tables import place, show, stdout, table, text
 from dropwatch.config import Config
 from dropwatch.pipeline import glance
 from dropwatch.report.words import moment_beside, number

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from dropwatch import exits
-from dropwatch.cli_command import config_of, refuse, with_remedy
-from dropwatch.cli_log import log_to_stderr
+from dropwatch.cli.command import config_of, refuse, with_remedy
+from dropwatch.cli.log import log_to_stderr
 from dropwatch.config import Config
 from dropwatch.errors import OperatorError
 from dropwatch.model import Verdict

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from dropwatch.cli_command import refuse
+from dropwatch.cli.command import refuse
 from dropwatch.config import Config
 from dropwatch.pipeline import glance
 from dropwatch.status import Found, find

@@ -14,9 +14,10 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
 
-from dropwatch import cli_check, report
-from dropwatch.cli_command import Options, config_of, refuse, say, usual_place
-from dropwatch.cli_tables import show
+from dropwatch import report
+from dropwatch.cli import check
+from dropwatch.cli.command import Options, config_of, refuse, say, usual_place
+from dropwatch.cli.tables import show
 from dropwatch.config import Config
 from dropwatch.doctor import look_at_user, on_duty
 from dropwatch.spool import copying
@@ -58,7 +59,7 @@ def register(app: typer.Typer) -> None:
     user.command("add")(user_add)
     user.callback()(_user)  # with one command only, typer would take `user` itself for that command
     app.add_typer(user, name="user", rich_help_panel="Site")
-    cli_check.register(app)
+    check.register(app)
 
 
 def _user() -> None:
@@ -185,7 +186,7 @@ def user_add(
     _tell(root, name, made)
     if config is not None:
         for found in look_at_user(Spool(root), name, on_duty(config.state), os.environ):
-            show(cli_check.picture(found))
+            show(check.picture(found))
 
 
 def _config_if_any(ctx: typer.Context, spool: Path | None) -> Config | None:

@@ -9,9 +9,9 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, GetPydanticSchema, PlainValidator, WithJsonSchema
 
-from dropwatch.document_section import Address, Line, NotEmpty, Section, proper, shown
-from dropwatch.manifest_listing import clean_path
-from dropwatch.manifest_target import parse_target
+from dropwatch.document.section import Address, Line, NotEmpty, Section, proper, shown
+from dropwatch.manifest.listing import clean_path
+from dropwatch.manifest.target import parse_target
 from dropwatch.model import ListedFile, Target
 
 VERSION = 1

@@ -16,8 +16,8 @@ from rich.console import RenderableType
 from rich.table import Table
 
 from dropwatch import exits
-from dropwatch.cli_command import answer, config_of
-from dropwatch.cli_tables import show, text
+from dropwatch.cli.command import answer, config_of
+from dropwatch.cli.tables import show, text
 from dropwatch.config import Config
 from dropwatch.doctor import Finding, State, examine, import_as
 from dropwatch.errors import ConfigError

@@ -13,9 +13,9 @@ from rich.table import Table
 from rich.text import Text
 
 from dropwatch import report
-from dropwatch.cli_choice import Batch, InSpool, choose
-from dropwatch.cli_command import answer, config_of
-from dropwatch.cli_tables import place, show, table, text
+from dropwatch.cli.choice import Batch, InSpool, choose
+from dropwatch.cli.command import answer, config_of
+from dropwatch.cli.tables import place, show, table, text
 from dropwatch.model import Failed, Image, Imported, Skipped
 from dropwatch.outbox import Letter, Shelf
 from dropwatch.record import Line, PastClaim

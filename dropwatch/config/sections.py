@@ -11,7 +11,7 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import AfterValidator, Field
 
-from dropwatch.config_values import (
+from dropwatch.config.values import (
     Count,
     FreeSpace,
     NeverOrSeconds,
@@ -24,7 +24,7 @@ from dropwatch.config_values import (
     UserName,
     WebAddress,
 )
-from dropwatch.document_section import Address, Line, NotEmpty, Section
+from dropwatch.document.section import Address, Line, NotEmpty, Section
 
 HOUR, DAY = 3600.0, 86400.0
 INTERVALS = (30.0, 300.0, 1800.0, 2 * HOUR, 6 * HOUR, 12 * HOUR, DAY)

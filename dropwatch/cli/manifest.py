@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from dropwatch import manifest, report
-from dropwatch.cli_command import answer, say
+from dropwatch.cli.command import answer, say
 from dropwatch.manifest import LARGEST, Manifest
 
 

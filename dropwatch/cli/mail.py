@@ -9,8 +9,8 @@ from typing import Annotated
 import typer
 
 from dropwatch import report
-from dropwatch.cli_command import answer, config_of, refuse, say
-from dropwatch.cli_tables import show, table, text
+from dropwatch.cli.command import answer, config_of, refuse, say
+from dropwatch.cli.tables import show, table, text
 from dropwatch.daemon.mailroom import make_outbox
 from dropwatch.outbox import Letter, Outbox, Shelf
 from dropwatch.report.words import clean_lines, moment, moment_beside

@@ -13,11 +13,12 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from dropwatch import config_files, document
-from dropwatch.config_files import Layers, Read
-from dropwatch.config_sections import Instrument, Settings, Spool, User
+from dropwatch import document
+from dropwatch.config import files
+from dropwatch.config.files import Layers, Read
+from dropwatch.config.sections import Instrument, Settings, Spool, User
 from dropwatch.document import Problem, Unreadable
-from dropwatch.document_section import cut_short, place_of, problems, spelled
+from dropwatch.document.section import cut_short, place_of, problems, spelled
 from dropwatch.errors import ConfigError
 
 
@@ -68,7 +69,7 @@ def parse(text: str, *, source: str, read: Read) -> Config:
 
     Relative paths start at the folder of the file that they stand in. Raises ConfigError with every problem.
     """
-    layers = config_files.read(text, source, read)
+    layers = files.read(text, source, read)
     found = [*layers.problems, *_lacking(layers.value)]
     try:
         config = Config.model_validate(layers.value)
