@@ -30,6 +30,7 @@ from dropwatch.record import Line
 from dropwatch.schedule import Turns, next_attempt
 from dropwatch.workers import Done, Job
 
+TROUBLE_WAIT = 10.0  #: seconds until an attempt that could not be written down is begun again
 _PROGRESS = 0.25  #: seconds between two looks at how far an upload is
 
 
@@ -121,6 +122,19 @@ class Crew:
 
     # -- an attempt ----------------------------------------------------------------------------------
 
+    def _could_begin(self, case: Case) -> bool:
+        """Begin an attempt; False when it cannot be written down: the batch was just taken away, the disk is full."""
+        before = case.record
+        try:
+            self._begin(case)
+        except OSError as err:
+            case.record = before
+            self.abandon(case)
+            case.wake = self.desk.now() + TROUBLE_WAIT
+            self.desk.say("defer", case, seconds=TROUBLE_WAIT, error=f"{type(err).__name__}: {err}")
+            return False
+        return True
+
     def _begin(self, case: Case) -> None:
         """Count the attempt, and when the next one is due, before anything is done."""
         desk, attempts = self.desk, case.record.attempts + 1
@@ -133,8 +147,8 @@ class Crew:
         desk.report(case, now_or_never=True)
 
     def _fly(self, case: Case) -> None:
-        if not case.queue:
-            self._begin(case)
+        if not case.queue and not self._could_begin(case):
+            return
         fileset = case.queue.popleft()
         if not case.queue:
             del self.importing[case.key]
