@@ -176,6 +176,24 @@ MUTATIONS = (
         (f"{SWEEP}[loose files with a listing]",),
     ),
     Mutation(
+        "a record names any folder",
+        "dropwatch/pipeline/adoption.py",
+        {'(record.folder if _is_plain_name(record.folder) else "")': "record.folder"},
+        ("tests/unit/test_adoption.py",),
+    ),
+    Mutation(
+        "undo what is not ours",
+        "dropwatch/spool/folders.py",
+        {"        if theirs:\n": "        if False:\n"},
+        ("tests/unit/test_spool.py",),
+    ),
+    Mutation(
+        "a move may land on something",
+        "dropwatch/spool/moves.py",
+        {"    if os.path.lexists(target):\n": "    if False:\n"},
+        ("tests/unit/test_spool.py",),
+    ),
+    Mutation(
         "letters without the manifest",
         "dropwatch/pipeline/steps.py",
         {
