@@ -226,6 +226,8 @@ def _value(hint: Any, value: Any) -> Any:
         inner = [arg for arg in typing.get_args(hint) if arg is not type(None)]
         return None if value is None else _value(inner[0], value)
     if origin is tuple:
+        if not isinstance(value, list):
+            raise TypeError(f"expected a list, got {type(value)}")
         return tuple(_value(typing.get_args(hint)[0], item) for item in value)
     if dataclasses.is_dataclass(hint):
         return _revive(typing.cast("type[Any]", hint), value)
