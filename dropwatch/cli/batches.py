@@ -11,7 +11,7 @@ from dropwatch.cli.choice import Batch, InSpool, choose
 from dropwatch.cli.command import config_of, refuse, say
 from dropwatch.config import Config
 from dropwatch.model import Place
-from dropwatch.pipeline.line import CANCEL
+from dropwatch.pipeline.oversight import CANCEL
 from dropwatch.spool.folders import MEMORY, Spool
 from dropwatch.spool.moves import make_directory, write_durably
 from dropwatch.spool.presence import hold_marker

@@ -30,8 +30,7 @@ from dropwatch.record import Line
 from dropwatch.schedule import Turns, next_attempt
 from dropwatch.workers import Done, Job
 
-TROUBLE_WAIT = 10.0  #: seconds until an attempt that could not be written down is begun again
-_PROGRESS = 0.25  #: seconds between two looks at how far an upload is
+Guarded = Callable[[Case, Callable[[Case], None]], None]
 
 
 @dataclass
@@ -79,15 +78,16 @@ class Crew:
         self.asking.pop(case.key, None)
         self.importing.pop(case.key, None)
 
-    def dispatch(self, ask: Callable[[Case], None]) -> None:
-        """Start what may start now: asks a little ahead of the imports, imports in turns."""
+    def dispatch(self, guarded: Guarded, ask: Callable[[Case], None]) -> None:
+        """Start what may start now: asks a little ahead of the imports, imports in turns. *guarded* does it
+        for one case, and sees to it if that fails."""
         opened = Counter(case.user for case in self.desk.cases.values() if self._is_open(case))
         for case in sorted(self.asking.values(), key=lambda case: case.envelope.claim):
             if opened[case.user] <= self.turns.per_user and not self._blocked(case, self.asking):
                 del self.asking[case.key]
                 opened[case.user] += 1
-                ask(case)
-        while self._start_one():
+                guarded(case, ask)
+        while self._start_one(guarded):
             pass
 
     def is_waiting(self) -> bool:
@@ -106,7 +106,7 @@ class Crew:
         case.wake = 0.0
         return True
 
-    def _start_one(self) -> bool:
+    def _start_one(self, guarded: Guarded) -> bool:
         if self.desk.stopping.is_set() or self.flying.total() >= self.desk.workers.imports:
             return False
         able = [case for case in self.importing.values() if not (case.suspect and self.suspects)]
@@ -117,50 +117,35 @@ class Crew:
         if not case.queue and self._blocked(case, self.importing):
             return True
         self.turns = self.turns.after(user)
-        self._fly(case)
+        guarded(case, self._fly)
         return True
 
     # -- an attempt ----------------------------------------------------------------------------------
-
-    def _could_begin(self, case: Case) -> bool:
-        """Begin an attempt; False when it cannot be written down: the batch was just taken away, the disk is full."""
-        before = case.record
-        try:
-            self._begin(case)
-        except OSError as err:
-            case.record = before
-            self.abandon(case)
-            case.wake = self.desk.now() + TROUBLE_WAIT
-            self.desk.say("defer", case, seconds=TROUBLE_WAIT, error=f"{type(err).__name__}: {err}")
-            return False
-        return True
 
     def _begin(self, case: Case) -> None:
         """Count the attempt, and when the next one is due, before anything is done."""
         desk, attempts = self.desk, case.record.attempts + 1
         running = case.running()
-        case.queue.extend(fileset for fileset in case.left() if fileset.id not in running)
+        todo = [fileset for fileset in case.left() if fileset.id not in running]
         due = next_attempt(desk.config.retry.import_, attempts, desk.now())
-        case.log(desk.now(), "import", f"attempt {attempts}: {len(case.queue)} to import")
+        case.log(desk.now(), "import", f"attempt {attempts}: {len(todo)} to import")
         desk.write(case, attempts=attempts, not_before=due or desk.now(), attempting=True)
-        desk.say("import", case, attempt=attempts, filesets=len(case.queue))
+        desk.say("import", case, attempt=attempts, filesets=len(todo))
         desk.report(case, now_or_never=True)
+        case.queue.extend(todo)
 
     def _fly(self, case: Case) -> None:
-        if not case.queue and not self._could_begin(case):
-            return
+        if not case.queue:
+            self._begin(case)
         fileset = case.queue.popleft()
         if not case.queue:
             del self.importing[case.key]
         case.flying[fileset.id] = None
         self.flying[case.user] += 1
         self.suspects += case.suspect
-        deadline = time.monotonic() + self.desk.config.workers.timeout
-        overdue = partial(_is_past, deadline)
-        run = partial(self._import, case, fileset, overdue)
-        self.desk.workers.import_(
-            Job("import", run, case.stop), partial(self._back, partial(self._landed, case, fileset, overdue))
-        )
+        overdue = partial(_is_past, time.monotonic() + self.desk.config.workers.timeout)
+        job = Job("import", partial(self._import, case, fileset, overdue), case.stop)
+        self.desk.workers.import_(job, partial(self._back, partial(self._landed, case, fileset, overdue)))
 
     def _import(self, case: Case, fileset: Fileset, overdue: Callable[[], bool]) -> Imported:
         """Runs in the worker."""

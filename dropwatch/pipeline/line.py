@@ -5,14 +5,13 @@ One thread runs the line. What takes long is done by workers, whose answers are 
 
 from __future__ import annotations
 
-import os
 import time
 import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
 
 from dropwatch import lifecycle
-from dropwatch.errors import DropwatchError, OperatorError, TemporaryError, Unavailable
+from dropwatch.errors import DropwatchError, OperatorError, Unavailable
 from dropwatch.lifecycle import Limits, next_step
 from dropwatch.model import Envelope, Place
 from dropwatch.pipeline.adoption import adopt
@@ -22,12 +21,11 @@ from dropwatch.pipeline.claims import Claims
 from dropwatch.pipeline.crew import Crew
 from dropwatch.pipeline.desk import Desk
 from dropwatch.pipeline.lookup import Lookup
+from dropwatch.pipeline.oversight import Oversight
 from dropwatch.pipeline.steps import Steps
 from dropwatch.schedule import Turns
-from dropwatch.spool.folders import MEMORY, Spool
+from dropwatch.spool.folders import Spool
 
-CANCEL = "cancel"  #: marker in an envelope's .dropwatch/, holds the claim stamp that it is meant for
-WATCH_OVER = 2.0  #: seconds between two looks whether a batch in work was cancelled or taken away
 _BUG_WAIT = 60.0
 _TROUBLE_WAIT = 10.0
 FOREVER = float("inf")
@@ -41,10 +39,8 @@ class Pipeline:
     arrivals: Arrivals
     crew: Crew
     steps: Steps
+    oversight: Oversight
     limits: Limits
-    looked_over: float = 0.0
-    look_over_took: float = 0.0
-    holds: frozenset[str] = frozenset()
 
     # -- one turn of the line ------------------------------------------------------------------------
 
@@ -53,15 +49,23 @@ class Pipeline:
 
         Returns when something is due next (epoch seconds); sooner whenever the bell rings.
         """
+        try:
+            return self._turn()
+        except Exception as err:  # the last guard: what belongs to no batch must not end the daemon either
+            self.desk.say("bug", error=f"{type(err).__name__}: {err}", trace=traceback.format_exc())
+            return self.desk.now() + _TROUBLE_WAIT
+
+    def _turn(self) -> float:
         self._apply_results()
         for case in self.arrivals.claim_ready():
             self.desk.cases[case.key] = case
-        self._look_over()
+        self.oversight.look(self._guarded)
         self._carry_all()
-        self.crew.dispatch(self._ask)
+        self.crew.dispatch(self._guarded, self._ask)
         self._apply_results()
         due = min((case.wake for case in self.desk.cases.values()), default=FOREVER)
-        return min(due, self._next_look_over(), self.arrivals.next_look(), self.desk.alert_outages())
+        overseen = self.oversight.due() if self.desk.cases else FOREVER
+        return min(due, overseen, self.arrivals.next_look(), self.desk.alert_outages())
 
     def sweep(self, spool: Spool) -> None:
         """Read the spool anew: inboxes, and envelopes that are in processing/ without our knowing."""
@@ -107,34 +111,41 @@ class Pipeline:
         now = self.desk.now()
         for case in list(self.desk.cases.values()):
             if case.wake <= now:
-                self._carry_guarded(case)
+                self._guarded(case, self._carry)
 
-    def _carry_guarded(self, case: Case) -> None:
+    def _guarded(self, case: Case, act: Callable[[Case], None]) -> None:
+        """Do something for one case. Whatever goes wrong with it never stops another."""
         try:
-            self._carry(case)
-        except TemporaryError as err:
-            self._defer(case, err, _TROUBLE_WAIT)
+            act(case)
         except (OperatorError, Unavailable) as err:
             self.crew.trouble(case, err)
             self._defer(case, err, _TROUBLE_WAIT)
-        except FileNotFoundError as err:
-            self._defer(case, err, 0.0 if self._is_gone(case) else _TROUBLE_WAIT)
-        except OSError as err:
+        except (DropwatchError, OSError) as err:
             self._defer(case, err, _TROUBLE_WAIT)
         except Exception as err:  # a bug in one batch never stops another
             self._defer(case, err, _BUG_WAIT)
-            self.crew.bug(case, err)
+            self._tell_of_bug(case, err)
+
+    def _tell_of_bug(self, case: Case, error: Exception) -> None:
+        try:
+            self.crew.bug(case, error)
+        except (DropwatchError, OSError) as err:  # the disk is full, say: the log has it
+            self.desk.say("bug", case, error=f"{type(err).__name__}: {err}")
 
     def _defer(self, case: Case, error: Exception, seconds: float) -> None:
         self.desk.say("defer", case, seconds=seconds, error=f"{type(error).__name__}: {error}")
+        self.crew.drop(case)
         case.wake = self.desk.now() + seconds
-        if self._is_gone(case):
-            self._withdraw(case)
+        if self.oversight.is_gone(case):
+            self.oversight.withdraw(case)
         else:
             self.desk.cases.setdefault(case.key, case)
 
     def _carry(self, case: Case) -> None:
         """Perform steps until there is something to wait for."""
+        if case.withdrawn:
+            self.oversight.withdraw(case)
+            return
         while case.key in self.desk.cases:
             now = self.desk.now()
             case.wake = FOREVER
@@ -189,73 +200,6 @@ class Pipeline:
         self.desk.write(case, told=(*record.told, "delay"))
         return FOREVER
 
-    # -- cancelled, or taken away ----------------------------------------------------------------------
-
-    def _look_over(self) -> None:
-        now = self.desk.now()
-        if self.looked_over <= now < self._next_look_over():
-            return
-        self.looked_over = now
-        self._look_at_holds()
-        for case in list(self.desk.cases.values()):
-            if self._is_gone(case):
-                self._withdraw(case)
-            elif not case.cancelled and case.record.verdict is None and self._cancel_marker(case):
-                case.cancelled = True
-                case.log(now, "cancel")
-                self._stop_work(case)
-
-        self.look_over_took = self.desk.now() - now
-
-    def _next_look_over(self) -> float:
-        """Soon, but never so often that looking takes more than a small part of the time."""
-        return self.looked_over + max(WATCH_OVER, 20 * self.look_over_took)
-
-    def _look_at_holds(self) -> None:
-        """An admin who releases something means it to go on now, paused targets included."""
-        holds = self.desk.read_holds()
-        if holds != self.holds:
-            if self.holds - holds:
-                self.desk.pauses.hurry()
-            self.holds = holds
-            self.desk.wake_all()
-
-    @staticmethod
-    def _is_gone(case: Case) -> bool:
-        # A share that is not mounted is an outage: nothing was taken out of it.
-        gone = case.gathered and not os.path.lexists(case.envelope.batch_folder)
-        return gone and case.spool.identity.is_file()
-
-    @staticmethod
-    def _cancel_marker(case: Case) -> bool:
-        try:
-            return (case.envelope.path / MEMORY / CANCEL).read_text("ascii").strip() == case.record.claim
-        except (OSError, ValueError):
-            return False
-
-    def _stop_work(self, case: Case) -> None:
-        case.stop.set()
-        self.crew.abandon(case)
-        self.crew.drop(case)
-        case.wake = 0.0
-
-    def _withdraw(self, case: Case) -> None:
-        """A person took the batch out of processing/: stop its workers, then tell the user."""
-        case.withdrawn = True
-        self._stop_work(case)
-        if case.busy:
-            case.wake = FOREVER  # its workers' last answers bring it here again
-            return
-        self.desk.cases.pop(case.key, None)
-        self.desk.say("withdraw", case)
-        try:
-            if case.record.verdict is None:
-                self.desk.letters.withdrawn(case)
-            if case.envelope.path.exists():
-                case.spool.undo(case.envelope)
-        except (DropwatchError, OSError) as err:  # the next sweep finds the envelope and tries again
-            self.desk.say("withdraw", case, error=f"{type(err).__name__}: {err}")
-
     # -- for the daemon --------------------------------------------------------------------------------
 
     def active(self) -> bool:
@@ -285,4 +229,4 @@ def pipeline(desk: Desk, spools: list[Spool], monotonic: Callable[[], float] = t
     limits = Limits(attempts=len(config.retry.import_) + 1)
     lookup = Lookup(desk)
     arrivals = Arrivals(desk, Claims(desk), lookup, {spool.root: spool for spool in spools}, monotonic)
-    return Pipeline(desk, arrivals, crew, Steps(desk, crew, lookup), limits)
+    return Pipeline(desk, arrivals, crew, Steps(desk, crew, lookup), Oversight(desk, crew), limits)

@@ -1,0 +1,97 @@
+"""Looks over the batches in work now and then: cancelled, taken away by a person, held or released by an admin.
+
+No event tells of these, and a worker may be busy for hours.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from dropwatch.errors import DropwatchError
+from dropwatch.pipeline.case import Case
+from dropwatch.pipeline.crew import Crew
+from dropwatch.pipeline.desk import Desk
+from dropwatch.spool.folders import MEMORY
+
+CANCEL = "cancel"  #: marker in an envelope's .dropwatch/, holds the claim stamp that it is meant for
+EVERY = 2.0  #: seconds between two looks
+SHARE = 20.0  #: looking takes at most one part in twenty of the time
+FOREVER = float("inf")
+
+
+@dataclass
+class Oversight:
+    desk: Desk
+    crew: Crew
+    looked: float = 0.0
+    took: float = 0.0
+    holds: frozenset[str] = frozenset()
+
+    def due(self) -> float:
+        """When to look again (epoch seconds)."""
+        return self.looked + max(EVERY, SHARE * self.took)
+
+    def look(self, guarded: Callable[[Case, Callable[[Case], None]], None]) -> None:
+        """Look, if it is time. *guarded* does something for one case, and sees to it if that fails."""
+        now = self.desk.now()
+        if self.looked <= now < self.due():
+            return
+        self.looked = now
+        self._look_at_holds()
+        for case in list(self.desk.cases.values()):
+            guarded(case, self._look_at)
+        self.took = self.desk.now() - now
+
+    def _look_at_holds(self) -> None:
+        """An admin who releases something means it to go on now, paused targets included."""
+        holds = self.desk.read_holds()
+        if holds != self.holds:
+            if self.holds - holds:
+                self.desk.pauses.hurry()
+            self.holds = holds
+            self.desk.wake_all()
+
+    def _look_at(self, case: Case) -> None:
+        if self.is_gone(case):
+            self.withdraw(case)
+        elif not case.cancelled and case.record.verdict is None and _is_cancelled(case):
+            case.cancelled = True
+            case.log(self.desk.now(), "cancel")
+            self._stop_work(case)
+
+    def is_gone(self, case: Case) -> bool:
+        """Whether a person took the batch away. A share that is not mounted is an outage: nothing was taken."""
+        gone = case.gathered and not os.path.lexists(case.envelope.batch_folder)
+        return gone and case.spool.identity.is_file()
+
+    def withdraw(self, case: Case) -> None:
+        """A person took the batch out of processing/: stop its workers, then tell the user."""
+        case.withdrawn = True
+        self._stop_work(case)
+        if case.busy:
+            case.wake = FOREVER  # its workers' last answers bring it here again
+            return
+        self.desk.cases.pop(case.key, None)
+        self.desk.say("withdraw", case)
+        try:
+            if case.record.verdict is None:
+                self.desk.letters.withdrawn(case)
+            if case.envelope.path.exists():
+                case.spool.undo(case.envelope)
+        except (DropwatchError, OSError) as err:  # the next sweep finds the envelope and tries again
+            self.desk.say("withdraw", case, error=f"{type(err).__name__}: {err}")
+
+    def _stop_work(self, case: Case) -> None:
+        case.stop.set()
+        self.crew.abandon(case)
+        self.crew.drop(case)
+        case.wake = 0.0
+
+
+def _is_cancelled(case: Case) -> bool:
+    try:
+        return (case.envelope.path / MEMORY / CANCEL).read_text("ascii").strip() == case.record.claim
+    except (OSError, ValueError):
+        return False
