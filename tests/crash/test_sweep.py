@@ -38,7 +38,7 @@ from tests.world import (
     merged,
 )
 
-LANES = 5  #: worlds that are told in at the same time: a life waits more than it computes
+LANES = 2 * (os.cpu_count() or 2) + 1  #: worlds told in at the same time: a life waits more than it computes
 KILLED = -9
 IN_FLIGHT = ("import first block", "import verify", "import follow", "import done")
 
