@@ -24,6 +24,7 @@ class Facts:
     hopeless    -- the batch as a whole cannot be imported
     left        -- filesets neither imported nor given up, running ones included
     running     -- filesets that the server is still importing
+    reached     -- the server was asked in this claim: something of it may be there, also after a stop of ours
     asked       -- the server was asked since the last attempt
     blocked     -- target or user paused, held, or not its turn: until when (epoch seconds), else None
     ask_again   -- when to ask about running filesets again (epoch seconds)
@@ -39,6 +40,7 @@ class Facts:
     cancelled: bool = False
     left: int = 0
     running: int = 0
+    reached: bool = False
     asked: bool = False
     attempts: int = 0
     not_before: float = 0.0
@@ -122,7 +124,7 @@ def next_step(facts: Facts, limits: Limits, now: float) -> Step | None:
 
 def _import_step(facts: Facts, limits: Limits, now: float) -> Step:
     given_up = facts.cancelled or facts.hopeless or facts.attempts >= limits.attempts
-    if given_up and facts.attempts == 0:
+    if given_up and facts.attempts == 0 and not facts.reached:
         # Nothing of ours can be on the server yet, so there is nothing to ask it.
         return Conclude()
     if facts.planned and facts.left == 0:

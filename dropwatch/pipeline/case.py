@@ -121,6 +121,7 @@ class Case:
             cancelled=self.cancelled,
             left=left,
             running=running,
+            reached=record.container is not None,
             asked=self.asked,
             attempts=record.attempts,
             not_before=record.not_before,

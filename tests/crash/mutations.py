@@ -194,6 +194,15 @@ MUTATIONS = (
         ("tests/unit/test_spool.py",),
     ),
     Mutation(
+        "give up without asking after a stop",
+        "dropwatch/lifecycle.py",
+        {" and not facts.reached": ""},
+        (
+            "tests/unit/test_lifecycle.py",
+            f"{BESIDE}::test_what_was_cancelled_after_a_stop_but_too_late_is_told_as_imported",
+        ),
+    ),
+    Mutation(
         "letters without the manifest",
         "dropwatch/pipeline/steps.py",
         {

@@ -238,3 +238,25 @@ def test_the_key_is_in_omero_before_the_first_byte(make_world: Callable[..., Wor
     keys = [path for path, _ in world.sandbox.entries() if path.endswith("/keyed.ome.tif")]
     assert len(keys) == 1
     assert keys[0].startswith(f"dropwatch/{batch}/")
+
+
+def test_what_was_cancelled_after_a_stop_but_too_late_is_told_as_imported(
+    make_world: Callable[..., World],
+) -> None:
+    world = make_world()
+    world.sandbox.set_faults(omero={"slow_after_verify": "2s"})
+    drop = world.drop("alice", "late", {"late.ome.tif": image(world)})
+    watched = trap(world)
+    life = Life(world.config, world.log, trap=watched)
+    try:
+        wait_until(lambda: watched.notes.exists() and "import follow" in watched.notes.read_text())
+        assert life.stop() == 0
+    finally:
+        life.kill()
+    envelope = world.envelope(drop)
+    (envelope / ".dropwatch" / "cancel").write_text(envelope.name[:20])
+
+    wait_until(lambda: live_once(world) == 0 and world.is_quiet(), 30)
+
+    assert_imported_once(world, drop)
+    assert world.place(drop) == "done"

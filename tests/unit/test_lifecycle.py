@@ -96,6 +96,8 @@ TABLE = [
         Wait(NOW + 2),
     ),
     (S2, "cancelled after an attempt, not asked", replace(PLANNED, attempts=1, cancelled=True), Ask()),
+    (S2, "cancelled after a stop of ours", replace(CLAIMED, cancelled=True, reached=True), Plan()),
+    (S2, "and planned: a reply may be lost", replace(PLANNED, cancelled=True, reached=True), Ask()),
     (S2, "cancelled after an attempt, asked", replace(ASKED, attempts=1, cancelled=True), Conclude()),
     (
         S2,
@@ -162,6 +164,7 @@ FACTS = st.builds(
     cancelled=st.booleans(),
     left=st.integers(0, 3),
     running=st.integers(0, 3),
+    reached=st.booleans(),
     asked=st.booleans(),
     attempts=st.integers(0, 5),
     not_before=st.sampled_from([0.0, NOW - 1, NOW, NOW + 1]),
