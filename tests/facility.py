@@ -73,6 +73,10 @@ class Facility:
     def start(self) -> None:
         config = self.config()
         self.daemon = Daemon(config, make_importer(config, {}), {})
+        self.run_in_thread()
+
+    def run_in_thread(self) -> None:
+        assert self.daemon is not None
         self.thread = threading.Thread(target=self.daemon.run, name="daemon")
         self.thread.start()
 

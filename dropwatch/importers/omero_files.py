@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from dropwatch.errors import DropwatchError, OperatorError, PermanentError, TemporaryError
+from dropwatch.errors import DropwatchError, PermanentError, TemporaryError
 from dropwatch.model import FileFact
 
 BLOCK = 1 << 20  #: bytes; larger blocks were slower over Ice
@@ -35,7 +35,7 @@ def opened(folder: str, fact: FileFact) -> Iterator[int]:
     """A descriptor of the file that *fact* tells of. Nothing is read from a FIFO or a device.
 
     Raises PermanentError (a link, not a regular file, a path that leads out), TemporaryError (it is gone, or
-    not what *fact* says, now or when the block ends), OperatorError (no permission to read).
+    not what *fact* says, now or when the block ends). No permission to read is a PermanentError, too.
     """
     with _sorted(fact.path):
         descriptor = _open(folder, fact.path)
@@ -124,9 +124,9 @@ def _sort(path: str, error: OSError) -> DropwatchError:
     if error.errno == errno.ENOENT:
         return TemporaryError(f"{path} is no longer there.", detail=detail, code="file-gone")
     if error.errno in (errno.EACCES, errno.EPERM):
-        return OperatorError(
+        # One closed file is that file's failure; the others of the batch, and the user's other batches, go on.
+        return PermanentError(
             f"dropwatch may not read {path}.",
-            concerns="user",
             remedy="Give the account that dropwatch runs as read permission on the file and its folders.",
             detail=detail,
             code="not-readable",

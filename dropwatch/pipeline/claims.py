@@ -40,7 +40,7 @@ class Claims:
         claim = claim_stamp(self.desk.now(), self.desk.rng)
         match seen.drop:
             case FreshFolder() as drop:
-                envelope = self._claim_folder(spool, user, drop, claim)
+                envelope = self._claim_folder(spool, user, drop, claim, proven=seen.is_proven)
             case LooseFiles() as drop:
                 envelope = self._claim_loose(spool, user, drop, claim)
             case ReturnedEnvelope() as drop:
@@ -50,10 +50,13 @@ class Claims:
             self.desk.say("claim", case, name=case.record.name, lacking="; ".join(state.lacking) or None)
         return case
 
-    def _claim_folder(self, spool: Spool, user: str, drop: FreshFolder, claim: str) -> Envelope:
+    def _claim_folder(
+        self, spool: Spool, user: str, drop: FreshFolder, claim: str, *, proven: bool
+    ) -> Envelope:
         envelope = spool.make_envelope(user, claim, drop.name, drop.name)
         self._filled(spool, envelope, first_record(envelope, drop.name, self.desk.now()), drop.name)
-        self._tell_if_split(spool, user, drop.name, claim)
+        if not proven:  # a program that lists its files knows that it has written them all
+            self._tell_if_split(spool, user, drop.name, claim)
         return envelope
 
     def _filled(self, spool: Spool, envelope: Envelope, record: object, entry: str) -> None:

@@ -24,7 +24,7 @@ from dropwatch.errors import (
 from dropwatch.importers.base import Progress
 from dropwatch.model import Failed, Fileset, Imported, Outcome
 from dropwatch.pipeline.case import Case
-from dropwatch.pipeline.desk import Desk
+from dropwatch.pipeline.desk import Desk, Result
 from dropwatch.pipeline.letters import failure
 from dropwatch.record import Line
 from dropwatch.schedule import Turns, next_attempt
@@ -60,10 +60,10 @@ class Crew:
             then(case, done)
             case.wake = 0.0
 
-        self.desk.workers.errand(Job(name, run, case.stop), partial(self._back, apply))
+        self.desk.workers.errand(Job(name, run, case.stop), partial(self._back, case, apply))
 
-    def _back(self, apply: Callable[[Done], None], done: Done) -> None:
-        self.desk.results.put(partial(apply, done))
+    def _back(self, case: Case, apply: Callable[[Done], None], done: Done) -> None:
+        self.desk.results.put(Result(partial(apply, done), case))
         self.desk.ring()
 
     # -- whose turn it is ----------------------------------------------------------------------------
@@ -145,7 +145,9 @@ class Crew:
         self.suspects += case.suspect
         overdue = partial(_is_past, time.monotonic() + self.desk.config.workers.timeout)
         job = Job("import", partial(self._import, case, fileset, overdue), case.stop)
-        self.desk.workers.import_(job, partial(self._back, partial(self._landed, case, fileset, overdue)))
+        self.desk.workers.import_(
+            job, partial(self._back, case, partial(self._landed, case, fileset, overdue))
+        )
 
     def _import(self, case: Case, fileset: Fileset, overdue: Callable[[], bool]) -> Imported:
         """Runs in the worker."""

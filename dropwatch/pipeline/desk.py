@@ -51,6 +51,17 @@ class Workshop(Protocol):
     def account(self, owner: str) -> Account: ...
 
 
+@dataclass(frozen=True)
+class Result:
+    """A worker's answer, to be applied by the line; *case*: whose it is, if it is one batch's."""
+
+    apply: Callable[[], None]
+    case: Case | None = None
+
+    def apply_to(self, case: Case) -> None:
+        self.apply()
+
+
 @dataclass
 class Desk:
     """ring      -- wakes the line
@@ -73,7 +84,7 @@ class Desk:
     holds: Path
     polled: dict[Path, str] = field(default_factory=dict)
     cases: dict[Path, Case] = field(default_factory=dict)
-    results: SimpleQueue[Callable[[], None]] = field(default_factory=SimpleQueue)
+    results: SimpleQueue[Result] = field(default_factory=SimpleQueue)
     stopping: threading.Event = field(default_factory=threading.Event)
     concluded: dict[str, int] = field(default_factory=dict)
 

@@ -26,7 +26,6 @@ from dropwatch.pipeline.steps import Steps
 from dropwatch.schedule import Turns
 from dropwatch.spool.folders import Spool
 
-_BUG_WAIT = 60.0
 _TROUBLE_WAIT = 10.0
 FOREVER = float("inf")
 
@@ -41,6 +40,7 @@ class Pipeline:
     steps: Steps
     oversight: Oversight
     limits: Limits
+    bug_wait: float = 60.0  #: seconds until a batch that met a bug of ours is looked at again
 
     # -- one turn of the line ------------------------------------------------------------------------
 
@@ -99,11 +99,11 @@ class Pipeline:
 
     def _apply_results(self) -> None:
         while not self.desk.results.empty():
-            apply = self.desk.results.get()
-            try:
-                apply()
-            except Exception as err:  # one batch's answer that cannot be applied never stops the others
-                self.desk.say("bug", error=f"{type(err).__name__}: {err}", trace=traceback.format_exc())
+            result = self.desk.results.get()
+            if result.case is not None:
+                self._guarded(result.case, result.apply_to)
+            else:
+                result.apply()
 
     # -- carrying ------------------------------------------------------------------------------------
 
@@ -123,12 +123,14 @@ class Pipeline:
         except (DropwatchError, OSError) as err:
             self._defer(case, err, _TROUBLE_WAIT)
         except Exception as err:  # a bug in one batch never stops another
-            self._defer(case, err, _BUG_WAIT)
+            self._defer(case, err, self.bug_wait)
             self._tell_of_bug(case, err)
 
     def _tell_of_bug(self, case: Case, error: Exception) -> None:
+        """A bug counts as an attempt, so that a batch that provokes one is given up in the end."""
         try:
             self.crew.bug(case, error)
+            self.steps.count_failure(case, "dropwatch met an error of its own.")
         except (DropwatchError, OSError) as err:  # the disk is full, say: the log has it
             self.desk.say("bug", case, error=f"{type(err).__name__}: {err}")
 

@@ -10,7 +10,7 @@ from functools import partial
 from typing import Any
 
 from dropwatch.errors import DropwatchError, OperatorError, TemporaryError, Unavailable
-from dropwatch.pipeline.desk import Desk
+from dropwatch.pipeline.desk import Desk, Result
 from dropwatch.workers import Done, Job
 
 _SOON = 1.0  #: seconds until somebody who waits for an answer looks again
@@ -51,7 +51,7 @@ class Lookup:
 
     def _back(self, owner: str, done: Done) -> None:
         """Runs in the worker: the answer is applied by the line."""
-        self.desk.results.put(partial(self._apply, owner, done))
+        self.desk.results.put(Result(partial(self._apply, owner, done)))
         self.desk.ring()
 
     def _apply(self, owner: str, done: Done) -> None:

@@ -50,6 +50,12 @@ class Seen:
     state: Ready | Settling
 
     @property
+    def is_proven(self) -> bool:
+        """Whether a manifest proves that everything is there."""
+        read = self.sighting.manifest
+        return read is not None and read.whole and bool(read.listed)
+
+    @property
     def wants_new_batch(self) -> bool:
         """Whether the manifest says `duplicates: import`."""
         return self.sighting.manifest is not None and self.sighting.manifest.new_batch
@@ -147,10 +153,10 @@ def _read(folder: Path, fact: FileFact) -> _Manifest:
     try:
         data = read_small(folder / fact.path, most=LARGEST_MANIFEST)
         whole = manifest.whole(data)
+    except (PermissionError, DropwatchError):
+        return _Manifest(fact, False, "")  # planning refuses it in words
     except OSError as err:
         return _Manifest(fact, False, err.strerror or str(err))
-    except DropwatchError:
-        return _Manifest(fact, False, "")  # planning refuses it in words
     try:
         parsed = manifest.parse(data, source=fact.path)
     except ManifestError as err:

@@ -155,16 +155,16 @@ class Steps:
         elif isinstance(error, PermanentError):
             self._give_up(case, Problem(error.message, error.remedy, type(error).__name__, error.detail))
         elif isinstance(error, DropwatchError):
-            self._count_failure(case, error.message)
+            self.count_failure(case, error.message)
         else:
             self.crew.bug(case, error)
-            self._count_failure(case, "dropwatch met an error of its own.")
+            self.count_failure(case, "dropwatch met an error of its own.")
 
     def _give_up(self, case: Case, problem: Problem) -> None:
         case.hopeless = case.asked = True
         self.desk.write(case, problems=(*case.record.problems, problem))
 
-    def _count_failure(self, case: Case, reason: str) -> None:
+    def count_failure(self, case: Case, reason: str) -> None:
         """It broke before a fileset was begun. It counts as an attempt, so that it is bounded."""
         desk, attempts = self.desk, case.record.attempts + 1
         intervals = desk.config.retry.import_

@@ -80,7 +80,8 @@ def _no_permission(source: Path, err: OSError) -> OperatorError:
         concerns="user",
         remedy=(
             f"Give the account that runs dropwatch write permission on {source} and on {source.parent} "
-            "(moving a folder needs write permission on the folder itself). "
+            "(moving a folder needs write permission on the folder itself), "
+            f'for example: chmod -R g+rwX "{source.name}". '
             "`dropwatch check` shows which permission is missing."
         ),
         detail=f"{type(err).__name__}: {err}",

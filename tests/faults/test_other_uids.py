@@ -269,6 +269,21 @@ def test_user_and_admins_are_told_within_one_sweep_and_the_rest_goes_on(site: Si
     site.waits_for("alice", "a closed one", "secret")
 
 
+def test_a_closed_file_fails_alone_and_is_told_once(site: Site) -> None:
+    site.start()
+    site.does(
+        "alice",
+        'mkdir "$INBOX/run"; cp folder/a.ome.tif folder/below/b.ome.tif "$INBOX/run/"; chmod 600 "$INBOX/run/b.ome.tif"',
+    )
+    failed = site.home("alice") / "failed"
+    wait_until(lambda: list(failed.glob("*_run")), what="the batch is given up")
+    wait_until(lambda: site.mails("admin@example.org", "b.ome.tif"))
+
+    assert "a.ome.tif" in site.imported("alice")
+    assert "may not read b.ome.tif" in next(failed.glob("*_run/REPORT.txt")).read_text()
+    assert len(site.mails("admin@example.org", "b.ome.tif")) == 1
+
+
 def test_a_drop_folder_that_is_closed_to_the_daemon_stops_nobody_else(site: Site) -> None:
     os.chown(site.home("alice"), 0, 0)
     site.home("alice").chmod(0o700)
