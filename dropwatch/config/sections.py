@@ -39,6 +39,17 @@ def _not_yet(*served: str) -> AfterValidator:
     return AfterValidator(check)
 
 
+def _planned(what: str) -> AfterValidator:
+    """A value that this version cannot serve is an error, not a promise that nobody keeps."""
+
+    def check(value: object) -> object:
+        if value is not None:
+            raise ValueError(f"{what} is planned, and this version cannot do it yet")
+        return value
+
+    return AfterValidator(check)
+
+
 class Site(Section):
     name: Line = "Imaging Facility"
     contact: Line | None = None
@@ -83,7 +94,7 @@ class Mail(Section):
     admins: Annotated[tuple[Address, ...], NotEmpty]
     send_to: tuple[Pattern, ...] = ()
     delay_notice: Span = HOUR
-    templates: Path | None = None
+    templates: Annotated[Path | None, _planned("texts of your own")] = None
 
 
 class Retry(Section):
@@ -120,7 +131,7 @@ class Limits(Section):
 
 
 class Retention(Section):
-    done: NeverOrSeconds = None
+    done: Annotated[NeverOrSeconds, _planned("deleting batches from done")] = None
 
 
 class Web(Section):

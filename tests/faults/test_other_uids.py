@@ -273,7 +273,8 @@ def test_a_closed_file_fails_alone_and_is_told_once(site: Site) -> None:
     site.start()
     site.does(
         "alice",
-        'mkdir "$INBOX/run"; cp folder/a.ome.tif folder/below/b.ome.tif "$INBOX/run/"; chmod 600 "$INBOX/run/b.ome.tif"',
+        'mkdir "$INBOX/run"; cp folder/a.ome.tif folder/below/b.ome.tif "$INBOX/run/";'
+        'chmod 600 "$INBOX/run/b.ome.tif"',
     )
     failed = site.home("alice") / "failed"
     wait_until(lambda: list(failed.glob("*_run")), what="the batch is given up")

@@ -107,10 +107,15 @@ def test_no_retry_is_an_empty_list() -> None:
     assert made(SMALLEST + "retry: {import: []}").retry.import_ == ()
 
 
-def test_retention_and_limits() -> None:
-    config = made(SMALLEST + "retention: {done: 30d}\nlimits: {min_free: 50GiB}")
+def test_what_this_version_cannot_do_yet_is_refused_not_ignored() -> None:
+    for text in ("retention: {done: 30d}", "mail: {host: h, from: a@b.c, admins: [a@b.c], templates: /t}"):
+        with pytest.raises(ConfigError, match="cannot do it yet"):
+            made(SMALLEST.replace("mail: null", "") + text if "mail" in text else SMALLEST + text)
 
-    assert config.retention.done == 30 * 86400
+
+def test_limits() -> None:
+    config = made(SMALLEST + "limits: {min_free: 50GiB}")
+
     assert config.limits.min_free == Bytes(50 * 2**30)
     assert config.limits.min_free.of(10**15) == 50 * 2**30
     assert Percent(5).of(1000) == 50
