@@ -76,7 +76,10 @@ class Case:
         return order.user if order else self.user
 
     def log(self, now: float, verb: str, text: str = "") -> None:
-        """Add a line to the story of this claim; the caller writes the record."""
+        """Add a line to the story of this claim; the caller writes the record. What repeats itself is told once."""
+        last = self.record.events[-1] if self.record.events else None
+        if last is not None and (last.verb, last.text) == (verb, text):
+            return
         events = (*self.record.events, Event(now, verb, text))[-_EVENTS_KEPT:]
         self.record = replace(self.record, events=events)
 
