@@ -21,6 +21,7 @@ from tinydb import TinyDB
 from tinydb.storages import Storage
 from tinydb.table import Document
 
+from dropwatch.durable import fsync_directory, write_durably
 from dropwatch.model import Failed, Fileset, Imported, Skipped
 from dropwatch.record import Line, Record
 
@@ -51,13 +52,7 @@ class CrashSafe(Storage):
         return tables if _is_tables(tables) else None
 
     def write(self, data: Mapping[str, Mapping[str, Any]]) -> None:
-        part = self._path.with_name(self._path.name + ".part")
-        with part.open("w", encoding="ascii") as file:
-            json.dump(data, file)
-            file.flush()
-            os.fsync(file.fileno())
-        part.replace(self._path)
-        _sync(self._path.parent)
+        write_durably(self._path, json.dumps(data).encode("ascii"))
 
 
 def _is_tables(tables: object) -> bool:
@@ -172,17 +167,7 @@ def _make_anew(folder: Path) -> None:
     if folder.is_symlink() or folder.exists():
         folder.unlink()
     folder.mkdir()
-    _sync(folder.parent)
-
-
-def _sync(folder: Path) -> None:
-    if os.name != "posix":
-        return
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
+    fsync_directory(folder.parent)
 
 
 # -- frozen nouns to JSON and back; anything that does not fit is refused -----------------------------

@@ -10,10 +10,11 @@ import typer
 from dropwatch.cli.choice import Batch, InSpool, choose
 from dropwatch.cli.command import config_of, refuse, say
 from dropwatch.config import Config
+from dropwatch.durable import write_durably
 from dropwatch.model import Place
 from dropwatch.pipeline.oversight import CANCEL
 from dropwatch.spool.folders import MEMORY, Spool
-from dropwatch.spool.moves import make_directory, write_durably
+from dropwatch.spool.moves import make_directory
 from dropwatch.spool.presence import hold_marker
 from dropwatch.status.presence import EVERYBODY, Presence, presence
 from dropwatch.status.rows import Reader

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import errno
 import os
 import stat
-import sys
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
-from threading import Event, get_ident
+from threading import get_ident
 
+from dropwatch.durable import fsync_directory, replace, write_durably
 from dropwatch.outbox.letter import Letter, NotALetter, from_json, to_json
 
 _UNREADABLE = ".unreadable"
@@ -81,12 +80,7 @@ class Shelves:
         path = self.path(shelf, letter.id)
         self._make(path.parent)
         temporary = path.with_name(f".{letter.id}.{os.getpid()}-{get_ident()}.tmp")
-        with temporary.open("w", encoding="ascii") as file:
-            file.write(to_json(letter))
-            file.flush()
-            os.fsync(file.fileno())
-        _rename(temporary, path)
-        sync_directory(path.parent)
+        write_durably(path, to_json(letter).encode("ascii"), part=temporary)
 
     def move(self, name: str, source: Shelf, target: Shelf) -> None:
         """Move the letter *name* to another shelf, durably. Raises FileNotFoundError.
@@ -95,9 +89,9 @@ class Shelves:
         """
         before, after = self.path(source, name), self.path(target, name)
         self._make(after.parent)
-        _rename(before, after)
-        sync_directory(after.parent)
-        sync_directory(before.parent)
+        replace(before, after)
+        fsync_directory(after.parent)
+        fsync_directory(before.parent)
 
     def set_aside(self, stranger: Stranger) -> None:
         """Move it from the queue to dead/, under a name that is free and no letter's."""
@@ -108,9 +102,9 @@ class Shelves:
             number += 1
             target = target.with_name(f"{source.name}.{number}{_UNREADABLE}")
         self._make(target.parent)
-        _rename(source, target)
-        sync_directory(target.parent)
-        sync_directory(source.parent)
+        replace(source, target)
+        fsync_directory(target.parent)
+        fsync_directory(source.parent)
 
     def clear_temporary(self, before: float) -> None:
         """Remove what writers that died left behind before *before*, epoch seconds by the file system."""
@@ -121,7 +115,7 @@ class Shelves:
                         path.unlink()
 
     def sync(self, shelf: Shelf) -> None:
-        sync_directory(self._folder / shelf)
+        fsync_directory(self._folder / shelf)
 
     def remove(self, shelf: Shelf, name: str) -> None:
         self.path(shelf, name).unlink(missing_ok=True)
@@ -132,30 +126,4 @@ class Shelves:
             return
         self._make(folder.parent)
         folder.mkdir(exist_ok=True)
-        sync_directory(folder.parent)
-
-
-def sync_directory(path: Path) -> None:
-    """Make the names in *path* durable. Windows cannot open directories; NTFS journals its renames itself."""
-    if sys.platform == "win32":
-        return
-    handle = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(handle)
-    except OSError as err:
-        if err.errno not in (errno.EINVAL, errno.ENOTSUP):  # some network file systems refuse
-            raise
-    finally:
-        os.close(handle)
-
-
-def _rename(source: Path, target: Path) -> None:
-    """Rename. On Windows it is refused while somebody reads the file (``mail list``): try for a second."""
-    for _ in range(20 if sys.platform == "win32" else 0):
-        try:
-            source.replace(target)
-        except PermissionError:
-            Event().wait(0.05)
-        else:
-            return
-    source.replace(target)
+        fsync_directory(folder.parent)

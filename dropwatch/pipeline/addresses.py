@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from dropwatch.spool.moves import write_durably
+from dropwatch.durable import write_durably
 
 
 class Addresses:

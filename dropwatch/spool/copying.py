@@ -16,10 +16,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
+from dropwatch.durable import fsync_directory
 from dropwatch.errors import PermanentError, TemporaryError
 from dropwatch.manifest.listing import clean_path
 from dropwatch.model import ListedFile
-from dropwatch.spool.moves import fsync_directory
 from dropwatch.spool.tree import is_temporary, snapshot
 
 Progress = Callable[[str, int, int], None]  #: the file at hand, bytes copied so far, bytes in all

@@ -11,9 +11,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from dropwatch.durable import fsync_directory
 from dropwatch.errors import OperatorError, Unavailable
 from dropwatch.model import CLAIM_STAMP, Envelope, Place
-from dropwatch.spool.moves import fsync_directory, make_directory, move, remove_tree_of_ours
+from dropwatch.spool.moves import make_directory, move, remove_tree_of_ours
 from dropwatch.spool.tree import is_junk
 
 IDENTITY = ".dropwatch-spool"

@@ -13,9 +13,10 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
+from dropwatch.durable import write_durably
 from dropwatch.errors import OperatorError
 from dropwatch.spool.folders import IDENTITY, Spool
-from dropwatch.spool.moves import make_directory, write_durably
+from dropwatch.spool.moves import make_directory
 from dropwatch.spool.tree import is_junk
 
 _NAMED = 5

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import errno
 import os
-import sys
 from pathlib import Path
 
+from dropwatch.durable import fsync_directory
 from dropwatch.errors import OperatorError, TemporaryError
 
 #: Windows: access denied, sharing violation, lock violation. Somebody still has a file of it open.
@@ -18,21 +18,6 @@ _IN_USE_ON_WINDOWS = (5, 32, 33)
 
 class InUse(TemporaryError):
     """The move was refused because somebody is still writing: not settled yet."""
-
-
-def fsync_directory(path: Path) -> None:
-    """Make renames in *path* durable. Windows cannot open directories; NTFS journals its renames itself."""
-    if sys.platform == "win32":
-        return
-    handle = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(handle)
-    except OSError as err:
-        # Some network file systems refuse to sync a directory; their server does it on its own.
-        if err.errno not in (errno.EINVAL, errno.ENOTSUP):
-            raise
-    finally:
-        os.close(handle)
 
 
 def make_directory(path: Path) -> None:
@@ -97,15 +82,4 @@ def remove_tree_of_ours(path: Path) -> None:
         else:
             entry.unlink()
     path.rmdir()
-    fsync_directory(path.parent)
-
-
-def write_durably(path: Path, data: bytes) -> None:
-    """Replace the file *path* by *data*: after a power cut it holds the old bytes or the new ones."""
-    part = path.with_name(path.name + ".part")
-    with part.open("wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-    part.replace(path)
     fsync_directory(path.parent)

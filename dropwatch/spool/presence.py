@@ -9,10 +9,10 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
+from dropwatch.durable import write_durably
 from dropwatch.errors import OperatorError
 from dropwatch.spool.folders import IDENTITY
 from dropwatch.spool.locks import is_held, locked
-from dropwatch.spool.moves import write_durably
 
 HEARTBEAT = "heartbeat.json"
 HOLD = "hold"

@@ -16,11 +16,12 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 
 from dropwatch import manifest
+from dropwatch.durable import write_durably
 from dropwatch.errors import PermanentError
 from dropwatch.model import Place
 from dropwatch.spool.copying import Progress, Source, copy, share, sources
 from dropwatch.spool.folders import Spool
-from dropwatch.spool.moves import InUse, move, write_durably
+from dropwatch.spool.moves import InUse, move
 from dropwatch.spool.permissions import check_name
 from dropwatch.spool.tree import is_junk, is_temporary, read_small
 

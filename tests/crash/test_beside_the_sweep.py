@@ -16,12 +16,13 @@ pytest.importorskip("omero")
 if sys.platform == "win32":
     pytest.skip("SIGKILL", allow_module_level=True)
 
+from dropwatch.durable import write_durably
 from dropwatch.ledger import Ledger
 from dropwatch.model import FileFact, Fileset
 from dropwatch.outbox import Letter
 from dropwatch.outbox.shelves import Shelf, Shelves
 from dropwatch.record import Line, Record
-from dropwatch.spool.moves import make_directory, move, write_durably
+from dropwatch.spool.moves import make_directory, move
 from tests.crash.stories import QUICK, fresh, image, trap
 from tests.lives import Life, dies_writing
 from tests.world import (

@@ -23,6 +23,7 @@ LAYERS = (
         "thoughts",
         {"lifecycle", "settling", "schedule", "document", "manifest", "config", "report", "journal", "probe"},
     ),
+    ("ground", {"durable"}),
     ("hands", {"spool", "ledger", "watch", "outbox", "credentials", "formats", "workers", "importers"}),
     ("line", {"task", "pipeline", "status", "doctor"}),
     ("life", {"daemon"}),
