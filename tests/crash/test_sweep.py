@@ -64,12 +64,12 @@ def lanes() -> Iterator[list[Lane]]:
     folder = Path(tempfile.mkdtemp(prefix="dropwatch-sweep-", dir=memory))
     made = [Lane(folder / f"lane{n}", SandboxProcess(folder / f"lane{n}" / "sandbox")) for n in range(LANES)]
     try:
-        for lane in made:
-            lane.sandbox.start()
+        with ThreadPoolExecutor(LANES) as pool:
+            list(pool.map(SandboxProcess.start, (lane.sandbox for lane in made)))
         yield made
     finally:
-        for lane in made:
-            lane.sandbox.stop()
+        with ThreadPoolExecutor(LANES) as pool:
+            list(pool.map(SandboxProcess.stop, (lane.sandbox for lane in made)))
         shutil.rmtree(folder)
 
 
