@@ -7,8 +7,10 @@ are found out anew.
 from __future__ import annotations
 
 import os
+import time
 from dataclasses import replace
 
+from dropwatch.errors import OperatorError
 from dropwatch.model import CLAIM_STAMP, Envelope
 from dropwatch.pipeline.case import Case
 from dropwatch.pipeline.desk import Desk
@@ -57,7 +59,9 @@ def batch_id(old: Record | None, returned: Envelope) -> str | None:
 
 def adopt(desk: Desk, spool: Spool, envelope: Envelope) -> Case | None:
     """The case of *envelope*; None for a claim that did not happen (its folder never came), which is undone."""
-    record = _sound(desk.ledger.read(envelope.path), envelope, desk.now())
+    record = _sound(
+        desk.ledger.read(envelope.path), envelope, desk.now(), max(desk.config.retry.import_, default=0.0)
+    )
     envelope = replace(envelope, folder=envelope.folder or record.folder)
     ungathered = spool.ungathered(envelope, record.loose)
     has_folder = bool(envelope.folder) and os.path.lexists(envelope.batch_folder)
@@ -72,15 +76,28 @@ def adopt(desk: Desk, spool: Spool, envelope: Envelope) -> Case | None:
     return case
 
 
-def _sound(record: Record | None, envelope: Envelope, now: float) -> Record:
-    """The record, if it belongs to this claim; whatever in it could carry authority comes from the place."""
+def _sound(record: Record | None, envelope: Envelope, now: float, longest: float) -> Record:
+    """The record, if it belongs to this claim; whatever in it could carry authority comes from the place.
+
+    longest -- seconds of the longest interval between two attempts
+    """
     if record is None or record.claim != envelope.claim:
         batch = batch_id(record, envelope) or envelope.claim
         return replace(first_record(envelope, envelope.folder, now), batch=batch)
     batch = record.batch if CLAIM_STAMP.fullmatch(record.batch) else envelope.claim
     loose = tuple(name for name in record.loose if _is_plain_name(name))
     folder = envelope.folder or (record.folder if _is_plain_name(record.folder) else "")
-    return replace(record, batch=batch, user=envelope.user, folder=folder, loose=loose)
+    # A forged wait must not outlive the longest one that the configuration knows, nor attempts be endless.
+    attempts, not_before = max(0, record.attempts), min(record.not_before, now + longest)
+    return replace(
+        record,
+        batch=batch,
+        user=envelope.user,
+        folder=folder,
+        loose=loose,
+        attempts=attempts,
+        not_before=not_before,
+    )
 
 
 def _without_folder(desk: Desk, spool: Spool, envelope: Envelope, record: Record) -> Case | None:
@@ -90,7 +107,12 @@ def _without_folder(desk: Desk, spool: Spool, envelope: Envelope, record: Record
         case.outcomes = {line.fileset: line for line in desk.ledger.lines(envelope.path, record.claim)}
         desk.letters.withdrawn(case)
         desk.say("withdraw", case)
-    spool.undo(envelope)
+    try:
+        spool.undo(envelope)
+    except OperatorError as err:
+        # Whose folder is the batch cannot be told any more; a person has to look, and is told once a day.
+        desk.letters.fault(err, time.strftime("%Y-%m-%d", time.gmtime(desk.now())), [envelope.user])
+        desk.say("adopt", path=envelope.path, error=err.message)
     return None
 
 

@@ -73,7 +73,7 @@ def snapshot(folder: Path, names: tuple[str, ...] | None = None) -> Snapshot:
         if what:
             oddities.append(Oddity(path, what))
         elif entry is not None:
-            if is_temporary(entry.name):
+            if any(is_temporary(step) for step in path.split("/")):
                 temporary.append(path)
             info = entry.stat(follow_symlinks=False)
             files.append(FileFact(path, info.st_size, info.st_mtime_ns, info.st_ino))
