@@ -11,7 +11,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from dropwatch.durable import fsync_directory
 from dropwatch.errors import OperatorError, Unavailable
 from dropwatch.model import CLAIM_STAMP, Envelope, Place
 from dropwatch.spool.moves import make_directory, move, remove_tree_of_ours
@@ -198,9 +197,6 @@ class Spool:
         path = self.folder(envelope.user, Place.INBOX) / envelope.path.name
         move(envelope.path, path)
         return path
-
-    def sync_report(self, envelope: Envelope) -> None:
-        fsync_directory(envelope.path)
 
 
 def _is_user(entry: os.DirEntry[str]) -> bool:
