@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +13,12 @@ import yaml
 
 if TYPE_CHECKING:
     from dropwatch.sandbox.server import Sandbox
+
+
+@pytest.fixture(autouse=True, scope="session")
+def no_width_from_outside() -> None:
+    """How wide somebody's terminal is must not decide what a test sees."""
+    os.environ.pop("COLUMNS", None)
 
 
 @dataclass

@@ -13,7 +13,7 @@ from rich.text import Text
 from dropwatch import report
 from dropwatch.model import Place
 
-_PIPE_WIDTH = 160  #: columns when nobody said how wide the output is: a file or a pipe
+_PIPE_WIDTH = 1000  #: columns when nobody said how wide the output is: a file or a pipe wants no broken lines
 _STYLES = {Place.INBOX: "yellow", Place.PROCESSING: "cyan", Place.DONE: "green", Place.FAILED: "red"}
 
 

@@ -76,8 +76,20 @@ def rtype(value: Any) -> Any:
     return rlong(value) if isinstance(value, int) else rstring(value)
 
 
+MADE: list[Any] = []  #: clients, also those whose login was refused: their communicators have to be destroyed
+
+
 def new_client(port: int) -> Any:
-    return omero.client(host=f"tcp://127.0.0.1:{port}")
+    MADE.append(omero.client(host=f"tcp://127.0.0.1:{port}"))
+    return MADE[-1]
+
+
+@pytest.fixture(autouse=True)
+def every_client_ends() -> Iterator[None]:
+    yield
+    while MADE:
+        with suppress(*GONE):
+            MADE.pop().closeSession()
 
 
 @contextmanager
