@@ -128,15 +128,9 @@ MUTATIONS = (
         (f"{BESIDE}::test_the_next_daemon_waits_for_an_import_that_the_server_goes_on_with",),
     ),
     Mutation(
-        "record not synced",
-        "dropwatch/ledger.py",
-        {
-            (
-                "            json.dump(data, file)\n"
-                "            file.flush()\n"
-                "            os.fsync(file.fileno())\n"
-            ): "            json.dump(data, file)\n"
-        },
+        "record and letter not synced",
+        "dropwatch/durable.py",
+        {"        file.flush()\n        os.fsync(file.fileno())\n": ""},
         (f"{BESIDE}::test_whatever_is_renamed_or_replaced_is_synced_before_and_its_folder_after",),
     ),
     Mutation(
@@ -155,12 +149,6 @@ MUTATIONS = (
         "move not synced",
         "dropwatch/spool/moves.py",
         {("    fsync_directory(target.parent)\n    fsync_directory(source.parent)\n"): ""},
-        (f"{BESIDE}::test_whatever_is_renamed_or_replaced_is_synced_before_and_its_folder_after",),
-    ),
-    Mutation(
-        "letter not synced",
-        "dropwatch/outbox/shelves.py",
-        {("            file.flush()\n            os.fsync(file.fileno())\n"): ""},
         (f"{BESIDE}::test_whatever_is_renamed_or_replaced_is_synced_before_and_its_folder_after",),
     ),
     Mutation(

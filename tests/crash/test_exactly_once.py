@@ -22,7 +22,7 @@ from tests.world import (
     Drop,
     SandboxProcess,
     World,
-    assert_each_letter_at_most_twice,
+    assert_each_letter_at_most,
     assert_imported_once,
     assert_told,
     leftovers,
@@ -161,7 +161,7 @@ def test_nothing_is_lost_or_done_twice_however_often_the_daemon_is_killed(
         assert world.place(drop) == expected(drop), drop.name
         assert_imported_once(world, drop)
         assert_told(world, drop, mails)
-    assert_each_letter_at_most_twice(mails)
+    assert_each_letter_at_most(mails)
     assert world.envelopes("processing") == []
     assert list(leftovers(world, world.drops)) == []
     assert len(world.envelopes("done")) + len(world.envelopes("failed")) == BATCHES
