@@ -22,6 +22,7 @@ from dropwatch.model import ListedFile
 
 # The other rooms know one door: this module.
 __all__ = [
+    "LARGEST",
     "From",
     "Manifest",
     "Match",

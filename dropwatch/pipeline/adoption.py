@@ -7,7 +7,6 @@ are found out anew.
 from __future__ import annotations
 
 import os
-import time
 from dataclasses import replace
 
 from dropwatch.errors import OperatorError
@@ -111,7 +110,7 @@ def _without_folder(desk: Desk, spool: Spool, envelope: Envelope, record: Record
         spool.undo(envelope)
     except OperatorError as err:
         # Whose folder is the batch cannot be told any more; a person has to look, and is told once a day.
-        desk.letters.fault(err, time.strftime("%Y-%m-%d", time.gmtime(desk.now())), [envelope.user])
+        desk.letters.fault(err, [envelope.user])
         desk.say("adopt", path=envelope.path, error=err.message)
     return None
 

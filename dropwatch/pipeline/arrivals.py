@@ -198,7 +198,7 @@ class Arrivals:
         root, user = inbox
         path = str(root / user / "inbox" / name)
         self.desk.say("claim", user=user, name=name, error=err.message, detail=err.detail)
-        self.desk.letters.permission(user, path, err, _day(self.desk.now()))
+        self.desk.letters.permission(user, path, err)
 
     def _bug(self, inbox: Inbox, name: str, err: Exception) -> None:
         trace = "".join(traceback.format_exception(err))
@@ -209,7 +209,7 @@ class Arrivals:
             remedy="The drop stays where it is and is tried again. Please report this to the makers of dropwatch.",
             detail=trace[-4000:],
         )
-        self.desk.letters.fault(error, _day(self.desk.now()), [inbox[1]])
+        self.desk.letters.fault(error, [inbox[1]])
 
     def _no_permission(self, inbox: Inbox, err: PermissionError) -> None:
         root, user = inbox
@@ -230,7 +230,7 @@ class Arrivals:
             remedy="Rename or merge them, so that each user has one folder.",
         )
         self.desk.say("watch", spool=spool.root, error=error.message)
-        self.desk.letters.fault(error, _day(self.desk.now()), list(names))
+        self.desk.letters.fault(error, list(names))
 
     # -- settings ------------------------------------------------------------------------------------
 
@@ -248,8 +248,3 @@ class Arrivals:
         if root not in self.sightings:
             self.sightings[root] = Sightings(self.spools[root])
         return self.sightings[root]
-
-
-def _day(now: float) -> str:
-    """The day, for notices that are repeated daily at most."""
-    return time.strftime("%Y-%m-%d", time.gmtime(now))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import time
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
@@ -115,8 +114,7 @@ class Claims:
         least = self.desk.config.limits.min_free.of(usage.total)
         if usage.free >= least:
             return True
-        day = time.strftime("%Y-%m-%d", time.gmtime(self.desk.now()))
-        self.desk.letters.low_space(str(spool.root), usage.free, int(least), len(self.desk.cases), day)
+        self.desk.letters.low_space(str(spool.root), usage.free, int(least), len(self.desk.cases))
         self.desk.say("defer", spool=spool.root, free=usage.free, least=int(least))
         return False
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import random
 import threading
-import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -151,7 +150,7 @@ class Desk:
         self.say("pause", case, target=name, seconds=f"{wait:.1f}", reason=error.message, detail=error.detail)
         if isinstance(error, OperatorError) and name.startswith("spool:"):
             # It is tried at each sweep, so one letter a day is enough.
-            self.letters.fault(error, time.strftime("%Y-%m-%d", time.gmtime(self.now())), [])
+            self.letters.fault(error, [])
         elif isinstance(error, OperatorError):
             if not paused.told:
                 self.letters.operator(paused, self._waiting_users(case))

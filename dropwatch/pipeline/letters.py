@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import time
 from collections.abc import Callable, Iterable
 
 from dropwatch import report
@@ -92,14 +93,14 @@ class Letters:
         text = report.split_run(user, name, self.site)
         self._to(user, self.address_of(user, None), "split", name, claim, text)
 
-    def permission(self, user: str, path: str, error: OperatorError, day: str) -> None:
+    def permission(self, user: str, path: str, error: OperatorError) -> None:
         """To user and admins: what may not be moved or read. Once a day as long as it lasts."""
         text = report.permission(user, path, error.remedy, self.site)
         address = self.address_of(user, None)
         if address:
-            self._write("permission", path, day, user, address, text)
+            self._write("permission", path, self._today(), user, address, text)
         admins = report.permission_for_admins(user, path, error.remedy, self.site)
-        self._all_admins("permission", path, day, user, admins)
+        self._all_admins("permission", path, self._today(), user, admins)
 
     # -- about targets -----------------------------------------------------------------------------
 
@@ -118,12 +119,14 @@ class Letters:
         text = report.outage_over(_called(paused.name), since, self._clock(), waiting, self.site)
         self._all_admins("outage-over", paused.name, _stamp(since), "", text)
 
-    def fault(self, error: OperatorError, day: str, users: list[str]) -> None:
+    def fault(self, error: OperatorError, users: list[str]) -> None:
         """Something an admin has to mend that stops no target. Once a day as long as it lasts."""
-        self._all_admins("fault", error.message, day, "", report.operator(error, users, self.site))
+        self._all_admins("fault", error.message, self._today(), "", report.operator(error, users, self.site))
 
-    def low_space(self, path: str, free: int, least: int, waiting: int, day: str) -> None:
-        self._all_admins("space", path, day, "", report.low_space(path, free, least, waiting, self.site))
+    def low_space(self, path: str, free: int, least: int, waiting: int) -> None:
+        self._all_admins(
+            "space", path, self._today(), "", report.low_space(path, free, least, waiting, self.site)
+        )
 
     def dead(self, letter: Letter) -> None:
         """Alert the admins of a letter that could not be delivered; not of an alert that could not."""
@@ -131,6 +134,10 @@ class Letters:
             return
         summary = DeadLetter(letter.id, letter.to, letter.subject, letter.attempts, letter.error)
         self._all_admins("dead-letter", letter.batch, letter.id, "", report.dead_letter(summary, self.site))
+
+    def _today(self) -> str:
+        """The day, for notices that are repeated daily at most."""
+        return time.strftime("%Y-%m-%d", time.gmtime(self._clock()))
 
     # -- writing -----------------------------------------------------------------------------------
 

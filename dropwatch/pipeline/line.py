@@ -61,7 +61,7 @@ class Pipeline:
             self.desk.cases[case.key] = case
         self.oversight.look(self._guarded)
         self._carry_all()
-        self.crew.dispatch(self._guarded, self._ask)
+        self.crew.dispatch(self._guarded, self.steps.ask)
         self._apply_results()
         due = min((case.wake for case in self.desk.cases.values()), default=FOREVER)
         overseen = self.oversight.due() if self.desk.cases else FOREVER
@@ -186,9 +186,6 @@ class Pipeline:
                 self.steps.retire(case)
             case _:
                 pass
-
-    def _ask(self, case: Case) -> None:
-        self.steps.ask(case)
 
     def _delay_notice(self, case: Case) -> float:
         """Tell the user once when a batch takes long; returns when that will be due."""

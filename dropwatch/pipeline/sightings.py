@@ -16,8 +16,6 @@ from dropwatch.settling import Ready, Rules, Settling, Sight, judge
 from dropwatch.spool.folders import Spool
 from dropwatch.spool.tree import Snapshot, read_small, snapshot
 
-LARGEST_MANIFEST = 16 * 2**20  #: bytes
-
 
 @dataclass
 class Sighting:
@@ -73,7 +71,8 @@ class Sightings:
         """Look at *user*'s inbox. *now* in monotonic seconds. Raises OSError when it cannot be read."""
         self._read_loose_manifests(user)
         found = drops(self.spool, user, self.listed.get(user, {}))
-        gone = [key for key in self.known if key[0] == user and key[1] not in {drop.key for drop in found}]
+        there = {drop.key for drop in found}
+        gone = [key for key in self.known if key[0] == user and key[1] not in there]
         for key in gone:
             del self.known[key]
         seen = [self._see(user, drop, rules, now) for drop in found]
@@ -143,7 +142,7 @@ def _as_files(snap: Snapshot) -> tuple[FileFact, ...]:
 
 def _names_listed(path: Path) -> tuple[str, ...]:
     try:
-        files = manifest.parse(read_small(path, most=LARGEST_MANIFEST), source=path.name).files
+        files = manifest.parse(read_small(path, most=manifest.LARGEST), source=path.name).files
     except (DropwatchError, OSError):
         return ()
     return tuple(file.path for file in files)
@@ -151,7 +150,7 @@ def _names_listed(path: Path) -> tuple[str, ...]:
 
 def _read(folder: Path, fact: FileFact) -> _Manifest:
     try:
-        data = read_small(folder / fact.path, most=LARGEST_MANIFEST)
+        data = read_small(folder / fact.path, most=manifest.LARGEST)
         whole = manifest.whole(data)
     except (PermissionError, DropwatchError):
         return _Manifest(fact, False, "")  # planning refuses it in words

@@ -20,7 +20,6 @@ from dropwatch.manifest import Manifest
 from dropwatch.model import Batch, FileFact, Fileset, Order, Plan, Problem, Refused
 from dropwatch.spool.tree import Snapshot, being_written, read_small, snapshot
 
-LARGEST_MANIFEST = 16 * 2**20  #: bytes
 DEFAULTS = "defaults.yaml"
 _NAMED = 20  #: names in one sentence
 
@@ -88,7 +87,7 @@ def _own_manifest(batch: Batch, snap: Snapshot) -> Manifest | None:
 
 def _parsed(path: Path) -> Manifest:
     try:
-        return manifest.parse(read_small(path, most=LARGEST_MANIFEST), source=path.name)
+        return manifest.parse(read_small(path, most=manifest.LARGEST), source=path.name)
     except ManifestError as err:
         remedy = (
             "Correct the manifest, then move the folder back to inbox. `dropwatch manifest check` checks one."
