@@ -22,15 +22,16 @@ from tinydb.storages import Storage
 from tinydb.table import Document
 
 from dropwatch.durable import fsync_directory, write_durably
-from dropwatch.model import Failed, Fileset, Imported, Skipped
-from dropwatch.record import Line, Record
+from dropwatch.model import Attached, Failed, Fileset, Imported, Skipped
+from dropwatch.record import Line, Record, line_of
 
 _RECORD = "record.json"
 _FILESETS = "filesets.jsonl"
 _LOG = "import.log"
-_KINDS: dict[str, type[Imported] | type[Skipped] | type[Failed]] = {
+_KINDS: dict[str, type[Imported] | type[Skipped] | type[Attached] | type[Failed]] = {
     "imported": Imported,
     "skipped": Skipped,
+    "attached": Attached,
     "failed": Failed,
 }
 _LARGEST_RECORD = 4 * 2**20  #: bytes; a forged record must not fill our memory
@@ -90,8 +91,7 @@ class Ledger:
 
     def plan(self, envelope: Path, claim: str, filesets: Iterable[Fileset]) -> None:
         """Note which filesets a claim consists of, in one durable write."""
-        lines = [Line(claim, fs.id, fs.name, len(fs.files), fs.bytes) for fs in filesets]
-        self._append(envelope, lines)
+        self._append(envelope, [line_of(claim, fileset) for fileset in filesets])
 
     def note(self, envelope: Path, line: Line) -> None:
         """Append what became of one fileset, durably."""
@@ -102,7 +102,8 @@ class Ledger:
         found: dict[tuple[str, str], Line] = {}
         for line in self._read_lines(envelope):
             if claim is None or line.claim == claim:
-                found[line.claim, line.fileset] = line
+                before = found.get((line.claim, line.fileset), line)
+                found[line.claim, line.fileset] = dataclasses.replace(line, more=line.more or before.more)
         return list(found.values())
 
     def history(self, envelope: Path) -> list[Line]:
@@ -175,6 +176,9 @@ def _make_anew(folder: Path) -> None:
 
 def _plain(line: Line) -> dict[str, Any]:
     plain = dataclasses.asdict(line)
+    for unsaid in dataclasses.fields(line):  # most lines leave most of it unsaid
+        if plain[unsaid.name] == unsaid.default:
+            del plain[unsaid.name]
     if line.outcome is not None:
         plain["kind"] = type(line.outcome).__name__.lower()
     return plain

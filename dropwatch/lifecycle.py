@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from dropwatch.model import Failed, Imported, Outcome, Place, Skipped, Verdict
+from dropwatch.model import Attached, Failed, Imported, Outcome, Place, Skipped, Verdict
 
 
 @dataclass(frozen=True)
@@ -149,7 +149,7 @@ def _server_step(facts: Facts, given_up: bool, now: float) -> Step:
 
 def verdict(outcomes: Iterable[Outcome | None], *, cancelled: bool, hopeless: bool) -> Verdict:
     """What a claim came to, by the outcome of each fileset (None: never finished)."""
-    good = [isinstance(outcome, (Imported, Skipped)) for outcome in outcomes]
+    good = [isinstance(outcome, (Imported, Skipped, Attached)) for outcome in outcomes]
     if good and all(good) and not hopeless:
         return Verdict.IMPORTED
     if cancelled:
@@ -159,7 +159,9 @@ def verdict(outcomes: Iterable[Outcome | None], *, cancelled: bool, hopeless: bo
 
 def is_settled_outcome(outcome: Outcome | None) -> bool:
     """Whether a fileset needs no further attempt: it is in OMERO, or another attempt would not help."""
-    return isinstance(outcome, (Imported, Skipped)) or (isinstance(outcome, Failed) and outcome.lasting)
+    return isinstance(outcome, (Imported, Skipped, Attached)) or (
+        isinstance(outcome, Failed) and outcome.lasting
+    )
 
 
 @dataclass(frozen=True)

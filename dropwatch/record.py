@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from dropwatch.model import Container, Outcome, Problem, Verdict
+from dropwatch.model import Attachment, Container, Fileset, Outcome, Problem, Verdict
 
 
 @dataclass(frozen=True)
@@ -69,7 +69,13 @@ class Record:
 
 @dataclass(frozen=True)
 class Line:
-    """What filesets.jsonl says of one fileset in one claim; the last line of a claim counts."""
+    """What filesets.jsonl says of one fileset in one claim; the last line of a claim counts.
+
+    more       -- paths of its other files, in the line of its planning only: a plate has thousands
+    format     -- as Bio-Formats calls it; empty when it was not asked
+    series     -- how many images are in it; 0 when that is not known
+    attachment -- it is no image but is attached to the target
+    """
 
     claim: str
     fileset: str
@@ -79,3 +85,18 @@ class Line:
     attempt: int = 0
     at: float = 0.0
     outcome: Outcome | None = None
+    more: tuple[str, ...] = ()
+    format: str = ""
+    series: int = 0
+    plate: bool = False
+    attachment: bool = False
+
+
+def line_of(claim: str, fileset: Fileset) -> Line:
+    """The first line of *fileset* in *claim*: planned, nothing tried."""
+    names = tuple(file.path for file in fileset.files[1:])
+    return Line(
+        claim, fileset.id, fileset.name, len(fileset.files), fileset.bytes, more=names,
+        format=fileset.format, series=fileset.series, plate=fileset.plate,
+        attachment=isinstance(fileset, Attachment),
+    )  # fmt: skip

@@ -83,9 +83,14 @@ def parse(text: str, *, source: str, read: Read) -> Config:
 
 
 def _lacking(value: Mapping[str, object]) -> Iterator[Problem]:
-    if value.get("importer") in (None, "omero") and value.get("omero") is None:
+    importer = value.get("importer")
+    if importer in (None, "omero", "omero-cli") and value.get("omero") is None:
         yield Problem(
             ("omero",), "missing; the importer needs to know its server: omero: {host: ..., user: ...}"
+        )
+    if importer == "folder" and value.get("folder") is None:
+        yield Problem(
+            ("folder",), "missing; the importer needs to know where to put the images: folder: {path: ...}"
         )
 
 

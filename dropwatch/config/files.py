@@ -16,7 +16,9 @@ from dropwatch.document import Problem, Unreadable
 from dropwatch.document.section import shown
 from dropwatch.errors import ConfigError
 
-PATHS = frozenset({"path", "state", "password_file", "templates"})  #: keys whose value is a file or folder
+PATHS = frozenset(
+    {"path", "state", "password_file", "templates", "jar", "java", "clientdir"}
+)  #: keys whose value is a file or folder
 SECRET = re.compile(r"(?i)(.*[_-])?(password|passwd|passphrase|secret|token|api[_-]?key)")
 INCLUDES = 10  #: longest chain of included files; it also ends a circle that goes through links
 

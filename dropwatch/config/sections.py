@@ -19,6 +19,7 @@ from dropwatch.config.values import (
     Percent,
     Port,
     Seconds,
+    Size,
     Span,
     TimeZone,
     UserName,
@@ -80,8 +81,25 @@ class Omero(Section):
     web: WebAddress | None = None
 
 
+class OmeroCli(Section):
+    """`omero import` of OMERO.java; server and service account are those of `omero`."""
+
+    command: Line = "omero"
+    clientdir: Path | None = None
+    arguments: tuple[Line, ...] = ()
+
+
 class Folder(Section):
     path: Path
+
+
+class BioFormats(Section):
+    """Which Bio-Formats looks at the files, and what it may use; seconds are for one file."""
+
+    jar: Path | None = None
+    java: Path | None = None
+    memory: Size = 2**30
+    timeout: Span = 120.0
 
 
 class Mail(Section):
@@ -107,6 +125,7 @@ class Workers(Section):
     imports: Count = 2
     per_user: Count = 1
     timeout: Span = 12 * HOUR
+    grace: Seconds = 20.0
     engine: Annotated[Literal["local", "dask"], _not_yet("local")] = "local"
     scheduler: Line | None = None
 
@@ -152,9 +171,13 @@ class Settings(Section):
     site: Site = Site()
     spools: Annotated[tuple[Spool, ...], NotEmpty]
     state: Path
-    importer: Annotated[Literal["omero", "omero-cli", "folder"], _not_yet("omero")] = "omero"
+    importer: Annotated[Literal["omero", "omero-cli", "folder"], _not_yet("omero", "omero-cli", "folder")] = (
+        "omero"
+    )
     omero: Omero | None = None
+    omero_cli: OmeroCli = Field(default=OmeroCli(), alias="omero-cli")
     folder: Folder | None = None
+    bioformats: BioFormats = BioFormats()
     mail: Mail | None
     retry: Retry = Retry()
     workers: Workers = Workers()

@@ -86,6 +86,12 @@ def _seconds(value: Any) -> Any:
     raise ValueError(f"expected a duration such as 10s, 5m, 2h or 1d, got {shown(value)}")
 
 
+def _size(value: Any) -> int:
+    if isinstance(value, int):  # made by a program, not read from a file
+        return value
+    return size(value if isinstance(value, str) else shown(value))
+
+
 def _never_or_seconds(value: Any) -> Any:
     return None if value is None or value == "never" else _seconds(value)
 
@@ -138,6 +144,7 @@ def _web_address(text: str) -> str:
 Seconds = Annotated[float, BeforeValidator(_seconds)]  #: a duration; 0 is allowed
 Span = Annotated[Seconds, AfterValidator(_more_than_nothing)]  #: a duration that is longer than 0
 NeverOrSeconds = Annotated[float | None, PlainValidator(_never_or_seconds)]  #: None is never
+Size = Annotated[int, PlainValidator(_size)]  #: bytes
 FreeSpace = Annotated[Bytes | Percent, PlainValidator(_free_space)]
 TimeZone = Annotated[str, AfterValidator(_timezone)]
 UserName = Annotated[Line, AfterValidator(_folder_name)]  #: name of a drop folder

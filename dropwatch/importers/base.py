@@ -11,12 +11,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from dropwatch.model import Answers, Fileset, Imported, Order
+from dropwatch.model import Answers, Attached, Attachment, Fileset, Imported, Order
 
 
 @dataclass(frozen=True)
 class Progress:
-    """How far one fileset is. *stage* is "upload" (bytes of total) or "server" (the server's own steps)."""
+    """How far a worker is: *stage* is "plan" (files of total), "upload" (bytes of total) or "server" (the
+    server's own steps)."""
 
     stage: str
     done: int
@@ -80,8 +81,30 @@ class Importer(Protocol):
         """
         ...
 
+    def attach(
+        self,
+        order: Order,
+        attachment: Attachment,
+        answers: Answers,
+        *,
+        progress: Callable[[Progress], None],
+        stopped: Callable[[], bool],
+    ) -> Attached:
+        """Attach one file to ``answers.container``, so that a later ask finds it; done twice it is there once.
+
+        Raises PermanentError, TemporaryError, Interrupted as import_ does.
+        """
+        ...
+
     def account(self, owner: str) -> Account:
         """What the store knows of *owner*. Raises OperatorError(concerns="user") when unknown or inactive."""
+        ...
+
+    def accounts(self) -> list[Account]:
+        """Everybody whom the store knows and whom a batch may be imported for, in the order of their names.
+
+        Accounts of the store's own (root, guests, the service account) are left out.
+        """
         ...
 
     def diagnose(self, owner: str | None) -> list[Finding]:

@@ -20,7 +20,17 @@ from dropwatch.importers.omero_handles import delete_containers, delete_filesets
 from dropwatch.importers.omero_keeper import Keeper
 from dropwatch.importers.omero_login import Login, Server
 from dropwatch.importers.omero_process import Carrier
-from dropwatch.model import Answers, Container, Fileset, Imported, Order, Running, Skipped
+from dropwatch.model import (
+    Answers,
+    Attached,
+    Attachment,
+    Container,
+    Fileset,
+    Imported,
+    Order,
+    Running,
+    Skipped,
+)
 
 _REMEMBERED = 256  # containers we made, for discard()
 
@@ -70,7 +80,7 @@ class OmeroImporter:
                 self._made.append((order.batch, container))
             busy = {key for batch, key in list(self._busy) if batch == order.batch}
             stock = inventory.take_stock(session, order, container.kind, busy)
-            found: dict[str, Imported | Skipped | Running] = {
+            found: dict[str, Imported | Skipped | Attached | Running] = {
                 one.id: stock[one.id] for one in filesets if one.id in stock
             }
             if order.duplicates == "skip":
@@ -108,6 +118,18 @@ class OmeroImporter:
         finally:
             self._busy.discard(key)
 
+    def attach(
+        self,
+        order: Order,
+        attachment: Attachment,
+        answers: Answers,
+        *,
+        progress: Callable[[Progress], None],
+        stopped: Callable[[], bool],
+    ) -> Attached:
+        """See base.Importer.attach."""
+        raise NotImplementedError
+
     def account(self, owner: str) -> Account:
         """See base.Importer.account."""
         person = self._login.person(owner)
@@ -115,6 +137,10 @@ class OmeroImporter:
         return Account(
             person.name, person.email, person.active, targets_of, targets_of[0] if targets_of else ""
         )
+
+    def accounts(self) -> list[Account]:
+        """See base.Importer.accounts."""
+        raise NotImplementedError
 
     def diagnose(self, owner: str | None) -> list[Finding]:
         """See base.Importer.diagnose."""

@@ -9,7 +9,7 @@ import time
 import traceback
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
@@ -22,11 +22,11 @@ from dropwatch.errors import (
     Unavailable,
 )
 from dropwatch.importers.base import Progress
-from dropwatch.model import Failed, Fileset, Imported, Outcome
+from dropwatch.model import Attached, Failed, Fileset, Imported, Outcome
 from dropwatch.pipeline.case import Case
 from dropwatch.pipeline.desk import Desk, Result
 from dropwatch.pipeline.letters import failure
-from dropwatch.record import Line
+from dropwatch.record import line_of
 from dropwatch.schedule import Turns, next_attempt
 from dropwatch.workers import Done, Job
 
@@ -149,7 +149,7 @@ class Crew:
             job, partial(self._back, case, partial(self._landed, case, fileset, overdue))
         )
 
-    def _import(self, case: Case, fileset: Fileset, overdue: Callable[[], bool]) -> Imported:
+    def _import(self, case: Case, fileset: Fileset, overdue: Callable[[], bool]) -> Imported | Attached:
         """Runs in the worker."""
         order = case.plan.order if case.plan else None
         if order is None or case.answers is None:
@@ -179,11 +179,8 @@ class Crew:
             self.desk.report(case)
 
     def _remember(self, case: Case, fileset: Fileset, outcome: Outcome) -> None:
-        files, now = len(fileset.files), self.desk.now()
-        record = case.record
-        line = Line(
-            record.claim, fileset.id, fileset.name, files, fileset.bytes, record.attempts, now, outcome
-        )
+        planned = case.outcomes.get(fileset.id) or line_of(case.record.claim, fileset)
+        line = replace(planned, attempt=case.record.attempts, at=self.desk.now(), outcome=outcome, more=())
         case.outcomes[fileset.id] = line
         self.desk.note(case, line)
         self._tell(case, fileset, outcome)
@@ -202,7 +199,7 @@ class Crew:
         error = done.error
         if error is None:
             self.desk.works("omero")
-            return done.value if isinstance(done.value, Imported) else None
+            return done.value if isinstance(done.value, (Imported, Attached)) else None
         if isinstance(error, Interrupted):
             if not overdue or case.stop.is_set() or self.desk.stopping.is_set():
                 return None

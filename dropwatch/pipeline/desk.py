@@ -16,7 +16,7 @@ from dropwatch.config import Config
 from dropwatch.errors import DropwatchError, OperatorError
 from dropwatch.importers.base import Account, Progress
 from dropwatch.ledger import Ledger
-from dropwatch.model import Answers, Batch, Fileset, Imported, Order, Plan
+from dropwatch.model import Answers, Attached, Batch, Fileset, Imported, Order, Plan
 from dropwatch.pipeline.addresses import Addresses
 from dropwatch.pipeline.case import Case
 from dropwatch.pipeline.letters import Letters, story_of
@@ -45,7 +45,7 @@ class Workshop(Protocol):
         answers: Answers,
         progress: Callable[[Progress], None],
         stopped: Callable[[], bool],
-    ) -> Imported: ...
+    ) -> Imported | Attached: ...
 
     def account(self, owner: str) -> Account: ...
 

@@ -13,12 +13,12 @@ from dropwatch.errors import (
     Unavailable,
 )
 from dropwatch.lifecycle import verdict
-from dropwatch.model import Answers, Batch, Failed, Imported, Plan, Problem, Refused, Skipped
+from dropwatch.model import Answers, Attached, Batch, Failed, Imported, Plan, Problem, Refused, Skipped
 from dropwatch.pipeline.case import Case
 from dropwatch.pipeline.crew import Crew
 from dropwatch.pipeline.desk import Desk
 from dropwatch.pipeline.lookup import Lookup
-from dropwatch.record import Line
+from dropwatch.record import Line, line_of
 from dropwatch.schedule import next_attempt
 from dropwatch.spool.folders import LOCK, MEMORY
 from dropwatch.spool.locks import is_held
@@ -79,9 +79,7 @@ class Steps:
         if fresh:
             desk.ledger.plan(case.envelope.path, claim, fresh)
         for fileset in fresh:
-            case.outcomes[fileset.id] = Line(
-                claim, fileset.id, fileset.name, len(fileset.files), fileset.bytes
-            )
+            case.outcomes[fileset.id] = replace(line_of(claim, fileset), more=())
         for refused in plan.refused:
             self._refuse(case, refused)
         if not case.record.planned or plan.problems:
@@ -93,8 +91,11 @@ class Steps:
     def _refuse(self, case: Case, refused: Refused) -> None:
         key = f"refused-{refused.name}"
         if key not in case.outcomes:
-            failed = Failed(refused.reason, refused.remedy, lasting=True, error="refused")
-            self.desk.note(case, Line(case.record.claim, key, refused.name, 1, 0, 0, self.desk.now(), failed))
+            failed = Failed(
+                refused.reason, refused.remedy, lasting=True, error=refused.error, detail=refused.detail
+            )
+            line = Line(case.record.claim, key, refused.name, refused.files, refused.bytes)
+            self.desk.note(case, replace(line, at=self.desk.now(), outcome=failed))
 
     # -- Ask -----------------------------------------------------------------------------------------
 
@@ -131,12 +132,12 @@ class Steps:
     def _note_found(self, case: Case, answers: Answers) -> None:
         for fileset in case.left():
             found = answers.found.get(fileset.id)
-            if isinstance(found, (Imported, Skipped)):
+            if isinstance(found, (Imported, Skipped, Attached)):
                 line = case.outcomes[fileset.id]
                 self.desk.note(
                     case, replace(line, at=self.desk.now(), attempt=case.record.attempts, outcome=found)
                 )
-                self.desk.say("record", case, file=fileset.name, outcome="found", fileset=found.fileset)
+                self.desk.say("record", case, file=fileset.name, outcome="found")
 
     def ask_again(self, case: Case) -> None:
         """The server was still importing when it was asked last; see whether it has finished."""

@@ -13,7 +13,7 @@ from dropwatch import credentials
 from dropwatch.config import Config
 from dropwatch.errors import ConfigError, PermanentError, TemporaryError
 from dropwatch.importers.base import Account, Importer, Progress
-from dropwatch.model import Answers, Batch, Fileset, Imported, Order, Plan
+from dropwatch.model import Answers, Attached, Attachment, Batch, Fileset, Imported, Order, Plan
 from dropwatch.spool.folders import LOCK, MEMORY
 from dropwatch.spool.locks import locked
 from dropwatch.task import planning
@@ -54,9 +54,11 @@ class Workshop:
         answers: Answers,
         progress: Callable[[Progress], None],
         stopped: Callable[[], bool],
-    ) -> Imported:
+    ) -> Imported | Attached:
         """Import one fileset while holding the envelope's lock. The errors are those of Importer.import_."""
         with _held(envelope):
+            if isinstance(fileset, Attachment):
+                return self._importer.attach(order, fileset, answers, progress=progress, stopped=stopped)
             return self._importer.import_(order, fileset, answers, progress=progress, stopped=stopped)
 
     def account(self, owner: str) -> Account:

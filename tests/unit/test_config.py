@@ -324,7 +324,6 @@ def test_the_importer_needs_its_server() -> None:
 @pytest.mark.parametrize(
     ("text", "told"),
     [
-        ("importer: folder", "importer: folder is planned, but this version knows only omero"),
         ("importer: none", "importer: expected one of omero, omero-cli, folder, got 'none'"),
         ("workers: {engine: dask}", "workers.engine: dask is planned, but this version knows only local"),
         ("site: {language: fr}", "site.language: fr is planned, but this version knows only en"),

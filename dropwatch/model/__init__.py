@@ -1,0 +1,44 @@
+"""The nouns. Frozen, no I/O: whatever a room tells another is one of these."""
+
+from dropwatch.model.batch import (
+    CLAIM_STAMP,
+    Batch,
+    Dropped,
+    Envelope,
+    Place,
+    Plan,
+    Problem,
+    Refused,
+    Verdict,
+)
+from dropwatch.model.files import Attachment, FileFact, Fileset, ListedFile
+from dropwatch.model.order import Container, Kind, Order, Target
+from dropwatch.model.outcome import Answers, Attached, Failed, Image, Imported, Outcome, Running, Skipped
+
+__all__ = [
+    "CLAIM_STAMP",
+    "Answers",
+    "Attached",
+    "Attachment",
+    "Batch",
+    "Container",
+    "Dropped",
+    "Envelope",
+    "Failed",
+    "FileFact",
+    "Fileset",
+    "Image",
+    "Imported",
+    "Kind",
+    "ListedFile",
+    "Order",
+    "Outcome",
+    "Place",
+    "Plan",
+    "Problem",
+    "Refused",
+    "Running",
+    "Skipped",
+    "Target",
+    "Verdict",
+]
