@@ -9,7 +9,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 
 from dropwatch.errors import DropwatchError
-from dropwatch.importers import omero_files, omero_keys
+from dropwatch.importers import omero_keys, reading
 from dropwatch.importers import omero_queries as queries
 from dropwatch.importers.omero_checksums import ALGORITHMS
 from dropwatch.importers.omero_inventory import images
@@ -73,7 +73,7 @@ def _name(fact: FileFact) -> str:
 
 def _hash(folder: str, fact: FileFact, algorithm: str) -> str:
     digest = ALGORITHMS[algorithm]()
-    with omero_files.opened(folder, fact) as descriptor:
-        for block in omero_files.blocks(descriptor, fact):
+    with reading.opened(folder, fact) as descriptor:
+        for block in reading.blocks(descriptor, fact):
             digest.update(block)
     return digest.hexdigest()

@@ -12,7 +12,7 @@ from contextlib import suppress
 from typing import Any
 
 from dropwatch.errors import DropwatchError, Interrupted, PermanentError, TemporaryError
-from dropwatch.importers import omero_files
+from dropwatch.importers import reading
 from dropwatch.importers.base import Progress
 from dropwatch.importers.omero_checksums import ALGORITHMS, Digest
 from dropwatch.importers.omero_errors import WIRE
@@ -66,7 +66,7 @@ class Upload:
 
     def _send_file(self, process: Any, index: int, call_wait: float) -> str:
         fact = self._fileset.files[index]
-        with omero_files.opened(self._folder, fact) as descriptor:
+        with reading.opened(self._folder, fact) as descriptor:
             digest, listed = ALGORITHMS[self._algorithm](), hashlib.sha256()
             wanted = self._listed.get(fact.path)
             digests: list[Digest] = [digest] if wanted is None else [digest, listed]
@@ -87,7 +87,7 @@ class Upload:
         if fact.size == 0:
             uploader.write(b"", 0, 0)  # makes the file
         offset = 0
-        for block in omero_files.blocks(descriptor, fact):
+        for block in reading.blocks(descriptor, fact):
             if self._stopped():
                 raise Interrupted(f"Stopped while {self._fileset.name} was being uploaded.")
             for digest in digests:
@@ -100,9 +100,9 @@ class Upload:
     def _not_as_listed(self, descriptor: int, fact: FileFact, wanted: str, found: str) -> DropwatchError:
         """Whether the file is wrong for good: read it once more before saying so."""
         again = hashlib.sha256()
-        for block in omero_files.blocks(descriptor, fact):
+        for block in reading.blocks(descriptor, fact):
             again.update(block)
-        omero_files.check(descriptor, fact)  # a file that is being written is no wrong file
+        reading.check(descriptor, fact)  # a file that is being written is no wrong file
         detail = f"sha256 listed {wanted.lower()}, read {found}, then {again.hexdigest()}"
         if again.hexdigest() != found:
             return TemporaryError(

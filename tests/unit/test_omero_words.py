@@ -20,7 +20,7 @@ import omero.clients
 import omero.cmd
 
 from dropwatch.errors import OperatorError, PermanentError, TemporaryError, Unavailable
-from dropwatch.importers import omero_files, omero_keys
+from dropwatch.importers import omero_keys, reading
 from dropwatch.importers.omero_checksums import ALGORITHMS, choose
 from dropwatch.importers.omero_errors import sort_connecting, sort_talking
 from dropwatch.importers.omero_refusals import sort_refusal
@@ -208,8 +208,8 @@ def test_whole_path_is_checked_where_steps_cannot_be(tmp_path: Path) -> None:
     (outside / "s").write_bytes(b"s")
     (folder / "link").symlink_to(outside / "s")
     (folder / "below").symlink_to(outside)
-    os.close(omero_files.open_checked(str(folder), ["a"]))
+    os.close(reading.open_checked(str(folder), ["a"]))
 
     for parts in (["link"], ["below", "s"], [str(outside), "s"]):
         with pytest.raises(PermanentError):
-            omero_files.open_checked(str(folder), parts)
+            reading.open_checked(str(folder), parts)

@@ -1,4 +1,4 @@
-"""Reads the files of a batch for OMERO: regular files below its folder, unchanged while read, no others.
+"""Reads the files of a batch for an importer: regular files below its folder, unchanged while read, no others.
 
 No link is followed, neither at the end of a path nor on the way to it, so nothing outside the folder is read.
 """
