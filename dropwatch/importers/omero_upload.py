@@ -11,7 +11,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
-from dropwatch.errors import DropwatchError, Interrupted, PermanentError, TemporaryError
+from dropwatch.errors import DropwatchError, Interrupted
 from dropwatch.importers import reading
 from dropwatch.importers.base import Progress
 from dropwatch.importers.omero_checksums import ALGORITHMS, Digest
@@ -80,7 +80,7 @@ class Upload:
             # Closing makes the server hash what it got.
             uploader.ice_invocationTimeout(int((call_wait + fact.size / _SLOWEST_HASH) * 1000)).close()
             if wanted is not None and listed.hexdigest() != wanted.lower():
-                raise self._not_as_listed(descriptor, fact, wanted, listed.hexdigest())
+                raise reading.not_as_listed(descriptor, fact, wanted, listed.hexdigest())
         return digest.hexdigest()
 
     def _send_blocks(self, uploader: Any, descriptor: int, fact: FileFact, digests: list[Digest]) -> None:
@@ -96,23 +96,3 @@ class Upload:
             offset += len(block)
             self._sent += len(block)
             self._reporter.tell("upload", self._sent, self._fileset.bytes)
-
-    def _not_as_listed(self, descriptor: int, fact: FileFact, wanted: str, found: str) -> DropwatchError:
-        """Whether the file is wrong for good: read it once more before saying so."""
-        again = hashlib.sha256()
-        for block in reading.blocks(descriptor, fact):
-            again.update(block)
-        reading.check(descriptor, fact)  # a file that is being written is no wrong file
-        detail = f"sha256 listed {wanted.lower()}, read {found}, then {again.hexdigest()}"
-        if again.hexdigest() != found:
-            return TemporaryError(
-                f"{fact.path} read differently each time; the disk or network share is not to be trusted.",
-                detail=detail,
-                code="reads-differ",
-            )
-        return PermanentError(
-            f"{fact.path} is not the file that the manifest lists: its checksum differs.",
-            remedy="Copy it again from the microscope, or correct the manifest.",
-            detail=detail,
-            code="checksum-listed",
-        )

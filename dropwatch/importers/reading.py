@@ -6,6 +6,7 @@ No link is followed, neither at the end of a path nor on the way to it, so nothi
 from __future__ import annotations
 
 import errno
+import hashlib
 import os
 import stat
 from collections.abc import Iterator
@@ -79,6 +80,30 @@ def check(descriptor: int, fact: FileFact) -> None:
         )
     if (now.st_size, now.st_mtime_ns) != (fact.size, fact.mtime_ns):
         raise changed(fact.path)
+
+
+def not_as_listed(descriptor: int, fact: FileFact, wanted: str, found: str) -> DropwatchError:
+    """The error for a file whose sha256 was *found* to be another than the *wanted* one (hex).
+
+    Whether it is wrong for good: it is read once more before that is said.
+    """
+    again = hashlib.sha256()
+    for block in blocks(descriptor, fact):
+        again.update(block)
+    check(descriptor, fact)  # a file that is being written is no wrong file
+    detail = f"sha256 listed {wanted.lower()}, read {found}, then {again.hexdigest()}"
+    if again.hexdigest() != found:
+        return TemporaryError(
+            f"{fact.path} read differently each time; the disk or network share is not to be trusted.",
+            detail=detail,
+            code="reads-differ",
+        )
+    return PermanentError(
+        f"{fact.path} is not the file that the manifest lists: its checksum differs.",
+        remedy="Copy it again from the microscope, or correct the manifest.",
+        detail=detail,
+        code="checksum-listed",
+    )
 
 
 def _open(folder: str, path: str) -> int:
