@@ -3,6 +3,8 @@
 The JVM that it starts belongs to the process; whoever uses it does so in a worker, never in the daemon.
 """
 
+from dropwatch.formats.installation import Installation, Missing, find
 from dropwatch.formats.look import Look, Readable, Unreadable
+from dropwatch.formats.reader import BioFormats
 
-__all__ = ["Look", "Readable", "Unreadable"]
+__all__ = ["BioFormats", "Installation", "Look", "Missing", "Readable", "Unreadable", "find"]

@@ -51,6 +51,8 @@ THIRD_PARTIES = {
     "tifffile": {"sandbox"},
     "numpy": {"sandbox"},
     "cryptography": {"sandbox"},
+    "jpype": {"formats"},
+    "pebble": {"workers"},
     "backoff": {"schedule"},
 }
 SHARED = {"importers.base", "importers.reading"}  # the contract, and what every importer reads files with
@@ -59,7 +61,7 @@ GUARD = "outermost guard"  # elsewhere a comment says so, and why: where a threa
 FUNCTION_LINES = 40
 MODULE_LINES = 320
 NAMELESS = {"utils", "util", "core", "manager", "managers", "helpers", "helper", "common", "misc"}
-HEAVY = ("omero", "Ice", "aiosmtpd", "tifffile", "numpy")  # extras: submit and manifest work without
+HEAVY = ("omero", "Ice", "aiosmtpd", "tifffile", "numpy", "jpype")  # extras: submit and manifest work without
 
 
 def modules() -> list[Path]:

@@ -1,0 +1,82 @@
+"""Looks at one file after another with Bio-Formats. Whatever Java throws becomes an answer."""
+
+from __future__ import annotations
+
+import os
+import threading
+from pathlib import Path
+from typing import Any
+
+from dropwatch.formats import runtime
+from dropwatch.formats.installation import Installation
+from dropwatch.formats.look import Look, Readable, Unreadable
+from dropwatch.formats.words import BROKEN_NAME, EMPTY, has_broken_name, of_throwable
+
+
+class BioFormats:
+    """Bio-Formats in this process; Java is started by the first call. Threads take turns.
+
+    memory -- bytes that Java's heap may grow to
+
+    Each call raises OperatorError when Java does not start. A file may make Java hang, or use up its memory and end
+    the process: call this in a process that can be killed.
+    """
+
+    def __init__(self, installation: Installation, memory: int) -> None:
+        self.installation = installation
+        self._memory = memory
+        self._turn = threading.Lock()
+        self._reader: Any = None
+
+    def look(self, path: Path) -> Look:
+        """What *path* (absolute) is, and whether all that belongs to it can be read."""
+        if has_broken_name(path):
+            return BROKEN_NAME
+        with self._turn:
+            reader = self._started()
+            try:
+                reader.setId(str(path))
+                return _described(reader)
+            except runtime.throwable() as thrown:
+                return EMPTY if _is_empty(path) else of_throwable(thrown)
+            finally:
+                _close(reader)
+
+    def _started(self) -> Any:
+        if self._reader is None:
+            runtime.start(self.installation, self._memory)
+            self._reader = runtime.java("loci.formats.ImageReader")()
+            self._reader.setGroupFiles(True)
+            # As OMERO's server counts: the steps of a pyramid are one image.
+            self._reader.setFlattenedResolutions(False)
+        return self._reader
+
+
+def _described(reader: Any) -> Readable:
+    domains = {str(domain) for domain in reader.getDomains()}
+    return Readable(
+        format=str(reader.getFormat()),
+        used=tuple(_python_path(str(name)) for name in reader.getUsedFiles()),
+        series=int(reader.getSeriesCount()),
+        plate=str(runtime.java("loci.formats.FormatTools").HCS_DOMAIN) in domains,
+    )
+
+
+def _python_path(name: str) -> str:
+    """Absolute and normalised. With ``..`` in it only the file system knows which file Java meant."""
+    path = Path(name)
+    return os.path.realpath(path) if ".." in path.parts else str(path.absolute())
+
+
+def _is_empty(path: Path) -> bool:
+    try:
+        return path.stat().st_size == 0
+    except OSError:
+        return False
+
+
+def _close(reader: Any) -> None:
+    try:
+        reader.close()
+    except runtime.throwable():
+        reader.close(False)

@@ -1,0 +1,121 @@
+"""Starts Java in this process, once, and gives out its classes. The only module that imports JPype.
+
+A JVM cannot be stopped and started again within a process; whoever wants a fresh one ends the process.
+"""
+
+from __future__ import annotations
+
+import threading
+from typing import Any
+
+from dropwatch.errors import OperatorError
+from dropwatch.formats.installation import Installation
+
+# One for the process, as the JVM is: two threads that both find it not started would both start it.
+_starting = threading.Lock()
+
+
+def start(installation: Installation, memory: int) -> None:
+    """Make sure that Java runs in this process with *installation*.
+
+    memory -- bytes that Java's heap may grow to; without meaning when it runs already
+
+    Raises OperatorError when it does not start, or runs with another Bio-Formats already.
+    """
+    import jpype
+
+    with _starting:
+        if not jpype.isJVMStarted():
+            try:
+                jpype.startJVM(
+                    str(installation.library),
+                    *_options(installation, memory),
+                    classpath=[str(jar) for jar in installation.jars],
+                    convertStrings=False,
+                )
+            except Exception as err:  # outermost guard: JPype raises whatever the start of a JVM comes to
+                raise _does_not_start(installation, err) from err
+            _silence()
+    _check_version(installation)
+
+
+def _options(installation: Installation, memory: int) -> list[str]:
+    options = [
+        f"-Xmx{memory}",
+        "-Djava.awt.headless=true",
+        # File names are UTF-8 to us, whatever locale a service manager starts us in.
+        "-Dfile.encoding=UTF-8",
+        "-Dsun.jnu.encoding=UTF-8",
+        # SIGINT, SIGTERM and SIGHUP stay Python's.
+        "-Xrs",
+        # A JVM that ran out of memory in one thread goes on half dead, and whatever it answers then is not to be
+        # trusted. A worker that is dead is noticed, counted, and made anew.
+        "-XX:+ExitOnOutOfMemoryError",
+        # One file at a time, small heaps, short lives: one thread that collects, the quick compiler only. It saves
+        # threads and the half of the start.
+        "-XX:+UseSerialGC",
+        "-XX:TieredStopAtLevel=1",
+        "-Xshare:auto",
+        # No file in the temporary folder for tools that watch JVMs; no core dump of a gigabyte.
+        "-XX:-UsePerfData",
+    ]
+    if _major(installation.java) >= 17:
+        options.append(
+            "--enable-native-access=ALL-UNNAMED"
+        )  # JPype's own library; without it, a warning on stderr
+    if _major(installation.java) >= 23:
+        options.append("--sun-misc-unsafe-memory-access=allow")  # likewise, for libraries inside Bio-Formats
+    return options
+
+
+def _major(version: str) -> int:
+    first = version.partition(".")[0]
+    return int(first) if first.isdigit() else 0
+
+
+def _silence() -> None:
+    """No logging below errors, and nothing on stdout and stderr, which belong to whoever runs the worker."""
+    system, stream = java("java.lang.System"), java("java.io.OutputStream")
+    sink = java("java.io.PrintStream")(stream.nullOutputStream())
+    system.setOut(sink)
+    system.setErr(sink)
+    java("loci.common.DebugTools").setRootLevel("ERROR")
+
+
+def _check_version(installation: Installation) -> None:
+    import jpype
+
+    try:
+        java("loci.formats.ImageReader")
+    except TypeError as err:  # JPype's answer for a class that is not on the class path
+        raise _does_not_start(installation, err) from err
+    running = str(jpype.java.lang.System.getProperty("java.class.path"))
+    if any(str(jar) not in running for jar in installation.jars):
+        raise OperatorError(
+            "Java runs already in this process, with another Bio-Formats.",
+            concerns="bioformats",
+            remedy="Restart dropwatch.",
+            detail=f"{running} instead of {', '.join(map(str, installation.jars))}",
+        )
+
+
+def _does_not_start(installation: Installation, err: Exception) -> OperatorError:
+    return OperatorError(
+        "Bio-Formats does not start.",
+        concerns="bioformats",
+        remedy=f"`dropwatch check` says what was found. It was tried with {installation}.",
+        detail=f"{type(err).__name__}: {err}"[:2000],
+        code="bioformats-start",
+    )
+
+
+def java(name: str) -> Any:
+    """The Java class *name*, once `start` was called."""
+    import jpype
+
+    return jpype.JClass(name)
+
+
+def throwable() -> Any:
+    """The type of whatever Java throws, for an ``except``."""
+    return java("java.lang.Throwable")
