@@ -24,7 +24,7 @@ from dropwatch.daemon import Daemon
 from dropwatch.model import Place
 from dropwatch.sandbox.samples import ome_tiff
 from dropwatch.sandbox.server import Sandbox
-from dropwatch.task import make_importer
+from threads import thread_staff
 
 DEADLINE = 30.0
 
@@ -72,7 +72,7 @@ class Facility:
 
     def start(self) -> None:
         config = self.config()
-        self.daemon = Daemon(config, make_importer(config, {}), {})
+        self.daemon = Daemon(config, thread_staff(config), {})
         self.run_in_thread()
 
     def run_in_thread(self) -> None:

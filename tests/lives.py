@@ -28,6 +28,7 @@ from dropwatch.importers.base import Importer, Progress
 from dropwatch.importers.omero import OmeroImporter  # noqa: F401  # likewise
 from dropwatch.model import Answers, Fileset, Imported, Order
 from dropwatch.task import make_importer
+from tests.threads import thread_staff
 
 LONGEST = 120  #: seconds; a forgotten daemon ends itself
 
@@ -191,7 +192,7 @@ def _live(path: Path, log: Path, once: bool, trap: Trap | None) -> None:
     if trap is not None:
         trap.set()
         importer = Trapped(importer, trap)
-    daemon = Daemon(settings, importer, os.environ)
+    daemon = Daemon(settings, thread_staff(settings, importer), os.environ)
     on_signals(daemon.stop)
     daemon.run(once=once)
 

@@ -14,7 +14,7 @@ from dropwatch import exits
 from dropwatch.cli.command import config_of, refuse, with_remedy
 from dropwatch.cli.log import log_to_stderr
 from dropwatch.config import Config
-from dropwatch.errors import OperatorError
+from dropwatch.errors import ConfigError, OperatorError
 from dropwatch.model import Verdict
 from dropwatch.outbox import Shelf
 from dropwatch.pipeline import glance
@@ -46,11 +46,15 @@ def run(
     batches were imported, 1 when a batch or a letter was given up, 75 when something is left waiting.
     """
     from dropwatch.daemon import Daemon, on_signals
-    from dropwatch.task import make_importer
+    from dropwatch.task import check_installed, staff
 
     settings = config_of(ctx)
+    try:
+        check_installed(settings)
+    except ConfigError as err:
+        refuse(str(err))
     log_to_stderr()
-    daemon = Daemon(settings, make_importer(settings, os.environ), os.environ)
+    daemon = Daemon(settings, staff(settings), os.environ)
     on_signals(_Stopper(daemon.stop))
     try:
         daemon.run(once=once)

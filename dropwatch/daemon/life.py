@@ -22,20 +22,17 @@ from dropwatch.config import Config
 from dropwatch.daemon.mailroom import SENT_KEPT, Mailroom, make_outbox
 from dropwatch.daemon.pulse import pulse
 from dropwatch.errors import OperatorError, Unavailable
-from dropwatch.importers.base import Importer
 from dropwatch.ledger import Ledger
 from dropwatch.model import Place
 from dropwatch.outbox import Letter
 from dropwatch.pipeline.addresses import Addresses
-from dropwatch.pipeline.desk import Desk
+from dropwatch.pipeline.desk import Desk, Staff
 from dropwatch.pipeline.letters import Letters
 from dropwatch.pipeline.line import FOREVER, Pipeline, pipeline
 from dropwatch.pipeline.pauses import Pauses, first_pause
 from dropwatch.spool.folders import MEMORY, Spool
 from dropwatch.spool.presence import HOLD, only_daemon, write_heartbeat
-from dropwatch.task import Workshop
 from dropwatch.watch import Doorbell, needs_polling
-from dropwatch.workers import Workers
 
 log = logging.getLogger("dropwatch")
 
@@ -49,14 +46,14 @@ _OLD_LETTERS = 3600.0  #: seconds between two looks for sent letters to forget
 class Daemon:
     """One daemon for the spools of *config*.
 
-    importer -- an Importer, closed at the end
+    staff    -- does the work; closed at the end
     environ  -- where passwords may be, beside their files
     """
 
     def __init__(
         self,
         config: Config,
-        importer: Importer,
+        staff: Staff,
         environ: Mapping[str, str],
         *,
         clock: Callable[[], float] = time.time,
@@ -69,20 +66,18 @@ class Daemon:
         config.state.mkdir(parents=True, exist_ok=True)
         outbox = make_outbox(config, environ, clock)
         self.mailroom = Mailroom(outbox, config, clock, self._rng) if outbox else None
-        self._workshop = Workshop(config, importer)
-        self.line = self._make_line()
+        self.line = self._make_line(staff)
         self._doorbells: dict[Path, Doorbell] = {}
         self._sweep_due = {spool.path: 0.0 for spool in config.spools}
         self._started = clock()
 
-    def _make_line(self) -> Pipeline:
+    def _make_line(self, staff: Staff) -> Pipeline:
         config, state = self._config, self._config.state
         addresses = Addresses(state / "addresses.json")
         desk = Desk(
             config=config,
             ledger=Ledger(MEMORY),
-            workshop=self._workshop,
-            workers=Workers(config.workers.imports),
+            workers=staff,
             letters=Letters(config, self._post, addresses, self._clock),
             addresses=addresses,
             pauses=Pauses(first_pause(config.retry.import_), self._rng),
@@ -141,7 +136,6 @@ class Daemon:
         for thread in threads:
             thread.join(timeout=60)
         self._beat()
-        self._workshop.close()
         log.info(journal.line("stop", pid=os.getpid()))
 
     # -- sweeping ------------------------------------------------------------------------------------
@@ -183,10 +177,11 @@ class Daemon:
     # -- the housekeeper -----------------------------------------------------------------------------
 
     def _housekeeper(self) -> None:
-        """Beats the heart and forgets old letters, whatever else hangs."""
+        """Beats the heart, tends the workers and forgets old letters, whatever else hangs."""
         cleaned = 0.0
         while not self._stopping.is_set():
             self._beat()
+            self.line.desk.workers.tend()
             if self.mailroom and self._clock() - cleaned > _OLD_LETTERS:
                 cleaned = self._clock()
                 self._forget_letters(cleaned - SENT_KEPT)

@@ -9,6 +9,7 @@ from dropwatch import __version__
 from dropwatch.pipeline.case import Case
 from dropwatch.pipeline.desk import Desk
 from dropwatch.pipeline.pauses import Paused, Pauses
+from dropwatch.workers import Work
 
 
 def pulse(desk: Desk, mail: Pauses | None, started: float, *, stopped: bool) -> dict[str, Any]:
@@ -24,6 +25,7 @@ def pulse(desk: Desk, mail: Pauses | None, started: float, *, stopped: bool) -> 
         "targets": {one.name: _paused(one) for one in paused},
         "working": [work for case in list(desk.cases.values()) for work in _working(case)],
         "concluded": dict(desk.concluded),
+        "workers": {**desk.workers.busy(), "died": desk.workers.died},
     }
 
 
@@ -46,9 +48,23 @@ def _paused(one: Paused) -> dict[str, Any]:
 def _working(case: Case) -> list[dict[str, Any]]:
     """What the workers have in hand of a batch."""
     found = []
-    for fileset, progress in list(case.flying.items()):
+    works = list(case.flying.items())
+    if case.errand == "plan" and case.errand_work is not None:
+        works.append(("", case.errand_work))
+    for fileset, work in works:
         line = case.outcomes.get(fileset)
-        at = {"stage": progress.stage, "done": progress.done, "total": progress.total} if progress else None
         name = line.name if line else ""
-        found.append({"batch": case.record.batch, "fileset": fileset, "file": name, "progress": at})
+        found.append(
+            {"batch": case.record.batch, "fileset": fileset, "file": name, "progress": _progress(work)}
+        )
     return found
+
+
+def _progress(work: Work) -> dict[str, Any] | None:
+    """How far it is, at which rate (per second) and how many seconds it will still take, where that is known."""
+    told = work.progress()
+    if told is None:
+        return None
+    rate = work.rate()
+    left = round((told.total - told.done) / rate) if rate else None
+    return {"stage": told.stage, "done": told.done, "total": told.total, "rate": rate, "left": left}

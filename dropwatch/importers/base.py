@@ -12,16 +12,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from dropwatch.model import Answers, Attached, Attachment, Fileset, Imported, Order
-
-
-@dataclass(frozen=True)
-class Progress:
-    """How far a worker is: *stage* is "plan" (files of total), "upload" (bytes of total) or "server" (the
-    server's own steps)."""
-
-    stage: str
-    done: int
-    total: int
+from dropwatch.model import Progress as Progress  # noqa: PLC0414  # importers know it from here
 
 
 @dataclass(frozen=True)

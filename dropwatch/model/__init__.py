@@ -12,12 +12,14 @@ from dropwatch.model.batch import (
     Verdict,
 )
 from dropwatch.model.files import Attachment, FileFact, Fileset, ListedFile
+from dropwatch.model.job import AskJob, ImportJob, Job, LookUpJob, PlanJob, Progress
 from dropwatch.model.order import Container, Kind, Order, Target
 from dropwatch.model.outcome import Answers, Attached, Failed, Image, Imported, Outcome, Running, Skipped
 
 __all__ = [
     "CLAIM_STAMP",
     "Answers",
+    "AskJob",
     "Attached",
     "Attachment",
     "Batch",
@@ -28,14 +30,19 @@ __all__ = [
     "FileFact",
     "Fileset",
     "Image",
+    "ImportJob",
     "Imported",
+    "Job",
     "Kind",
     "ListedFile",
+    "LookUpJob",
     "Order",
     "Outcome",
     "Place",
     "Plan",
+    "PlanJob",
     "Problem",
+    "Progress",
     "Refused",
     "Running",
     "Skipped",

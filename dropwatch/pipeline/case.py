@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import threading
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from dropwatch.importers.base import Progress
 from dropwatch.lifecycle import Facts, is_settled_outcome
 from dropwatch.model import Answers, Envelope, Failed, Fileset, Outcome, Plan, Running
 from dropwatch.record import Event, Line, Record
 from dropwatch.spool.folders import Spool
+from dropwatch.workers import Work
 
 _EVENTS_KEPT = 200
 
@@ -25,8 +24,10 @@ class Case:
     outcomes      -- by fileset id, what this claim came to so far (with the attempt that said so)
     queue, flying -- filesets of the open attempt that wait for a worker, and those that a worker has
     errand        -- the short job that is under way for it ("plan", "ask", "address"), else ""
-    suspect       -- the daemon died while this batch was in flight: such batches run one at a time
-    stop          -- set to stop its workers
+    suspect       -- a worker, or the daemon, died while it was in flight: such batches run one at a time
+    died          -- a worker died in the present attempt
+    crashes       -- how often its planning took a worker along, one after the other
+    stopped       -- its workers were told to stop
     """
 
     spool: Spool
@@ -40,16 +41,19 @@ class Case:
     ask_again: float = 0.0
     polls: int = 0
     queue: deque[Fileset] = field(default_factory=deque)
-    flying: dict[str, Progress | None] = field(default_factory=dict)
+    flying: dict[str, Work] = field(default_factory=dict)
     errand: str = ""
+    errand_work: Work | None = None
     gathered: bool = True
     cancelled: bool = False
     withdrawn: bool = False
     suspect: bool = False
+    died: bool = False
+    crashes: int = 0
     wake: float = 0.0
     waiting_for: str = ""
     reported_at: float = 0.0
-    stop: threading.Event = field(default_factory=threading.Event)
+    stopped: bool = False
 
     @property
     def key(self) -> Path:
@@ -74,6 +78,12 @@ class Case:
         """Whose images they become: the sender, unless an instrument dropped them for somebody."""
         order = self.plan.order if self.plan else None
         return order.user if order else self.user
+
+    def stop(self) -> None:
+        """Tell its workers to stop."""
+        self.stopped = True
+        for work in (*self.flying.values(), *([self.errand_work] if self.errand_work else [])):
+            work.stop()
 
     def log(self, now: float, verb: str, text: str = "") -> None:
         """Add a line to the story of this claim; the caller writes the record. What repeats itself is told once."""

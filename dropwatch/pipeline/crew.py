@@ -21,14 +21,13 @@ from dropwatch.errors import (
     TemporaryError,
     Unavailable,
 )
-from dropwatch.importers.base import Progress
-from dropwatch.model import Attached, Failed, Fileset, Imported, Outcome
+from dropwatch.model import Attached, Failed, Fileset, Imported, ImportJob, Job, Outcome
 from dropwatch.pipeline.case import Case
 from dropwatch.pipeline.desk import Desk, Result
 from dropwatch.pipeline.letters import failure
 from dropwatch.record import line_of
 from dropwatch.schedule import Turns, next_attempt
-from dropwatch.workers import Done, Job
+from dropwatch.workers import DIED, Bug, Done
 
 Guarded = Callable[[Case, Callable[[Case], None]], None]
 
@@ -36,8 +35,7 @@ Guarded = Callable[[Case, Callable[[Case], None]], None]
 @dataclass
 class Crew:
     """asking, importing -- cases whose next step is Ask or Import, waiting for their turn
-    flying   -- how many imports of each user the workers have in hand
-    suspects -- how many of them belong to batches in which the daemon died
+    flying -- how many imports of each user the workers have in hand
     """
 
     desk: Desk
@@ -45,22 +43,19 @@ class Crew:
     asking: dict[Any, Case] = field(default_factory=dict)
     importing: dict[Any, Case] = field(default_factory=dict)
     flying: Counter[str] = field(default_factory=Counter)
-    suspects: int = 0
 
     # -- errands: short jobs that never wait behind an import ----------------------------------------
 
-    def errand(
-        self, case: Case, name: str, run: Callable[[], Any], then: Callable[[Case, Done], None]
-    ) -> None:
-        """Let a worker run *run*; *then* gets its answer in the line."""
+    def errand(self, case: Case, name: str, job: Job, then: Callable[[Case, Done], None]) -> None:
+        """Let a worker do *job*; *then* gets its answer in the line."""
         case.errand = name
 
         def apply(done: Done) -> None:
-            case.errand = ""
+            case.errand, case.errand_work = "", None
             then(case, done)
             case.wake = 0.0
 
-        self.desk.workers.errand(Job(name, run, case.stop), partial(self._back, case, apply))
+        case.errand_work = self.desk.workers.submit(job, partial(self._back, case, apply))
 
     def _back(self, case: Case, apply: Callable[[Done], None], done: Done) -> None:
         self.desk.results.put(Result(partial(apply, done), case))
@@ -107,9 +102,10 @@ class Crew:
         return True
 
     def _start_one(self, guarded: Guarded) -> bool:
-        if self.desk.stopping.is_set() or self.flying.total() >= self.desk.workers.imports:
+        if self.desk.stopping.is_set() or self.flying.total() >= self.desk.config.workers.imports:
             return False
-        able = [case for case in self.importing.values() if not (case.suspect and self.suspects)]
+        alone = any(case.suspect and case.flying for case in self.desk.cases.values())
+        able = [case for case in self.importing.values() if not (case.suspect and alone)]
         user = self.turns.choose(Counter(case.user for case in able), self.flying)
         if user is None:
             return False
@@ -140,35 +136,22 @@ class Crew:
         fileset = case.queue.popleft()
         if not case.queue:
             del self.importing[case.key]
-        case.flying[fileset.id] = None
+        back = partial(self._back, case, partial(self._landed, case, fileset))
+        case.flying[fileset.id] = self.desk.workers.submit(self._job(case, fileset), back)
         self.flying[case.user] += 1
-        self.suspects += case.suspect
-        overdue = partial(_is_past, time.monotonic() + self.desk.config.workers.timeout)
-        job = Job("import", partial(self._import, case, fileset, overdue), case.stop)
-        self.desk.workers.import_(
-            job, partial(self._back, case, partial(self._landed, case, fileset, overdue))
-        )
 
-    def _import(self, case: Case, fileset: Fileset, overdue: Callable[[], bool]) -> Imported | Attached:
-        """Runs in the worker."""
-        order = case.plan.order if case.plan else None
-        if order is None or case.answers is None:
-            raise TemporaryError("The batch was taken away.")
+    def _job(self, case: Case, fileset: Fileset) -> ImportJob:
+        assert case.plan is not None and case.plan.order is not None and case.answers is not None
+        # What was found of the other filesets would be sent along with each.
+        answers = replace(case.answers, found={})
+        seconds = self.desk.config.workers.timeout
+        return ImportJob(case.envelope.path, case.plan.order, fileset, answers, seconds)
 
-        def progress(step: Progress) -> None:
-            case.flying[fileset.id] = step
-
-        def stopped() -> bool:
-            return case.stop.is_set() or self.desk.stopping.is_set() or overdue()
-
-        return self.desk.workshop.import_(case.envelope.path, order, fileset, case.answers, progress, stopped)
-
-    def _landed(self, case: Case, fileset: Fileset, overdue: Callable[[], bool], done: Done) -> None:
+    def _landed(self, case: Case, fileset: Fileset, done: Done) -> None:
         case.flying.pop(fileset.id, None)
         self.flying[case.user] -= 1
-        self.suspects -= case.suspect
         case.wake = 0.0
-        outcome = self._outcome(case, done, overdue=overdue())
+        outcome = self._outcome(case, done)
         try:
             if outcome is not None and not case.withdrawn:
                 self._remember(case, fileset, outcome)
@@ -194,22 +177,23 @@ class Crew:
         text = f"{at} attempt {case.record.attempts} {fileset.name}: {kind}{more}"
         self.desk.ledger.log(case.envelope.path, text)
 
-    def _outcome(self, case: Case, done: Done, *, overdue: bool) -> Outcome | None:
+    def _outcome(self, case: Case, done: Done) -> Outcome | None:
         """What an import's answer means; None when nothing came of it because we were told to stop."""
         error = done.error
         if error is None:
             self.desk.works("omero")
             return done.value if isinstance(done.value, (Imported, Attached)) else None
         if isinstance(error, Interrupted):
-            if not overdue or case.stop.is_set() or self.desk.stopping.is_set():
-                return None
-            hours = self.desk.config.workers.timeout / 3600
-            return Failed(f"It took longer than {hours:g} hours and was stopped.", error="timeout")
+            return None
+        if isinstance(error, TemporaryError) and error.code == DIED:
+            if self.desk.stopping.is_set():
+                return None  # whoever stopped us stopped the workers too
+            case.died = case.suspect = True
         if isinstance(error, (Unavailable, OperatorError)):
             self.trouble(case, error)
             self.abandon(case)
             return failure(error, lasting=False)
-        if isinstance(error, DropwatchError):
+        if isinstance(error, DropwatchError) and not isinstance(error, Bug):
             return failure(error, lasting=isinstance(error, PermanentError))
         return self.bug(case, error)
 
@@ -221,12 +205,13 @@ class Crew:
 
     def bug(self, case: Case, error: BaseException) -> Failed:
         """Something that nobody translated: a bug of ours. It counts, the admins hear of it, the others go on."""
-        trace = "".join(traceback.format_exception(error))
-        self.desk.say("bug", case, error=f"{type(error).__name__}: {error}", trace=trace)
+        name, trace = type(error).__name__, "".join(traceback.format_exception(error))
+        if isinstance(error, Bug):
+            name, trace = error.name, error.detail
+        self.desk.say("bug", case, error=f"{name}: {error}", trace=trace)
         if "bug" not in case.record.told:
-            self.desk.letters.bug(case, f"{type(error).__name__}: {error}", trace)
+            self.desk.letters.bug(case, f"{name}: {error}", trace)
             self.desk.write(case, told=(*case.record.told, "bug"))
-        name = type(error).__name__
         return Failed(
             "dropwatch met an error of its own with this file.", error=f"Bug {name}", detail=trace[-2000:]
         )
@@ -239,7 +224,7 @@ class Crew:
     def end_attempt(self, case: Case) -> None:
         """Close the attempt; what is left waits for the next one, counted from now."""
         desk, record = self.desk, case.record
-        case.suspect = False
+        case.suspect, case.died = case.died, False
         case.wake = 0.0
         if not case.left() or case.withdrawn:
             return  # the verdict, which comes next, is written with the attempt closed
@@ -252,7 +237,3 @@ class Crew:
         desk.write(case, attempts=attempts, not_before=due, attempting=False)
         case.forget_attempt()
         desk.report(case, now_or_never=True)
-
-
-def _is_past(deadline: float) -> bool:
-    return time.monotonic() > deadline

@@ -14,40 +14,33 @@ from typing import Protocol
 from dropwatch import journal, report
 from dropwatch.config import Config
 from dropwatch.errors import DropwatchError, OperatorError
-from dropwatch.importers.base import Account, Progress
 from dropwatch.ledger import Ledger
-from dropwatch.model import Answers, Attached, Batch, Fileset, Imported, Order, Plan
+from dropwatch.model import Job
 from dropwatch.pipeline.addresses import Addresses
 from dropwatch.pipeline.case import Case
 from dropwatch.pipeline.letters import Letters, story_of
 from dropwatch.pipeline.pauses import Paused, Pauses
 from dropwatch.record import Line
 from dropwatch.spool.reports import write_report
-from dropwatch.workers import Workers
+from dropwatch.workers import Done, Work
 
 log = logging.getLogger("dropwatch")
 
 REPORT_EVERY = 5.0  #: seconds between two REPORT.txt of a batch that moves
 
 
-class Workshop(Protocol):
-    """What the workers do for the line; the errors are those of importers/base.py."""
+class Staff(Protocol):
+    """Who does the jobs; the errors in their answers are those of importers/base.py, and Bug."""
 
-    def plan(self, batch: Batch) -> Plan: ...
+    died: int
 
-    def ask(self, envelope: Path, plan: Plan) -> Answers: ...
+    def submit(self, job: Job, finished: Callable[[Done], None]) -> Work: ...
 
-    def import_(
-        self,
-        envelope: Path,
-        order: Order,
-        fileset: Fileset,
-        answers: Answers,
-        progress: Callable[[Progress], None],
-        stopped: Callable[[], bool],
-    ) -> Imported | Attached: ...
+    def busy(self) -> dict[str, int]: ...
 
-    def account(self, owner: str) -> Account: ...
+    def tend(self) -> None: ...
+
+    def close(self, grace: float) -> None: ...
 
 
 @dataclass(frozen=True)
@@ -72,8 +65,7 @@ class Desk:
 
     config: Config
     ledger: Ledger
-    workshop: Workshop
-    workers: Workers
+    workers: Staff
     letters: Letters
     addresses: Addresses
     pauses: Pauses

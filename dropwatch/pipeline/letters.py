@@ -14,7 +14,7 @@ from dropwatch.outbox import Letter, letter_id
 from dropwatch.pipeline.addresses import Addresses
 from dropwatch.pipeline.case import Case
 from dropwatch.pipeline.pauses import Paused
-from dropwatch.report import DeadLetter, Story, Text
+from dropwatch.report import DeadLetter, Site, Story, Text
 
 Post = Callable[[Letter], bool]
 
@@ -111,12 +111,12 @@ class Letters:
 
     def outage(self, paused: Paused, waiting: int) -> None:
         name, pause = paused.name, paused.pause
-        text = report.outage(_called(name), pause.since, pause.reason, waiting, self.site)
+        text = report.outage(_called(name, self.site), pause.since, pause.reason, waiting, self.site)
         self._all_admins("outage", name, _stamp(pause.since), "", text)
 
     def outage_over(self, paused: Paused, waiting: int) -> None:
         since = paused.pause.since
-        text = report.outage_over(_called(paused.name), since, self._clock(), waiting, self.site)
+        text = report.outage_over(_called(paused.name, self.site), since, self._clock(), waiting, self.site)
         self._all_admins("outage-over", paused.name, _stamp(since), "", text)
 
     def fault(self, error: OperatorError, users: list[str]) -> None:
@@ -145,7 +145,9 @@ class Letters:
         if address:
             self._write(kind, batch, claim, user, address, text)
         else:
-            self._all_admins(f"{kind}-no-address", batch, claim, user, report.no_address(text, user))
+            self._all_admins(
+                f"{kind}-no-address", batch, claim, user, report.no_address(text, user, self.site)
+            )
 
     def _all_admins(self, kind: str, batch: str, claim: str, user: str, text: Text) -> None:
         for address in self._config.mail.admins if self._config.mail else ():
@@ -181,11 +183,11 @@ def digest(*parts: object) -> str:
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:16]
 
 
-def _called(target: str) -> str:
+def _called(target: str, site: Site) -> str:
     """What people call a target."""
     if target.startswith("spool:"):
         return f"the spool {target.removeprefix('spool:')}"
-    return {"omero": "OMERO", "mail": "the mail server"}.get(target, target)
+    return {"omero": str(site.store), "mail": "the mail server"}.get(target, target)
 
 
 def _stamp(at: float) -> str:

@@ -214,7 +214,7 @@ class Pipeline:
         self.desk.stopping.set()
         for case in self.desk.cases.values():
             case.queue.clear()
-        self.desk.workers.close()
+        self.desk.workers.close(self.desk.config.workers.grace)
         self._apply_results()
         for case in self.desk.cases.values():
             if case.record.attempting:

@@ -7,11 +7,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any
 
 from dropwatch.errors import DropwatchError, OperatorError, TemporaryError, Unavailable
+from dropwatch.model import LookUpJob
 from dropwatch.pipeline.desk import Desk, Result
-from dropwatch.workers import Done, Job
+from dropwatch.workers import Bug, Done
 
 _SOON = 1.0  #: seconds until somebody who waits for an answer looks again
 _AGAIN = 10.0  #: seconds between two tries after one that broke
@@ -46,8 +46,7 @@ class Lookup:
             return
         self.asked.add(owner)
         self.desk.pauses.probe(("omero",))
-        job = Job("address", partial(self.desk.workshop.account, owner))
-        self.desk.workers.errand(job, partial(self._back, owner))
+        self.desk.workers.submit(LookUpJob(owner), partial(self._back, owner))
 
     def _back(self, owner: str, done: Done) -> None:
         """Runs in the worker: the answer is applied by the line."""
@@ -60,19 +59,14 @@ class Lookup:
         desk.pauses.probed(("omero",))
         if error is None:
             desk.works("omero")
-            desk.addresses.learn(owner, _address(done.value))
+            desk.addresses.learn(owner, done.value)
         elif isinstance(error, Unavailable) or (
             isinstance(error, OperatorError) and error.concerns != "user"
         ):
             desk.pause("omero", error)
-        elif isinstance(error, DropwatchError) and not isinstance(error, TemporaryError):
+        elif isinstance(error, DropwatchError) and not isinstance(error, (TemporaryError, Bug)):
             desk.addresses.learn(owner, None)
         else:
             self.later[owner] = desk.now() + _AGAIN
             desk.say("look-up", owner=owner, error=f"{type(error).__name__}: {error}")
         desk.wake_all()  # whoever waited for this answer looks at once
-
-
-def _address(account: Any) -> str | None:
-    email = account.email
-    return email if isinstance(email, str) and email else None

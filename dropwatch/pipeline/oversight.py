@@ -84,7 +84,7 @@ class Oversight:
             self.desk.say("withdraw", case, error=f"{type(err).__name__}: {err}")
 
     def _stop_work(self, case: Case) -> None:
-        case.stop.set()
+        case.stop()
         self.crew.abandon(case)
         self.crew.drop(case)
         case.wake = 0.0

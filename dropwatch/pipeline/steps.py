@@ -2,18 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
-from functools import partial
 
 from dropwatch.errors import (
     DropwatchError,
+    Interrupted,
     OperatorError,
     PermanentError,
     Unavailable,
 )
 from dropwatch.lifecycle import verdict
-from dropwatch.model import Answers, Attached, Batch, Failed, Imported, Plan, Problem, Refused, Skipped
+from dropwatch.model import (
+    Answers,
+    AskJob,
+    Attached,
+    Batch,
+    Failed,
+    Imported,
+    Plan,
+    PlanJob,
+    Problem,
+    Refused,
+    Skipped,
+)
 from dropwatch.pipeline.case import Case
 from dropwatch.pipeline.crew import Crew
 from dropwatch.pipeline.desk import Desk
@@ -23,9 +34,10 @@ from dropwatch.schedule import next_attempt
 from dropwatch.spool.folders import LOCK, MEMORY
 from dropwatch.spool.locks import is_held
 from dropwatch.spool.moves import InUse
-from dropwatch.workers import Done
+from dropwatch.workers import DIED, Bug, Done
 
 RUNNING_POLL = 2.0  #: seconds between two questions whether the server has finished
+CRASHES = 20  #: how many crashes of its planning a batch is forgiven before they count as attempts
 WRITER_POLL = 5.0  #: seconds between two looks whether a writer has let go of its file
 
 
@@ -49,13 +61,17 @@ class Steps:
     def plan(self, case: Case) -> None:
         self.crew.errand(case, "plan", self._planning(case), self._planned)
 
-    def _planning(self, case: Case) -> Callable[[], Plan]:
+    def _planning(self, case: Case) -> PlanJob:
         record = case.record
         dropped = record.dropped or record.name
-        batch = Batch(case.envelope, record.batch, dropped, record.claimed_at, case.spool.root)
-        return partial(self.desk.workshop.plan, batch)
+        return PlanJob(Batch(case.envelope, record.batch, dropped, record.claimed_at, case.spool.root))
 
     def _planned(self, case: Case, done: Done) -> None:
+        if _crashed(done) and case.crashes < CRASHES:
+            # Its journal (task/looking.py) knows at which file: the next plan goes on without it.
+            case.crashes += 1
+            self.desk.say("defer", case, reason="a file hung or crashed Bio-Formats", detail=done.error)
+            return
         if done.error is not None:
             self._errand_failed(case, done.error)
             return
@@ -104,8 +120,7 @@ class Steps:
             case.wake = self.desk.now() + RUNNING_POLL
             return
         self.desk.pauses.probe(self.desk.names(case))
-        run = partial(self.desk.workshop.ask, case.envelope.path, case.plan)
-        self.crew.errand(case, "ask", run, self._asked)
+        self.crew.errand(case, "ask", AskJob(case.envelope.path, case.plan), self._asked)
 
     def _asked(self, case: Case, done: Done) -> None:
         self.desk.pauses.probed(self.desk.names(case))
@@ -151,11 +166,13 @@ class Steps:
 
     def _errand_failed(self, case: Case, error: BaseException) -> None:
         """Sort a failure of plan or ask by what to do about it (DESIGN section 7)."""
+        if isinstance(error, Interrupted):
+            return  # we are being stopped, or it was cancelled
         if isinstance(error, (Unavailable, OperatorError)):
             self.crew.trouble(case, error)
         elif isinstance(error, PermanentError):
             self._give_up(case, Problem(error.message, error.remedy, type(error).__name__, error.detail))
-        elif isinstance(error, DropwatchError):
+        elif isinstance(error, DropwatchError) and not isinstance(error, Bug):
             self.count_failure(case, error.message)
         else:
             self.crew.bug(case, error)
@@ -236,3 +253,7 @@ class Steps:
         del desk.cases[case.key]
         case.envelope = case.spool.retire(case.envelope, ruling.place)
         desk.say("retire", case, place=ruling.place.value)
+
+
+def _crashed(done: Done) -> bool:
+    return isinstance(done.error, DropwatchError) and done.error.code == DIED

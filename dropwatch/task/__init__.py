@@ -1,7 +1,6 @@
-"""What runs in a worker. Builds its hands there; values go in, values come out."""
+"""What runs in the worker processes, and how they are staffed."""
 
-from __future__ import annotations
+from dropwatch.task.staffing import check_installed, make_importer, open_workshop, staff
+from dropwatch.task.workshop import Workshop
 
-from dropwatch.task.workshop import Workshop, make_importer
-
-__all__ = ["Workshop", "make_importer"]
+__all__ = ["Workshop", "check_installed", "make_importer", "open_workshop", "staff"]

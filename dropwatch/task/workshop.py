@@ -1,37 +1,79 @@
-"""What runs in a worker: plan, ask, import, look up an address. Values in, values out.
+"""What a worker does: plan, ask, import, attach, look up an address. Values in, values out.
 
-A Workshop builds its hands once for its process; nothing of it is known to the line but these methods.
+A Workshop belongs to one process, makes its hands when they are first needed, and keeps them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+import threading
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
-from dropwatch import credentials
 from dropwatch.config import Config
-from dropwatch.errors import ConfigError, PermanentError, TemporaryError
-from dropwatch.importers.base import Account, Importer, Progress
-from dropwatch.model import Answers, Attached, Attachment, Batch, Fileset, Imported, Order, Plan
+from dropwatch.errors import Interrupted, PermanentError, TemporaryError
+from dropwatch.importers.base import Importer, Progress
+from dropwatch.model import (
+    Answers,
+    AskJob,
+    Attached,
+    Attachment,
+    Batch,
+    Imported,
+    ImportJob,
+    Job,
+    LookUpJob,
+    Order,
+    Plan,
+    PlanJob,
+)
 from dropwatch.spool.folders import LOCK, MEMORY
 from dropwatch.spool.locks import locked
 from dropwatch.task import planning
 
-OMERO_PASSWORD = "DROPWATCH_OMERO_PASSWORD"
-
 
 class Workshop:
-    """The hands of one worker process. May be used by its threads at once."""
+    """The hands of one worker process. May be used by its threads at once.
 
-    def __init__(self, config: Config, importer: Importer) -> None:
+    make -- makes the importer, when it is first needed: a process that only plans never has one
+    """
+
+    def __init__(self, config: Config, make: Callable[[], Importer]) -> None:
         self._config = config
-        self._importer = importer
+        self._make = make
+        self._importer: Importer | None = None
+        self._lock = threading.Lock()
 
-    def plan(self, batch: Batch) -> Plan:
+    def perform(self, job: Job, progress: Callable[[Progress], None], stopped: Callable[[], bool]) -> Any:
+        """Do *job*. The errors are those of importers/base.py."""
+        match job:
+            case PlanJob():
+                return self._plan(job.batch)
+            case AskJob():
+                return self._ask(job.envelope, job.plan)
+            case ImportJob():
+                return self._import(job, progress, stopped)
+            case LookUpJob():
+                return self._importer_here().account(job.owner).email or None
+
+    def close(self) -> None:
+        """End all sessions. Never raises."""
+        if self._importer is not None:
+            self._importer.close()
+
+    def _importer_here(self) -> Importer:
+        with self._lock:
+            if self._importer is None:
+                self._importer = self._make()
+            return self._importer
+
+    def _plan(self, batch: Batch) -> Plan:
         """List what *batch* consists of. Raises TemporaryError when its folder cannot be read."""
         try:
-            return planning.plan(self._config, batch)
+            with _held(batch.envelope.path):
+                return planning.plan(self._config, batch)
         except OSError as err:
             raise TemporaryError(
                 f"The folder {batch.name} cannot be read: {err.strerror or err}.",
@@ -39,61 +81,43 @@ class Workshop:
                 detail=f"{type(err).__name__}: {err}",
             ) from err
 
-    def ask(self, envelope: Path, plan: Plan) -> Answers:
-        """Ask the server what it has of the batch. The errors are those of Importer.ask."""
+    def _ask(self, envelope: Path, plan: Plan) -> Answers:
         order = _order(plan)
         with _held(envelope):
             self._check_instrument(order, plan.in_groups)
-            return self._importer.ask(order, plan.filesets)
+            return self._importer_here().ask(order, plan.filesets)
 
-    def import_(
-        self,
-        envelope: Path,
-        order: Order,
-        fileset: Fileset,
-        answers: Answers,
-        progress: Callable[[Progress], None],
-        stopped: Callable[[], bool],
+    def _import(
+        self, job: ImportJob, progress: Callable[[Progress], None], stopped: Callable[[], bool]
     ) -> Imported | Attached:
-        """Import one fileset while holding the envelope's lock. The errors are those of Importer.import_."""
-        with _held(envelope):
-            if isinstance(fileset, Attachment):
-                return self._importer.attach(order, fileset, answers, progress=progress, stopped=stopped)
-            return self._importer.import_(order, fileset, answers, progress=progress, stopped=stopped)
+        end = time.monotonic() + job.seconds
 
-    def account(self, owner: str) -> Account:
-        """What the server knows of *owner*."""
-        return self._importer.account(owner)
+        def is_over() -> bool:
+            return stopped() or time.monotonic() > end
 
-    def close(self) -> None:
-        self._importer.close()
+        importer = self._importer_here()
+        with _held(job.envelope):
+            try:
+                if isinstance(job.fileset, Attachment):
+                    return importer.attach(
+                        job.order, job.fileset, job.answers, progress=progress, stopped=is_over
+                    )
+                return importer.import_(
+                    job.order, job.fileset, job.answers, progress=progress, stopped=is_over
+                )
+            except Interrupted as err:
+                if stopped():
+                    raise
+                raise TemporaryError(
+                    f"It took longer than {job.seconds / 3600:g} hours and was stopped.", code="timeout"
+                ) from err
 
     def _check_instrument(self, order: Order, groups: tuple[str, ...]) -> None:
-        if groups and not set(groups) & set(self._importer.account(order.owner).groups):
+        if groups and not set(groups) & set(self._importer_here().account(order.owner).groups):
             raise PermanentError(
                 f"{order.sender} may not import for {order.owner}.",
                 remedy=f"It may for members of these OMERO groups: {', '.join(groups)}.",
             )
-
-
-def make_importer(config: Config, environ: Mapping[str, str]) -> Importer:
-    """The importer that the configuration names. Raises ConfigError when it cannot be had here."""
-    if config.omero is None:
-        raise ConfigError(["omero: missing"])
-    try:
-        from dropwatch.importers.omero import OmeroImporter
-    except ImportError as err:
-        raise ConfigError(
-            [
-                f"importer: omero needs omero-py, which is not installed here ({err}). Install dropwatch[omero]."
-            ]
-        ) from err
-    settings = config.omero
-
-    def password() -> str | None:
-        return credentials.read(settings.password_file, OMERO_PASSWORD, environ, concerns="omero")
-
-    return OmeroImporter(settings.host, settings.port, settings.secure, settings.user, password)
 
 
 def _order(plan: Plan) -> Order:

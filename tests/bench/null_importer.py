@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Sequence
 
 from dropwatch.importers.base import Account, Finding, Progress
-from dropwatch.model import Answers, Container, Fileset, Image, Imported, Kind, Order
+from dropwatch.model import Answers, Attached, Container, Fileset, Image, Imported, Kind, Order
 
 
 class NullImporter:
@@ -34,6 +34,12 @@ class NullImporter:
 
     def account(self, owner: str) -> Account:
         return Account(owner, f"{owner}@example.org", True, ("lab",), "lab")
+
+    def attach(self, *_: object, **__: object) -> Attached:
+        return Attached(1, 1)
+
+    def accounts(self) -> list[Account]:
+        return []
 
     def diagnose(self, owner: str | None) -> list[Finding]:
         return []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -13,6 +14,9 @@ import yaml
 from dropwatch import config
 from dropwatch.daemon import Daemon
 from dropwatch.model import Place
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+from threads import thread_staff
 
 
 def daemon_for(root: Path, importer: Any, *, settle: str = "0", **settings: object) -> tuple[Daemon, Path]:
@@ -31,7 +35,8 @@ def daemon_for(root: Path, importer: Any, *, settle: str = "0", **settings: obje
     root.mkdir(parents=True, exist_ok=True)
     source = root / "dropwatch.yaml"
     source.write_text(yaml.safe_dump(text))
-    return Daemon(config.load(source), importer, {}), spool / "alice" / "inbox"
+    settings_ = config.load(source)
+    return Daemon(settings_, thread_staff(settings_, importer), {}), spool / "alice" / "inbox"
 
 
 def waited(condition: Callable[[], object], deadline: float = 60.0) -> None:

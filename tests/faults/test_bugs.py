@@ -10,6 +10,7 @@ from dropwatch.daemon import Daemon
 from dropwatch.model import Answers, Order
 from dropwatch.task import make_importer
 from facility import Facility
+from threads import thread_staff
 
 Make = Callable[..., Facility]
 
@@ -36,7 +37,8 @@ class Stumbling:
 
 def start(place: Facility, where: str) -> None:
     config = place.config()
-    place.daemon = Daemon(config, Stumbling(make_importer(config, {}), where), {})  # type: ignore[arg-type]
+    stumbling: Any = Stumbling(make_importer(config, {}), where)
+    place.daemon = Daemon(config, thread_staff(config, stumbling), {})
     place.daemon.line.bug_wait = 0.2
     place.run_in_thread()
 

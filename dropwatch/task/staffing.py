@@ -1,0 +1,60 @@
+"""Who does the work: the importer that the configuration names, and the worker processes that use it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from functools import partial
+from importlib.util import find_spec
+
+from dropwatch import credentials
+from dropwatch.config import Config
+from dropwatch.errors import ConfigError
+from dropwatch.importers.base import Importer
+from dropwatch.model import AskJob, ImportJob, LookUpJob, PlanJob
+from dropwatch.task.workshop import Workshop
+from dropwatch.workers import Squad, Workers
+
+OMERO_PASSWORD = "DROPWATCH_OMERO_PASSWORD"
+PLANNERS, ASKERS = 2, 2  #: processes; a batch that hangs one of them leaves the others the other
+_KILLED_AFTER = 120.0  #: seconds beyond the time that an import may take until its process is killed
+
+
+def make_importer(config: Config, environ: Mapping[str, str]) -> Importer:
+    """The importer that the configuration names. Raises ConfigError when it cannot be had here."""
+    if config.omero is None:
+        raise ConfigError(["omero: missing"])
+    try:
+        from dropwatch.importers.omero import OmeroImporter
+    except ImportError as err:
+        raise ConfigError([_LACKING.format(err)]) from err
+    settings = config.omero
+
+    def password() -> str | None:
+        return credentials.read(settings.password_file, OMERO_PASSWORD, environ, concerns="omero")
+
+    return OmeroImporter(settings.host, settings.port, settings.secure, settings.user, password)
+
+
+_LACKING = "importer: omero needs omero-py, which is not installed here ({}). Install dropwatch[omero]."
+
+
+def check_installed(config: Config) -> None:
+    """Raise ConfigError when what the configured importer needs is not installed. Loads nothing of it."""
+    if config.importer != "folder" and (find_spec("omero") is None or find_spec("Ice") is None):
+        raise ConfigError([_LACKING.format("there is no module omero or Ice")])
+
+
+def open_workshop(config: Config) -> Workshop:
+    """The workshop of this process. Runs in a worker, which has the environment of the daemon."""
+    return Workshop(config, partial(make_importer, config, os.environ))
+
+
+def staff(config: Config) -> Workers:
+    """The worker processes: planners know Bio-Formats, askers and importers the image store."""
+    longest = config.workers.timeout + _KILLED_AFTER
+    planners = Squad("planning", PLANNERS, timeout=longest, patience=config.bioformats.timeout)
+    askers = Squad("asking", ASKERS, timeout=longest)
+    importers = Squad("importing", config.workers.imports, timeout=longest)
+    squads = {PlanJob: planners, AskJob: askers, LookUpJob: askers, ImportJob: importers}
+    return Workers(squads, partial(open_workshop, config))

@@ -1,0 +1,136 @@
+"""A job under way, as both sides see it: the flag that stops it, how far it is, what came of it.
+
+Nothing here starts a process. The board is a few numbers in shared memory without any lock, so that a worker
+killed at any moment leaves nothing locked.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, MutableSequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from dropwatch.errors import DropwatchError
+from dropwatch.model import Job, Progress
+
+_STAGES = ("", "plan", "upload", "server")
+_STOP, _STAGE, _DONE, _TOTAL = range(4)
+BOARD = 4  #: numbers on a board
+
+DIED = "worker-died"  #: code of the error that answers a job whose process ended in the middle of it
+
+
+class Bug(DropwatchError):
+    """An error that nobody translated: a bug of ours. *name* is its class, *detail* its trace.
+
+    It crosses the process boundary as text, because an error of some library may not survive pickling.
+    """
+
+    name = ""
+
+    @classmethod
+    def of(cls, error: BaseException, trace: str) -> Bug:
+        bug = cls(str(error), detail=trace)
+        bug.name = type(error).__name__
+        return bug
+
+
+@dataclass(frozen=True)
+class Done:
+    """A job's answer: *error* is what it raised, or None."""
+
+    value: Any = None
+    error: BaseException | None = None
+
+
+class Worker(Protocol):
+    """What does the jobs, inside a worker process."""
+
+    def perform(self, job: Job, progress: Callable[[Progress], None], stopped: Callable[[], bool]) -> Any:
+        """Do *job*. *stopped* is looked at between steps; then it raises Interrupted."""
+        ...
+
+    def close(self) -> None:
+        """End what is open. Never raises."""
+        ...
+
+
+Perform = Callable[[], Worker]  #: makes the worker, in its own process
+
+
+@dataclass
+class Board:
+    """Four numbers that both sides see; only the worker tells how far it is, only the daemon says stop."""
+
+    numbers: MutableSequence[int] = field(default_factory=lambda: [0] * BOARD)
+
+    def clear(self) -> None:
+        self.numbers[:] = [0] * BOARD
+
+    def stop(self) -> None:
+        self.numbers[_STOP] = 1
+
+    def stopped(self) -> bool:
+        return bool(self.numbers[_STOP])
+
+    def tell(self, progress: Progress) -> None:
+        self.numbers[_DONE], self.numbers[_TOTAL] = progress.done, progress.total
+        self.numbers[_STAGE] = _STAGES.index(progress.stage)
+
+    def told(self) -> Progress | None:
+        stage = _STAGES[self.numbers[_STAGE]]
+        return Progress(stage, self.numbers[_DONE], self.numbers[_TOTAL]) if stage else None
+
+
+@dataclass(eq=False)
+class Work:
+    """A job that was given away. Its giver may stop it and see how far it is; the answer comes by a callback.
+
+    started -- monotonic seconds; 0.0 while it waits for a worker
+    again   -- its first worker died before it took it
+    """
+
+    job: Job
+    finished: Callable[[Done], None]
+    started: float = 0.0
+    again: bool = False
+    _board: Board | None = None
+    _stop: float | None = None  # when it was told to (monotonic seconds)
+    _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
+
+    def begin(self, board: Board) -> None:
+        """A worker takes it, and shows on *board* how far it is."""
+        with self._lock:
+            board.clear()
+            self._board, self.started = board, time.monotonic()
+            if self._stop is not None:
+                board.stop()
+
+    def end(self, done: Done) -> None:
+        """It has ended; the board is somebody else's from now on."""
+        with self._lock:
+            self._board = None
+        self.finished(done)
+
+    def stop(self) -> None:
+        with self._lock:
+            self._stop = self._stop or time.monotonic()
+            if self._board is not None:
+                self._board.stop()
+
+    def rate(self) -> float | None:
+        """What it did of its present stage in each second since it began, or None while there is nothing to tell."""
+        told, took = self.progress(), time.monotonic() - self.started
+        if told is None or told.stage == "server" or not told.done or took < 1.0:
+            return None
+        return round(told.done / took, 1)
+
+    def told_to_stop(self, before: float) -> bool:
+        """Whether it was told to stop, earlier than *before* (monotonic seconds)."""
+        return self._stop is not None and self._stop < before
+
+    def progress(self) -> Progress | None:
+        board = self._board
+        return board.told() if board is not None else None

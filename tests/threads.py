@@ -1,0 +1,77 @@
+"""The daemon's work done in threads of this process: most stories are about the line, and processes cost a second.
+
+tests/faults/test_workers.py and test_processes.py, tests/world.py and the demo have the real ones.
+"""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+from dropwatch.config import Config
+from dropwatch.errors import DropwatchError
+from dropwatch.importers.base import Importer
+from dropwatch.model import Job, Progress
+from dropwatch.task import Workshop, make_importer
+from dropwatch.task.staffing import ASKERS, PLANNERS
+from dropwatch.workers import Bug, Done, Work, Worker
+from dropwatch.workers.work import Board
+
+Threads = Mapping[str, ThreadPoolExecutor]
+_SQUADS = {"PlanJob": "planning", "AskJob": "asking", "LookUpJob": "asking", "ImportJob": "importing"}
+
+
+class ThreadStaff:
+    """Like dropwatch.workers.Workers, without processes."""
+
+    def __init__(self, worker: Worker, imports: int) -> None:
+        self._worker = worker
+        sizes = {"planning": PLANNERS, "asking": ASKERS, "importing": imports}
+        self._threads = {name: ThreadPoolExecutor(size, name) for name, size in sizes.items()}
+        self._works: list[Work] = []
+        self.died = 0
+
+    def submit(self, job: Job, finished: Callable[[Done], None]) -> Work:
+        work = Work(job, finished)
+        self._works.append(work)
+        self._threads[_SQUADS[type(job).__name__]].submit(self._do, work)
+        return work
+
+    def busy(self) -> dict[str, int]:
+        return dict.fromkeys(self._threads, 0)
+
+    def tend(self) -> None:
+        pass
+
+    def close(self, grace: float) -> None:
+        for work in self._works:
+            work.stop()
+        for threads in self._threads.values():
+            threads.shutdown(wait=True)
+        self._worker.close()
+
+    def _do(self, work: Work) -> None:
+        board = Board()
+        work.begin(board)
+        work.end(_answer(self._worker, work.job, board))
+        self._works.remove(work)
+
+
+def _answer(worker: Worker, job: Job, board: Board) -> Done:
+    def tell(progress: Progress) -> None:
+        board.tell(progress)
+
+    try:
+        return Done(worker.perform(job, tell, board.stopped))
+    except DropwatchError as err:
+        return Done(error=err)
+    except Exception as err:  # as in a worker process
+        return Done(error=Bug.of(err, traceback.format_exc()))
+
+
+def thread_staff(config: Config, importer: Importer | None = None, environ: Any = None) -> ThreadStaff:
+    """Staff for *config*, with *importer* or the one that the configuration names."""
+    made = importer or make_importer(config, environ or {})
+    return ThreadStaff(Workshop(config, lambda: made), config.workers.imports)
