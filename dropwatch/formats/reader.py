@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from dropwatch.formats import runtime
 from dropwatch.formats.installation import Installation
-from dropwatch.formats.look import Look, Readable, Unreadable
+from dropwatch.formats.look import Look, Readable
 from dropwatch.formats.words import BROKEN_NAME, EMPTY, has_broken_name, of_throwable
 
 
@@ -32,24 +34,30 @@ class BioFormats:
         """What *path* (absolute) is, and whether all that belongs to it can be read."""
         if has_broken_name(path):
             return BROKEN_NAME
-        with self._turn:
-            reader = self._started()
+        with self.turn():
+            reader = self._reader = self._reader or _new_reader()
             try:
                 reader.setId(str(path))
                 return _described(reader)
             except runtime.throwable() as thrown:
                 return EMPTY if _is_empty(path) else of_throwable(thrown)
             finally:
-                _close(reader)
+                close(reader)
 
-    def _started(self) -> Any:
-        if self._reader is None:
+    @contextmanager
+    def turn(self) -> Iterator[None]:
+        """Our turn with Java, which runs by then."""
+        with self._turn:
             runtime.start(self.installation, self._memory)
-            self._reader = runtime.java("loci.formats.ImageReader")()
-            self._reader.setGroupFiles(True)
-            # As OMERO's server counts: the steps of a pyramid are one image.
-            self._reader.setFlattenedResolutions(False)
-        return self._reader
+            yield
+
+
+def _new_reader() -> Any:
+    reader = runtime.java("loci.formats.ImageReader")()
+    reader.setGroupFiles(True)
+    # As OMERO's server counts: the steps of a pyramid are one image.
+    reader.setFlattenedResolutions(False)
+    return reader
 
 
 def _described(reader: Any) -> Readable:
@@ -75,7 +83,8 @@ def _is_empty(path: Path) -> bool:
         return False
 
 
-def _close(reader: Any) -> None:
+def close(reader: Any) -> None:
+    """Close a reader of Java's, whatever state it is in."""
     try:
         reader.close()
     except runtime.throwable():
