@@ -1,8 +1,9 @@
 """The words that people read: mails, REPORT.txt, status rows. Pure: values in, text out; no clock, no files.
 
-``story.py`` has the nouns that come in. ``mails.py`` (users), ``admins.py`` and ``notices.py`` compose
-letters out of the blocks of ``letter.py``; ``plain.py`` and ``markup.py`` write them down and make
-harmless all that others named.
+``story.py`` has the nouns that come in, ``telling.py`` makes them of a record. ``mails.py`` (users), ``admins.py``
+and ``notices.py`` compose letters out of the blocks of ``letter.py``, with the parts that they share:
+``sections.py``, ``troubles.py``, ``beside.py`` (attachments). ``plain.py`` and ``markup.py`` write them down and
+make harmless all that others named.
 """
 
 from __future__ import annotations
@@ -24,14 +25,16 @@ from dropwatch.report.notices import (
     split_run,
 )
 from dropwatch.report.page import reason, report_txt
-from dropwatch.report.story import Entry, Site, Story, Tally, Text
+from dropwatch.report.story import AttachmentTally, Entry, Site, Store, Story, Tally, Text
 from dropwatch.report.telling import site_of, tell
 from dropwatch.report.words import clean, count, duration, moment, named, size
 
 __all__ = [
+    "AttachmentTally",
     "DeadLetter",
     "Entry",
     "Site",
+    "Store",
     "Story",
     "Tally",
     "Text",

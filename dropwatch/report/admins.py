@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from dropwatch.model import Failed, Verdict
 from dropwatch.report.letter import (
@@ -21,19 +21,25 @@ from dropwatch.report.letter import (
 )
 from dropwatch.report.links import container_link, log_link
 from dropwatch.report.mails import fitted, news, typeset
-from dropwatch.report.sections import REST, Most, about, grouped, left_out, reasons, remarks
-from dropwatch.report.story import Entry, Site, Story, Text
+from dropwatch.report.portions import REST, Most, about, left_out
+from dropwatch.report.sections import remarks
+from dropwatch.report.story import Entry, Site, Store, Story, Text
+from dropwatch.report.troubles import Failures, grouped, reasons
 from dropwatch.report.words import count, duration, moment, named, number, sentence, size, subject
 
 EXCERPT_LINES = 40  #: of a log or trace: the end, where the cause stands
 EXCERPT_MOST = 4000  #: characters
 NO_CLASS = "Error without a class"
 EXCERPTS = 5  #: in one mail
+_LOOK_AT = {
+    Store.OMERO: "Look at the OMERO server: is it importing, is its disk full, does its log show an error?",
+    Store.ARCHIVE: "Look at the archive: is it there, is its disk full, does it answer?",
+}
 
 
 def outcome_for_admins(story: Story, site: Site) -> Text:
     """Return the admins' mail on a batch that did not go well. It has a verdict (ValueError otherwise)."""
-    said = news(story)
+    said = news(story, site)
     tally = story.tally
     share = f"{number(tally.failed)} of {number(tally.total)} not imported" if tally.failed else said.headline
     line = subject(f"{named(story.user, 40)}: {share}", story.name, _codes(story))
@@ -43,7 +49,8 @@ def outcome_for_admins(story: Story, site: Site) -> Text:
             facts(story, site),
             *_container(story, site),
             *_problems(story, most),
-            *_failures(story, site, most),
+            *_failures("Failed filesets", "fileset", story.failed(story.entries), site, most),
+            *_failures("Failed attachments", "attachment", story.failed(story.attachments), site, most),
             *_next(story),
             *remarks(story, most),
         )
@@ -56,18 +63,14 @@ def outcome_for_admins(story: Story, site: Site) -> Text:
 
 def facts(story: Story, site: Site) -> Facts:
     """Return who, what, where and when of a batch."""
-    tally = story.tally
-    came_to = ((tally.imported, "imported"), (tally.skipped, "already there"), (tally.failed, "failed"))
-    many = [f"{number(amount)} {what}" for amount, what in (*came_to, (tally.open, "not finished")) if amount]
     rows = [
         ("User", story.user),
         ("Dropped by", story.sender or story.user),
-        ("OMERO group", story.group or "(the user's default group)"),
+        *_group(story, site),
         ("Batch", story.batch),
         ("Claim", story.claim),
         ("Folder", place(story)),
-        ("Filesets", f"{number(tally.total)} ({', '.join(many)})" if many else "none"),
-        ("Data", size(sum(entry.bytes for entry in story.entries))),
+        *_counts(story),
         ("Attempts", str(story.attempts)),
     ]
     times = (
@@ -77,6 +80,36 @@ def facts(story: Story, site: Site) -> Facts:
     )
     rows += [(label, moment(when, site.timezone)) for label, when in times if when is not None]
     return Facts(tuple(rows))
+
+
+def _group(story: Story, site: Site) -> tuple[tuple[str, str], ...]:
+    if site.store is Store.ARCHIVE:
+        return (("Group", story.group),) if story.group else ()
+    return (("OMERO group", story.group or "(the user's default group)"),)
+
+
+def _counts(story: Story) -> tuple[tuple[str, str], ...]:
+    """How many there are of what, and what they came to."""
+    tally, beside = story.tally, story.attachment_tally
+    came_to = ((tally.imported, "imported"), (tally.skipped, "already there"), (tally.failed, "failed"))
+    made = ((tally.images, "image"), (tally.plates, "plate"))
+    attached = ((beside.attached, "attached"), (beside.failed, "failed"), (beside.open, "not finished"))
+    files = sum(entry.files for entry in story.entries)
+    rows = (
+        ("Filesets", _sorted_out(tally.total, (*came_to, (tally.open, "not finished")))),
+        ("Made", ", ".join(count(amount, noun) for amount, noun in made if amount)),
+        ("Attachments", _sorted_out(beside.total, attached) if beside.total else ""),
+        (
+            "Data",
+            f"{size(sum(entry.bytes for entry in story.entries))} in {count(files, 'file')}" if files else "",
+        ),
+    )
+    return tuple((label, value) for label, value in rows if value)
+
+
+def _sorted_out(total: int, kinds: Iterable[tuple[int, str]]) -> str:
+    many = [f"{number(amount)} {what}" for amount, what in kinds if amount]
+    return f"{number(total)} ({', '.join(many)})" if many else "none"
 
 
 def place(story: Story) -> str:
@@ -120,31 +153,33 @@ def _problems(story: Story, most: Most) -> tuple[Block, ...]:
     return (Heading("The batch as a whole"), *blocks) if blocks else ()
 
 
-def _failures(story: Story, site: Site, most: Most) -> tuple[Block, ...]:
-    groups, shown = grouped(story.failures()), 0
+def _failures(title: str, noun: str, failures: Failures, site: Site, most: Most) -> tuple[Block, ...]:
+    groups, shown = grouped(failures), 0
     blocks: list[Block] = []
     for place, members in enumerate(groups[: most.groups]):
-        blocks.append(_trouble(members, site, max(0, most.failed - shown)))
+        blocks.append(_trouble(members, noun, site, max(0, most.failed - shown)))
         shown += len(members)
         if place < EXCERPTS:
             blocks += detail(next((failed.detail for _, failed in members if failed.detail), ""))
     if len(groups) > most.groups:
         blocks.append(Say(f"{count(len(groups) - most.groups, 'more kind')} of error; {REST}."))
-    return (Heading("Failed filesets"), *blocks) if blocks else ()
+    return (Heading(title), *blocks) if blocks else ()
 
 
-def _trouble(members: Sequence[tuple[Entry, Failed]], site: Site, room: int) -> Trouble:
+def _trouble(members: Sequence[tuple[Entry, Failed]], noun: str, site: Site, room: int) -> Trouble:
     _, failed = members[0]
     rows = tuple(_row(entry, site, failed.log) for entry, failed in members[:room])
-    title = f"{failed.error or NO_CLASS} ({count(len(members), 'fileset')})"
-    more = left_out(len(members), len(rows))
+    title = f"{failed.error or NO_CLASS} ({count(len(members), noun)})"
+    more = left_out(len(members), len(rows), noun)
     return Trouble(title, reasons(failed.reason, room + 1), sentence(failed.remedy), Rows(rows, more))
 
 
 def _row(entry: Entry, site: Site, log: int | None) -> Row:
     link = log_link(site, log)
-    tried = count(entry.attempt, "attempt")
-    return Row(about(entry), f"{tried}, import log" if link else tried, link)
+    # What planning refused was never tried: no byte of it went to the server.
+    tried = count(entry.attempt, "attempt") if entry.attempt else "not tried"
+    notes = (tried, entry.format, "import log" if link else "")
+    return Row(about(entry), ", ".join(filter(None, notes)), link)
 
 
 def _next(story: Story) -> tuple[Block, ...]:
@@ -193,9 +228,7 @@ def stuck(story: Story, seconds: float, site: Site) -> Text:
         Heading("Next steps"),
         Steps(
             (
-                Step(
-                    "Look at the OMERO server: is it importing, is its disk full, does its log show an error?"
-                ),
+                Step(_LOOK_AT[site.store]),
                 Step("See how far the batch is:", f"dropwatch show {story.batch}"),
                 Step(
                     "If it will not end, stop it. What is in OMERO already stays:",

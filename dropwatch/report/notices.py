@@ -14,7 +14,7 @@ from dropwatch.report.admins import detail
 from dropwatch.report.letter import Block, Facts, Heading, Items, Letter, Say, Step, Steps, Tone
 from dropwatch.report.mails import progress, typeset
 from dropwatch.report.sections import foot, under
-from dropwatch.report.story import Site, Story, Text
+from dropwatch.report.story import Site, Store, Story, Text
 from dropwatch.report.words import count, duration, listed, moment, named, number, sentence, size, subject
 
 SHOWN = 20  #: names in one list
@@ -78,7 +78,7 @@ def split_run(user: str, name: str, site: Site) -> Text:
             "and you get a mail for each. Nothing is lost."
         ),
         Heading("What to do"),
-        Say("Please check in OMERO that the images written around the pause are there and whole."),
+        Say(f"Please check in {site.store} that the images written around the pause are there and whole."),
         Say(
             "To avoid it: copy the folder under a name that ends in .part and rename it when it is whole, "
             "or add a manifest that lists its files."
@@ -226,11 +226,12 @@ def low_space(path: str, free: int, least: int, waiting: int, site: Site) -> Tex
     return _to_admins(line, Tone.BAD, "The disk is nearly full", blocks, site)
 
 
-def no_address(text: Text, user: str) -> Text:
+def no_address(text: Text, user: str, site: Site) -> Text:
     """Return a user's letter as it goes to the admins when no mail address of *user* is known."""
+    where = "in OMERO or in the configuration" if site.store is Store.OMERO else "in the configuration"
     note = (
         f"For the admins: no mail address of {named(user)} is known, so this letter came to you. "
-        f"Please pass it on, and add the address in OMERO or in the configuration (users)."
+        f"Please pass it on, and add the address {where} (users)."
     )
     line = subject(f"For {named(user, 40)} (no address)", text.subject)
     return Text(line, plain.note_before(note, text.plain), markup.note_before(note, text.html))

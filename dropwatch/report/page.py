@@ -3,23 +3,25 @@
 from __future__ import annotations
 
 from dropwatch.model import Place, Verdict
+from dropwatch.report.beside import attached
 from dropwatch.report.letter import Block, Heading, Letter, Say, Tone
 from dropwatch.report.mails import news, progress
 from dropwatch.report.plain import plain_text
+from dropwatch.report.portions import EVERYTHING
 from dropwatch.report.sections import (
-    EVERYTHING,
     foot,
     imported,
     lead,
     remarks,
     skipped,
     steps,
-    troubles,
+    to_come,
     under,
     untried,
 )
-from dropwatch.report.story import Site, Story
-from dropwatch.report.words import clause, moment_beside, named, number
+from dropwatch.report.story import Site, Store, Story
+from dropwatch.report.troubles import ATTACHMENT, troubles
+from dropwatch.report.words import clause, count, moment_beside, named, number
 
 REASON_MOST = 160  #: characters of a status row's reason
 
@@ -31,9 +33,10 @@ def report_txt(story: Story, site: Site) -> str:
         *body,
         *imported(story, site, EVERYTHING),
         *skipped(story, site, EVERYTHING),
+        *attached(story, EVERYTHING),
         *remarks(story, EVERYTHING),
     )
-    headline = news(story).headline if story.verdict else _state(story)
+    headline = news(story, site).headline if story.verdict else _state(story, site.store)
     return plain_text(Letter("", Tone.INFO, headline, under(story, site), blocks, foot(site, forward=False)))
 
 
@@ -42,7 +45,7 @@ def _concluded(story: Story, site: Site) -> tuple[Block, ...]:
         *lead(story, site),
         *troubles(story, EVERYTHING),
         *untried(story, EVERYTHING),
-        *steps(story),
+        *steps(story, site),
     )
 
 
@@ -56,22 +59,23 @@ def _open(story: Story, site: Site) -> tuple[Block, ...]:
         *troubles(story, EVERYTHING),
         Heading("What comes next"),
         ahead,
+        *to_come(story),
     )
 
 
-def _state(story: Story) -> str:
+def _state(story: Story, store: Store) -> str:
     tally = story.tally
     if not tally.total:
         return "Waiting" if story.waiting_for else "Getting ready"
     doing = "Waiting" if story.waiting_for or story.next_attempt is not None else "Importing"
-    return f"{doing}: {number(tally.there)} of {number(tally.total)} image files in OMERO so far"
+    return f"{doing}: {number(tally.there)} of {number(tally.total)} image files in {store} so far"
 
 
 def reason(story: Story, site: Site, now: float) -> str:
     """Return one line that says why the batch is where it is. *now* (epoch seconds) shortens the times."""
     if story.verdict is not None:
-        return _ended(story)
-    tally = story.tally
+        return _ended(story, site.store)
+    tally, beside = story.tally, story.attachment_tally.open
     parts = []
     if tally.total:
         waits = story.waiting_for or story.next_attempt is not None
@@ -80,6 +84,8 @@ def reason(story: Story, site: Site, now: float) -> str:
             if waits
             else f"importing, {number(tally.there)} of {number(tally.total)} done"
         )
+    if beside and not tally.open:
+        parts.append(f"{count(beside, ATTACHMENT)} left")
     if story.waiting_for:
         parts.append(f"waiting: {clause(story.waiting_for, REASON_MOST)}")
     if story.next_attempt is not None:
@@ -87,12 +93,13 @@ def reason(story: Story, site: Site, now: float) -> str:
     return ", ".join(parts) or ("waiting to be taken up" if story.place is Place.INBOX else "getting ready")
 
 
-def _ended(story: Story) -> str:
-    tally = story.tally
+def _ended(story: Story, store: Store) -> str:
+    tally, attached_files = story.tally, story.attachment_tally.attached
     if story.verdict is Verdict.IMPORTED:
         already = f", {number(tally.skipped)} already there" if tally.skipped else ""
-        return f"{number(tally.imported)} of {number(tally.total)} imported{already}"
-    share = f"{number(tally.there)} of {number(tally.total)} in OMERO" if tally.total else "not imported"
+        beside = f", {count(attached_files, 'file')} attached" if attached_files else ""
+        return f"{number(tally.imported)} of {number(tally.total)} imported{already}{beside}"
+    share = f"{number(tally.there)} of {number(tally.total)} in {store}" if tally.total else "not imported"
     if story.verdict is Verdict.CANCELLED:
         return f"cancelled, {share}"
     why = [f"{named(entry.name, 50)}: {clause(failed.reason, 90)}" for entry, failed in story.failures()]

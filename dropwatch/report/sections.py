@@ -1,34 +1,19 @@
-"""The parts that mails and REPORT.txt share: what is in OMERO, what went wrong, what to do.
+"""The parts that mails and REPORT.txt share: what is in OMERO (or the archive), what to do, remarks.
 
 Composes blocks only; everybody else composes letters out of these and a few sentences of their own.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 
-from dropwatch.model import Failed, Image, Imported, Place, Problem, Skipped
-from dropwatch.report.letter import Block, Button, Heading, Items, Row, Rows, Say, Step, Steps, Trouble
+from dropwatch.model import Failed, Image, Imported, Place, Skipped
+from dropwatch.report.beside import attachments, holder
+from dropwatch.report.letter import Block, Button, Heading, Items, Row, Rows, Say, Step, Steps
 from dropwatch.report.links import container_link, images_link
-from dropwatch.report.story import Entry, Site, Story
-from dropwatch.report.words import clean, count, listed, moment, named, number, sentence, size
-
-FILE = "image file"
-REST = "see REPORT.txt in the folder"
-
-
-@dataclass(frozen=True)
-class Most:
-    """How much of a long batch a text shows; the rest is counted."""
-
-    imported: int
-    failed: int
-    groups: int
-    remarks: int
-
-
-EVERYTHING = Most(imported=10**9, failed=10**9, groups=10**9, remarks=10**9)
+from dropwatch.report.portions import FILE, REST, Most, about, left_out, rows
+from dropwatch.report.story import Entry, Site, Story, Tally
+from dropwatch.report.words import clause, clean, count, listed, moment, named, number, sentence, size
 
 
 def are(value: int) -> str:
@@ -52,24 +37,24 @@ def under(story: Story, site: Site) -> tuple[str, ...]:
     return named(story.name), ", ".join([who, *times])
 
 
-def where(story: Story) -> str:
-    """Return where in OMERO the images are: ``in the dataset "day 3" (group imaging-lab)``."""
+def where(story: Story, site: Site) -> str:
+    """Return where the images are: ``in OMERO, in the dataset "day 3" (group imaging-lab)``."""
     group = story.group or (story.container.group if story.container else "")
     beside = f" (group {named(group)})" if group else ""
     if story.container is None:
-        return f"in OMERO{beside}"
+        return f"in {site.store}{beside}"
     new = "new " if story.container.created else ""
-    return f'in OMERO, in the {new}{story.container.kind.lower()} "{named(story.container.name)}"{beside}'
+    return f'in {site.store}, in the {new}{holder(story, site)} "{named(story.container.name)}"{beside}'
 
 
 def lead(story: Story, site: Site) -> tuple[Block, ...]:
     """Return the news in sentences, and the way to the images."""
     tally, said = story.tally, []
     if tally.imported:
-        now = f"{count(tally.imported, FILE)} ({size(story.bytes_imported)}) {are(tally.imported)} now"
-        said.append(f"{now} {where(story)}.")
+        now = f"{count(tally.imported, FILE)} ({_extent(story)}) {are(tally.imported)} now"
+        said.append(f"{now} {where(story, site)}{_made(tally)}.")
     if tally.skipped:
-        place = "there" if tally.imported else where(story)
+        place = "there" if tally.imported else where(story, site)
         again = "it was not imported again" if tally.skipped == 1 else "they were not imported again"
         also = f"{count(tally.skipped, FILE)} {were(tally.skipped)} already {place}, so {again}."
         said.append(also)
@@ -78,85 +63,27 @@ def lead(story: Story, site: Site) -> tuple[Block, ...]:
     if not tally.there:
         said.append("Nothing was imported." if story.verdict else "Nothing has been imported yet.")
     link = container_link(site, story.container)
-    kind = story.container.kind.lower() if story.container else ""
-    button = (Button(f"Open the {kind} in OMERO", link),) if link and tally.there else ()
-    return (Say(" ".join(said)), *button)
+    open_it = f"Open the {holder(story, site)} in {site.store}"
+    button = (Button(open_it, link),) if link and tally.there else ()
+    return (Say(" ".join(said)), *attachments(story, site), *button)
 
 
-def troubles(story: Story, most: Most) -> tuple[Block, ...]:
-    """Return what went wrong, each reason once, with the files it happened to."""
-    groups, shown = grouped(story.failures()), 0
-    blocks: list[Block] = [*_batch_troubles(story.problems, most)]
-    for members in groups[: most.groups]:
-        blocks.append(_trouble(members, max(0, most.failed - shown)))
-        shown += len(members)
-    if len(groups) > most.groups:
-        left = sum(len(members) for members in groups[most.groups :])
-        blocks.append(Say(f"{count(left, 'more image file')} failed for other reasons; {REST}."))
-    if not blocks:
-        return ()
-    failed = story.tally.failed
-    need = f"{count(failed, FILE)} {'needs' if failed == 1 else 'need'} you" if failed else "What is wrong"
-    return (Heading(need), *blocks)
+def _extent(story: Story) -> str:
+    """``1.2 GB``, and how many files that are where an image file is made of several."""
+    done = [entry for entry in story.entries if isinstance(entry.outcome, Imported)]
+    files, total = sum(entry.files for entry in done), size(sum(entry.bytes for entry in done))
+    return f"{count(files, 'file')}, {total}" if files > len(done) else total
 
 
-def grouped(failures: Iterable[tuple[Entry, Failed]]) -> list[list[tuple[Entry, Failed]]]:
-    """Return the failures put together by what people read of them, in the order in which they first came."""
-    groups: dict[tuple[str, str, str], list[tuple[Entry, Failed]]] = {}
-    for entry, failed in failures:
-        groups.setdefault((failed.reason, failed.remedy, failed.error), []).append((entry, failed))
-    return list(groups.values())
-
-
-def reasons(text: str, most: int) -> tuple[str, ...]:
-    """Return a reason as sentences. A manifest's problems come as one text, a line each."""
-    lines = [sentence(line) for line in text.split("\n") if line.strip()]
-    left = len(lines) - most
-    return (*lines[:most], *([f"And {number(left)} more."] if left > 0 else [])) or (
-        "The reason is not known.",
-    )
-
-
-def _trouble(members: Sequence[tuple[Entry, Failed]], room: int) -> Trouble:
-    entry, failed = members[0]
-    said = reasons(failed.reason, room + 1)
-    if not failed.lasting and entry.attempt > 1:
-        said = (*said[:-1], f"{said[-1]} Tried {entry.attempt} times.")
-    if len(members) == 1:
-        return Trouble(about(entry), said, sentence(failed.remedy))
-    rows = _rows([entry for entry, _ in members], room)
-    return Trouble(f"These {count(len(members), FILE)}:", said, sentence(failed.remedy), rows)
-
-
-def _batch_troubles(problems: Sequence[Problem], most: Most) -> list[Trouble]:
-    by_remedy: dict[str, list[str]] = {}
-    for problem in problems:
-        by_remedy.setdefault(problem.remedy, []).append(problem.reason)
-    return [
-        Trouble("The batch as a whole", reasons("\n".join(said), most.remarks), sentence(remedy))
-        for remedy, said in by_remedy.items()
-    ]
-
-
-def about(entry: Entry) -> str:
-    """Return an image file's name, and how many files belong to it."""
-    more = f" (with {count(entry.files - 1, 'more file')})" if entry.files > 1 else ""
-    return f"{named(entry.name)}{more}"
-
-
-def left_out(total: int, shown: int) -> str:
-    """Return the last line of a list that shows *shown* of *total* image files, or ""."""
-    if shown >= total:
+def _made(tally: Tally) -> str:
+    """What the image files became, unless that is one image each."""
+    if tally.images + tally.plates <= tally.imported and not tally.plates:
         return ""
-    return f"and {count(total - shown, 'more image file')}; {REST}" if shown else f"{REST} for their names"
+    kinds = ((tally.plates, "plate"), (tally.images, "image"))
+    return f", as {listed([count(amount, noun) for amount, noun in kinds if amount])}"
 
 
-def _rows(entries: Sequence[Entry], most: int) -> Rows:
-    rows = tuple(Row(about(entry), size(entry.bytes)) for entry in entries[:most])
-    return Rows(rows, left_out(len(entries), len(rows)))
-
-
-def steps(story: Story) -> tuple[Block, ...]:
+def steps(story: Story, site: Site) -> tuple[Block, ...]:
     """Return what the reader can do now that the batch is concluded."""
     if story.verdict is None:
         return ()
@@ -164,13 +91,23 @@ def steps(story: Story) -> tuple[Block, ...]:
         return (Say(f'{_files(story)} now in the folder "done" of {_drop_folder(story)}, unchanged.'),)
     find = Step(f'In {_drop_folder(story)}, open "failed" and find this folder:', named(story.folder, 255))
     mend = (Step("In it, put right what is named above."),) if _has_remedy(story) else ()
-    rest = " Only what is missing will be imported; nothing comes twice." if story.tally.there else ""
+    there, rest = story.tally.there, ""
+    if there:
+        what = "will be imported" if there < story.tally.total else "will be added"
+        rest = f" Only what is missing {what}; nothing comes twice."
     move = Step(f'Move the folder back to "inbox".{rest}')
     return (
-        Heading("To import the rest" if story.tally.there else "To try again"),
+        Heading("To import the rest" if 0 < there < story.tally.total else "To try again"),
         Steps((find, *mend, move)),
-        Say(f"If you do not need these images in OMERO, there is nothing to do. {_files(story)} unchanged."),
+        Say(f"{_or_not(story, site)}, there is nothing to do. {_files(story)} unchanged."),
     )
+
+
+def _or_not(story: Story, site: Site) -> str:
+    tally = story.tally
+    if tally.total and tally.there == tally.total:
+        return "If you can do without what is missing"
+    return f"If you do not need these images in {site.store}"
 
 
 def _has_remedy(story: Story) -> bool:
@@ -207,14 +144,14 @@ def _in_omero(
 ) -> tuple[Block, ...]:
     if not entries:
         return ()
-    rows = tuple(
+    shown = tuple(
         Row(about(entry), _images(images), images_link(site, images)) for entry, images in entries[:most]
     )
-    return Heading(title), Rows(rows, left_out(len(entries), len(rows)))
+    return Heading(title), Rows(shown, left_out(len(entries), len(shown)))
 
 
 def _images(images: Sequence[Image]) -> str:
-    if len(images) == 1:
+    if len(images) == 1 and images[0].id > 0:
         return f"{images[0].kind.lower()} {images[0].id}"
     plates = sum(image.kind == "Plate" for image in images)
     kinds = ((len(images) - plates, "image"), (plates, "plate"))
@@ -226,7 +163,26 @@ def untried(story: Story, most: Most) -> tuple[Block, ...]:
     left = [entry for entry in story.entries if entry.outcome is None]
     if not left or story.verdict is None:
         return ()
-    return Heading("Not imported"), _rows(left, most.imported)
+    return Heading("Not imported"), rows(left, most.imported)
+
+
+def to_come(story: Story) -> tuple[Block, ...]:
+    """Return the image files of an open batch that are still to come, and what kept them back so far."""
+    left = [entry for entry in story.entries if _is_open(story, entry)]
+    if not left:
+        return ()
+    return Heading("Still to come"), Rows(tuple(Row(about(entry), _so_far(entry)) for entry in left))
+
+
+def _is_open(story: Story, entry: Entry) -> bool:
+    return entry.outcome is None or (isinstance(entry.outcome, Failed) and not story.given_up(entry.outcome))
+
+
+def _so_far(entry: Entry) -> str:
+    if not isinstance(entry.outcome, Failed):
+        return size(entry.bytes)
+    times = "once" if entry.attempt <= 1 else f"{number(entry.attempt)} times"
+    return f"{size(entry.bytes)}, tried {times}: {clause(entry.outcome.reason, 100)}"
 
 
 def remarks(story: Story, most: Most) -> tuple[Block, ...]:
@@ -236,7 +192,7 @@ def remarks(story: Story, most: Most) -> tuple[Block, ...]:
         if isinstance(entry.outcome, Imported) and entry.outcome.warning:
             warnings.setdefault(entry.outcome.warning, []).append(entry.name)
     note = [story.container.note] if story.container and story.container.note else []
-    said = [sentence(text) for text in [*note, *story.notes]]
+    said = [sentence(text) for text in dict.fromkeys([*note, *story.notes])]
     said += [f"{_names(names)}: {sentence(warning)}" for warning, names in warnings.items()]
     if not said:
         return ()

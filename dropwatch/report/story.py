@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 
-from dropwatch.model import Container, Failed, Imported, Outcome, Place, Problem, Skipped, Verdict
+from dropwatch.model import Attached, Container, Failed, Imported, Outcome, Place, Problem, Skipped, Verdict
+
+
+class Store(StrEnum):
+    """Where the images go, as people call it."""
+
+    OMERO = "OMERO"
+    ARCHIVE = "the archive"  #: a tree of folders
 
 
 @dataclass(frozen=True)
@@ -15,22 +23,25 @@ class Site:
     contact  -- whom to ask, usually a mail address
     timezone -- IANA name; all times in texts are in this zone
     web      -- base address of OMERO.web's webclient (``https://omero.example.org/webclient``) or ""
+    store    -- where its images go
     """
 
     name: str
     contact: str
     timezone: str
     web: str = ""
+    store: Store = Store.OMERO
 
 
 @dataclass(frozen=True)
 class Entry:
-    """One image file (a fileset). *outcome* None: not tried yet, or still under way.
+    """One image file (a fileset), or one attachment. *outcome* None: not tried yet, or still under way.
 
     name    -- relative path of the file that the server opens
     files   -- how many files belong to it, this one included
     bytes   -- of all of them
     attempt -- how many attempts were made
+    format  -- as Bio-Formats calls it, or ""
     """
 
     name: str
@@ -38,17 +49,23 @@ class Entry:
     bytes: int
     outcome: Outcome | None = None
     attempt: int = 0
+    format: str = ""
 
 
 @dataclass(frozen=True)
 class Tally:
-    """How many image files came to what. *open*: not tried, or still under way."""
+    """How many image files came to what. *open*: not tried, or still under way.
+
+    images, plates -- what the imported ones became
+    """
 
     total: int
     imported: int
     skipped: int
     failed: int
     open: int
+    images: int = 0
+    plates: int = 0
 
     @property
     def there(self) -> int:
@@ -57,9 +74,20 @@ class Tally:
 
 
 @dataclass(frozen=True)
+class AttachmentTally:
+    """How many attachments came to what. *open*: not tried, or still under way."""
+
+    total: int = 0
+    attached: int = 0
+    failed: int = 0
+    open: int = 0
+
+
+@dataclass(frozen=True)
 class Story:
     """All that can be told of one batch at one moment.
 
+    entries      -- the image files; *attachments*: what was dropped to be attached beside them
     user         -- whose images they are
     name         -- what people call the batch
     batch, claim -- the ids, for admins only
@@ -80,6 +108,7 @@ class Story:
     container: Container | None
     entries: tuple[Entry, ...]
     verdict: Verdict | None
+    attachments: tuple[Entry, ...] = ()
     problems: tuple[Problem, ...] = ()
     notes: tuple[str, ...] = ()
     attempts: int = 0
@@ -93,15 +122,22 @@ class Story:
     @property
     def tally(self) -> Tally:
         outcomes = [entry.outcome for entry in self.entries]
-        imported = sum(isinstance(outcome, Imported) for outcome in outcomes)
+        imported = [outcome for outcome in outcomes if isinstance(outcome, Imported)]
         skipped = sum(isinstance(outcome, Skipped) for outcome in outcomes)
         failed = sum(self.given_up(outcome) for outcome in outcomes)
-        total = len(outcomes)
-        return Tally(total, imported, skipped, failed, total - imported - skipped - failed)
+        left = len(outcomes) - len(imported) - skipped - failed
+        kinds = [image.kind for outcome in imported for image in outcome.images]
+        plates = kinds.count("Plate")
+        return Tally(
+            len(outcomes), len(imported), skipped, failed, left, images=len(kinds) - plates, plates=plates
+        )
 
     @property
-    def bytes_imported(self) -> int:
-        return sum(entry.bytes for entry in self.entries if isinstance(entry.outcome, Imported))
+    def attachment_tally(self) -> AttachmentTally:
+        outcomes = [entry.outcome for entry in self.attachments]
+        attached = sum(isinstance(outcome, Attached) for outcome in outcomes)
+        failed = sum(self.given_up(outcome) for outcome in outcomes)
+        return AttachmentTally(len(outcomes), attached, failed, len(outcomes) - attached - failed)
 
     @property
     def folder(self) -> str:
@@ -118,8 +154,13 @@ class Story:
         return isinstance(outcome, Failed) and (outcome.lasting or self.verdict is not None)
 
     def failures(self) -> Iterator[tuple[Entry, Failed]]:
-        """The image files that were given up, in the batch's order."""
-        for entry in self.entries:
+        """Whatever was given up, in the batch's order: image files, then attachments."""
+        yield from self.failed(self.entries)
+        yield from self.failed(self.attachments)
+
+    def failed(self, entries: Sequence[Entry]) -> Iterator[tuple[Entry, Failed]]:
+        """Those of *entries* that were given up."""
+        for entry in entries:
             if isinstance(entry.outcome, Failed) and self.given_up(entry.outcome):
                 yield entry, entry.outcome
 

@@ -8,12 +8,14 @@ from pathlib import Path
 from dropwatch.config import Config
 from dropwatch.model import Envelope
 from dropwatch.record import Line, Record
-from dropwatch.report.story import Entry, Site, Story
+from dropwatch.report.story import Entry, Site, Store, Story
 
 
 def site_of(config: Config) -> Site:
     """The facility, as its users know it."""
     contact = config.site.contact or (config.mail.admins[0] if config.mail else "")
+    if config.importer == "folder":
+        return Site(config.site.name, contact, config.site.timezone, store=Store.ARCHIVE)
     web = (config.omero.web or "") if config.omero else ""
     return Site(config.site.name, contact, config.site.timezone, web)
 
@@ -30,6 +32,7 @@ def tell(
     # While an attempt is open, not_before is already that of the one after it.
     resting = record.verdict is None and not record.attempting
     retrying = resting and record.attempts > 0 and record.not_before > 0
+    known = tuple(lines)
     return Story(
         user=user,
         name=record.name,
@@ -39,7 +42,8 @@ def tell(
         sender=envelope.user,
         group=record.group,
         container=record.container,
-        entries=tuple(Entry(line.name, line.files, line.bytes, line.outcome, line.attempt) for line in lines),
+        entries=tuple(_entry(line) for line in known if not line.attachment),
+        attachments=tuple(_entry(line) for line in known if line.attachment),
         verdict=record.verdict,
         problems=record.problems,
         notes=record.notes,
@@ -51,3 +55,7 @@ def tell(
         place=envelope.place,
         spool_path=str(spool),
     )
+
+
+def _entry(line: Line) -> Entry:
+    return Entry(line.name, line.files, line.bytes, line.outcome, line.attempt, line.format)

@@ -212,7 +212,7 @@ def mails() -> dict[str, Text]:
         ),
         "outage_over": report.outage_over("the mail server", CLAIMED, CLAIMED + 4800, 1, SITE),
         "dead_letter": report.dead_letter(letter, SITE),
-        "no_address": report.no_address(report.outcome(failed(), SITE), "alice"),
+        "no_address": report.no_address(report.outcome(failed(), SITE), "alice", SITE),
         "bug": report.bug(
             waiting(), "KeyError: 'images'", "Traceback (most recent call last):\n  File 'x.py'", SITE
         ),
@@ -533,7 +533,7 @@ def told(evil: str) -> list[str]:
         report.outage(evil, CLAIMED, evil, 1, site),
         report.outage_over(evil, CLAIMED, CLAIMED, 1, site),
         report.dead_letter(report.DeadLetter(evil, evil, evil, 1, evil), site),
-        report.no_address(report.outcome(story, site), evil),
+        report.no_address(report.outcome(story, site), evil, site),
         report.bug(opened, evil, evil, site),
         report.low_space(evil, 1, 2, 3, site),
         report.stuck(opened, 60, site),
@@ -655,7 +655,7 @@ def test_html_is_whole_and_loads_nothing(name: str) -> None:
 
 
 def test_letter_without_address_tells_the_admins_in_both_forms() -> None:
-    text = report.no_address(report.outcome(failed(), SITE), "alice")
+    text = report.no_address(report.outcome(failed(), SITE), "alice", SITE)
     note = "no mail address of alice is known"
 
     assert text.subject.startswith("For alice (no address): Not imported")
