@@ -27,7 +27,9 @@ from dropwatch.daemon import Daemon, on_signals
 from dropwatch.importers.base import Importer, Progress
 from dropwatch.importers.omero import OmeroImporter  # noqa: F401  # likewise
 from dropwatch.model import Answers, Fileset, Imported, Order
-from dropwatch.task import make_importer
+from dropwatch.pipeline.desk import Staff
+from dropwatch.task import make_importer, staff
+from dropwatch.workers import Perform
 from tests.threads import thread_staff
 
 LONGEST = 120  #: seconds; a forgotten daemon ends itself
@@ -131,15 +133,25 @@ class Trapped:
 class Life:
     """One life of the daemon of the configuration file *path*, what it says appended to *log*. Always end it.
 
+    make -- makes the worker in each of its worker processes; without it the work is done in threads
+
     May be used by several threads, each with lives of its own.
     """
 
     #: multiprocessing looks after all its children at each start, and two lookers would both take one's exit code
     _looking = threading.Lock()
 
-    def __init__(self, path: Path, log: Path, *, once: bool = False, trap: Trap | None = None) -> None:
+    def __init__(
+        self,
+        path: Path,
+        log: Path,
+        *,
+        once: bool = False,
+        trap: Trap | None = None,
+        make: Perform | None = None,
+    ) -> None:
         self._log = log
-        self._process = _forks.Process(target=_live, args=(path, log, once, trap))
+        self._process = _forks.Process(target=_live, args=(path, log, once, trap, make))
         with self._looking:
             self._process.start()
 
@@ -178,7 +190,7 @@ class Life:
         self.ends_within(10)
 
 
-def _live(path: Path, log: Path, once: bool, trap: Trap | None) -> None:
+def _live(path: Path, log: Path, once: bool, trap: Trap | None, make: Perform | None) -> None:
     os.setpgid(0, 0)
     signal.alarm(LONGEST)
     output = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
@@ -188,11 +200,15 @@ def _live(path: Path, log: Path, once: bool, trap: Trap | None) -> None:
         level=logging.INFO, stream=sys.stderr, format=f"%(asctime)s {os.getpid()} %(message)s", force=True
     )
     settings = config.load(path)
-    importer = make_importer(settings, os.environ)
-    if trap is not None:
-        trap.set()
-        importer = Trapped(importer, trap)
-    daemon = Daemon(settings, thread_staff(settings, importer), os.environ)
+    if make is not None:
+        workers: Staff = staff(settings, make)
+    else:
+        importer = make_importer(settings, os.environ)
+        if trap is not None:
+            trap.set()
+            importer = Trapped(importer, trap)
+        workers = thread_staff(settings, importer)
+    daemon = Daemon(settings, workers, os.environ)
     on_signals(daemon.stop)
     daemon.run(once=once)
 

@@ -13,7 +13,7 @@ from dropwatch.errors import ConfigError
 from dropwatch.importers.base import Importer
 from dropwatch.model import AskJob, ImportJob, LookUpJob, PlanJob
 from dropwatch.task.workshop import Workshop
-from dropwatch.workers import Squad, Workers
+from dropwatch.workers import Perform, Squad, Workers
 
 OMERO_PASSWORD = "DROPWATCH_OMERO_PASSWORD"
 PLANNERS, ASKERS = 2, 2  #: processes; a batch that hangs one of them leaves the others the other
@@ -50,11 +50,14 @@ def open_workshop(config: Config) -> Workshop:
     return Workshop(config, partial(make_importer, config, os.environ))
 
 
-def staff(config: Config) -> Workers:
-    """The worker processes: planners know Bio-Formats, askers and importers the image store."""
+def staff(config: Config, make: Perform | None = None) -> Workers:
+    """The worker processes: planners know Bio-Formats, askers and importers the image store.
+
+    make -- makes what does the work, in its process; a Workshop if not given
+    """
     longest = config.workers.timeout + _KILLED_AFTER
     planners = Squad("planning", PLANNERS, timeout=longest, patience=config.bioformats.timeout)
     askers = Squad("asking", ASKERS, timeout=longest)
     importers = Squad("importing", config.workers.imports, timeout=longest)
     squads = {PlanJob: planners, AskJob: askers, LookUpJob: askers, ImportJob: importers}
-    return Workers(squads, partial(open_workshop, config))
+    return Workers(squads, make or partial(open_workshop, config))
