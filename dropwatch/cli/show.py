@@ -15,16 +15,16 @@ from rich.text import Text
 from dropwatch import report
 from dropwatch.cli.choice import Batch, InSpool, choose
 from dropwatch.cli.command import answer, config_of
+from dropwatch.cli.contents import contents
 from dropwatch.cli.tables import place, show, table, text
-from dropwatch.model import Failed, Image, Imported, Skipped
+from dropwatch.model import Container
 from dropwatch.outbox import Letter, Shelf
-from dropwatch.record import Line, PastClaim
-from dropwatch.report.links import container_link, images_link, log_link
+from dropwatch.record import PastClaim
+from dropwatch.report import Store
+from dropwatch.report.links import container_link
 from dropwatch.report.words import clean_lines, moment, moment_beside
 from dropwatch.status import Whole, plain_whole, whole
-
-FILES_SHOWN = 100  #: image files of each kind; the JSON has all
-_STYLES = {"imported": "green", "already there": "green", "failed": "red", "open": "dim"}
+from dropwatch.status.pace import in_words
 
 
 def register(app: typer.Typer) -> None:
@@ -66,8 +66,12 @@ def _parts(found: Whole, now: float, *, details: bool) -> Iterator[RenderableTyp
         said += story.notes
         if said:
             yield _part("Remarks", Group(*(text(line) for one in said for line in clean_lines(one))))
-    if found.lines:
-        yield _part("Image files", _files(found, details=details))
+    images = [line for line in found.lines if not line.attachment]
+    if images:
+        yield _part("Image files", contents(found, images, noun="image file", details=details))
+    attachments = [line for line in found.lines if line.attachment]
+    if attachments:
+        yield _part("Attachments", contents(found, attachments, noun="attachment", details=details))
     for claim in reversed(found.claims):
         yield _part(f"Claim {claim.claim}", _events(claim, zone))
     if found.letters:
@@ -83,7 +87,7 @@ def _facts(found: Whole, now: float) -> Table:
     made = table("", "")
     made.columns[0].style = "dim"
     container = record.container if record else None
-    where = f'{container.kind.value} "{container.name}", group {container.group}' if container else ""
+    archive = found.site.store is Store.ARCHIVE
     attempts = report.count(row.attempts, "attempt")
     ended = f"{row.verdict.value} after {attempts}" if row.verdict else ""
     facts = {
@@ -91,7 +95,7 @@ def _facts(found: Whole, now: float) -> Table:
         "user": row.user,
         "folder": str(row.path),
         "files": f"{report.count(row.files, 'file')}, {report.size(row.bytes)}",
-        "in OMERO": where,
+        "in the archive" if archive else "in OMERO": _where(container, archive=archive),
         "link": container_link(found.site, container),
         "dropped": moment(row.since, zone) if row.claim is None and row.since else "",
         "claimed": moment(record.claimed_at, zone) if record and row.claim else "",
@@ -99,6 +103,7 @@ def _facts(found: Whole, now: float) -> Table:
         if record and record.concluded_at
         else "",
         "attempts": attempts if row.attempts and not row.verdict else "",
+        "progress": in_words(row.progress, found.site.store) if row.progress else "",
         "next attempt": moment_beside(row.next_attempt, now, zone) if row.next_attempt else "",
     }
     for key, value in facts.items():
@@ -107,63 +112,11 @@ def _facts(found: Whole, now: float) -> Table:
     return made
 
 
-# -- image files ---------------------------------------------------------------------------------------
-
-
-def _files(found: Whole, *, details: bool) -> RenderableType:
-    """Failed ones first, then what is open, then what is in OMERO."""
-    made = table("", "", "")
-    made.columns[0].no_wrap = True
-    left = 0
-    for kind in (Failed, type(None), Imported, Skipped):
-        lines = [line for line in found.lines if isinstance(line.outcome, kind)]
-        left += max(0, len(lines) - FILES_SHOWN)
-        for line in lines[:FILES_SHOWN]:
-            _add(made, line, found, details=details)
-    more = f"and {report.count(left, 'more image file')}: dropwatch show --json has them all"
-    return Group(made, *([Text(more, style="dim")] if left else []))
-
-
-def _add(made: Table, line: Line, found: Whole, *, details: bool) -> None:
-    match line.outcome:
-        case Imported(images=images, warning=warning):
-            made.add_row(_kind("imported"), text(line.name), _images(images, found))
-            if warning:
-                made.add_row("", "", text(warning, "yellow"))
-        case Skipped(images=images):
-            made.add_row(_kind("already there"), text(line.name), _images(images, found))
-        case Failed() as failed:
-            made.add_row(_kind("failed"), text(line.name), _failure(line, failed, found, details=details))
-        case _:
-            made.add_row(_kind("open"), text(line.name), "")
-
-
-def _kind(word: str) -> Text:
-    return Text(word, style=_STYLES[word])
-
-
-def _images(images: Sequence[Image], found: Whole) -> Text:
-    """``image 12``, linked where the terminal can."""
-    shown = Text(", ").join(
-        Text(f"{image.kind.lower()} {image.id}", style=_link(images_link(found.site, [image])))
-        for image in images[:5]
-    )
-    return shown.append(f" and {len(images) - 5} more" if len(images) > 5 else "")
-
-
-def _link(address: str) -> str:
-    return f"link {address}" if address else ""
-
-
-def _failure(line: Line, failed: Failed, found: Whole, *, details: bool) -> RenderableType:
-    tried = f" (attempt {line.attempt})" if line.attempt else ""
-    parts = [text(one) for one in clean_lines(failed.reason)]
-    parts += [text(failed.remedy, "italic")] if failed.remedy else []
-    parts += [text(f"{failed.error}{tried}", "dim")] if failed.error else []
-    parts += [text(one, "dim") for one in clean_lines(failed.detail)] if details and failed.detail else []
-    address = log_link(found.site, failed.log)
-    parts += [text(f"the server's import log: {address}", "dim")] if address else []
-    return Group(*parts)
+def _where(container: Container | None, *, archive: bool) -> str:
+    if container is None:
+        return ""
+    group = f", group {container.group}" if container.group else ""
+    return f'{"folder" if archive else container.kind.value} "{container.name}"{group}'
 
 
 # -- what happened -------------------------------------------------------------------------------------

@@ -19,8 +19,10 @@ from dropwatch.cli.command import answer, config_of, refuse
 from dropwatch.cli.tables import place, show, stdout, table, text
 from dropwatch.config import Config
 from dropwatch.pipeline import glance
+from dropwatch.report import Store
 from dropwatch.report.words import moment_beside, number
 from dropwatch.status import EVERYTHING, Most, Row, Status, Target, plain_status, snapshot
+from dropwatch.status.pace import PLAN, in_words
 from dropwatch.status.presence import EVERYBODY, SILENT
 
 IN_TABLE = 20  #: retired batches that the table shows
@@ -89,8 +91,9 @@ def picture(config: Config, seen: Status, *, newest_first: bool = False) -> Rend
     batches = "batch is" if seen.left_out == 1 else "batches are"
     more = f"{seen.left_out:,} older {batches} not shown: dropwatch status --all"
     left_out = [Text(more, style="dim")] if seen.left_out else []
+    store = report.site_of(config).store
     shown: list[RenderableType] = (
-        [_batches(rows, seen.at, zone)] if rows else [Text("No batches yet.", "dim")]
+        [_batches(rows, seen.at, zone, store)] if rows else [Text("No batches yet.", "dim")]
     )
     parts += [*shown, *left_out] if newest_first else [*left_out, *shown]
     return Group(*parts)
@@ -146,7 +149,7 @@ def _left_alone(seen: Status, target: Target, zone: str) -> str:
     return f"is left alone until {moment_beside(target.until, seen.at, zone)}"
 
 
-def _batches(rows: Iterable[Row], now: float, zone: str) -> Table:
+def _batches(rows: Iterable[Row], now: float, zone: str, store: Store) -> Table:
     made = table("Place", "User", "Batch", "Files", "Size", "Since", "What")
     for column in made.columns[:6]:
         column.no_wrap = True
@@ -163,13 +166,13 @@ def _batches(rows: Iterable[Row], now: float, zone: str) -> Table:
             Text(number(row.files), style="dim"),
             Text(report.size(row.bytes), style="dim"),
             Text(when, style="dim"),
-            text(_reason(row)),
+            text(_what(row, store)),
         )
     return made
 
 
-def _reason(row: Row) -> str:
-    progress = row.progress
-    if progress is None or not progress.total:
+def _what(row: Row, store: Store) -> str:
+    """Why it is where it is, and how far; while it is looked at, that alone is the reason."""
+    if row.progress is None or row.progress.stage == PLAN:
         return row.reason
-    return f"{row.reason}, {100 * progress.done // progress.total} % uploaded"
+    return f"{row.reason}; {in_words(row.progress, store)}"

@@ -77,10 +77,10 @@ class Tally:
 class AttachmentTally:
     """How many attachments came to what. *open*: not tried, or still under way."""
 
-    total: int = 0
-    attached: int = 0
-    failed: int = 0
-    open: int = 0
+    total: int
+    attached: int
+    failed: int
+    open: int
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ break a line or turn the reading direction visible instead of active; it loses n
 
 from __future__ import annotations
 
+import math
 import re
 import unicodedata
 from datetime import datetime
@@ -115,11 +116,38 @@ def size(value: int) -> str:
     """Return bytes in people's units (powers of ten): ``1.2 GB``."""
     if value < 1000:
         return count(value, "byte")
-    # 999,600 bytes would be rounded to 1000 kB: that is 1 MB.
-    power = next((power for power in range(1, len(_UNITS)) if round(value / 1000**power) < 1000), len(_UNITS))
+    power = _power(value)
     amount = value / 1000**power
     digits = f"{amount:.1f}" if amount < 9.95 else f"{amount:.0f}"
     return f"{digits.removesuffix('.0')} {_UNITS[power - 1]}"
+
+
+def _power(value: int) -> int:
+    """Of 1000, for the unit that *value* is told in."""
+    # 999,600 bytes would be rounded to 1000 kB: that is 1 MB.
+    return next((power for power in range(1, len(_UNITS)) if round(value / 1000**power) < 1000), len(_UNITS))
+
+
+def share(done: int, total: int) -> str:
+    """Return ``1.2 of 5.0 GB``: both in the unit of *total*, so that they can be compared at a glance."""
+    if total < 1000:
+        return f"{number(done)} of {count(total, 'byte')}"
+    power = _power(total)
+    unit = 1000**power
+    digits = 1 if total / unit < 100 else 0
+    return f"{done / unit:.{digits}f} of {total / unit:.{digits}f} {_UNITS[power - 1]}"
+
+
+def brief(seconds: float) -> str:
+    """Return a span for a narrow column, never less than is left: ``40 s``, ``5 min``, ``1 h 20 min``, ``3 days``."""
+    if seconds <= 50:
+        return f"{max(10, math.ceil(seconds / 10) * 10)} s"
+    minutes = math.ceil(seconds / 60)
+    if minutes < 60:
+        return f"{minutes} min"
+    if minutes < 24 * 60:
+        return f"{minutes // 60} h{f' {minutes % 60} min' if minutes % 60 else ''}"
+    return count(math.ceil(minutes / 60 / 24), "day")
 
 
 def duration(seconds: float) -> str:

@@ -1,7 +1,7 @@
 """What lies where and why: a read-only snapshot for the command line, the page and metrics. Creates nothing.
 
-picture.py has the nouns, rows.py tells one batch, snapshot.py all of them, finding.py knows what people call a
-batch, whole.py tells all there is of one, plain.py writes it as JSON values.
+picture.py has the nouns, rows.py tells one batch, pace.py how far it is, snapshot.py all of them. finding.py knows
+what people call a batch, whole.py tells all there is of one, plain.py writes it as JSON values.
 """
 
 from __future__ import annotations

@@ -8,26 +8,42 @@ from pathlib import Path
 from typing import Any
 
 from dropwatch.model import Place, Verdict
-from dropwatch.report import Tally
+from dropwatch.report import AttachmentTally, Tally
 
 
 @dataclass(frozen=True)
 class InHand:
-    """One image file that a worker has now. *stage*: "upload" (bytes) or "server" (its own steps); "" not begun."""
+    """What a worker has in hand now: one image file or attachment, or (stage "plan") the whole batch.
+
+    stage -- "plan" (files), "upload" (bytes) or "server" (its own steps); "" not begun
+    rate, left -- per second, and seconds; None: not known
+    fileset -- its id, "" while planning
+    """
 
     file: str
     stage: str = ""
     done: int = 0
     total: int = 0
+    rate: float | None = None
+    left: float | None = None
+    fileset: str = ""
 
 
 @dataclass(frozen=True)
 class Progress:
-    """How far the import of a batch is, in bytes, and what the workers have in hand."""
+    """How far the import of a batch is, in bytes of all its filesets, and what the workers have in hand.
+
+    total -- what can still come; what was given up does not count
+    stage -- of InHand; "upload" as long as anything is uploaded
+    rate, left -- bytes per second, and seconds until all is uploaded; None: not known
+    """
 
     done: int
     total: int
     files: tuple[InHand, ...]
+    stage: str = ""
+    rate: float | None = None
+    left: float | None = None
 
 
 @dataclass(frozen=True)
@@ -38,6 +54,8 @@ class Row:
     path      -- where it lies: the envelope, or what was dropped
     since     -- claimed, concluded, or (inbox) changed last
     tally     -- of its image files; nothing in it before they are listed
+    attachments -- the same of what is to be attached
+    running   -- image files that workers are importing now
     progress  -- None while no worker has anything of it
     reason    -- one line that says why it is where it is
     """
@@ -52,6 +70,8 @@ class Row:
     files: int
     bytes: int
     tally: Tally
+    attachments: AttachmentTally
+    running: int
     attempts: int
     next_attempt: float | None
     verdict: Verdict | None

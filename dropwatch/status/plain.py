@@ -6,12 +6,12 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from dropwatch.model import Failed, Image, Imported, Outcome, Problem, Skipped
+from dropwatch.model import Attached, Failed, Image, Imported, Outcome, Problem, Skipped
 from dropwatch.outbox import Letter, Shelf
 from dropwatch.record import Event, Line
 from dropwatch.report import Site
 from dropwatch.report.links import container_link, images_link, log_link
-from dropwatch.status.picture import Progress, Row, Status, Target
+from dropwatch.status.picture import InHand, Progress, Row, Status, Target
 from dropwatch.status.whole import Whole
 
 _TIMES = ("started", "beat")
@@ -54,7 +54,12 @@ def plain_row(row: Row) -> dict[str, Any]:
             "imported": tally.imported,
             "skipped": tally.skipped,
             "failed": tally.failed,
-            "running": len(row.progress.files) if row.progress else 0,
+            "running": row.running,
+        },
+        "attachments": {
+            "total": row.attachments.total,
+            "attached": row.attachments.attached,
+            "failed": row.attachments.failed,
         },
         "attempts": row.attempts,
         "next_attempt": moment(row.next_attempt),
@@ -69,7 +74,8 @@ def plain_whole(whole: Whole) -> dict[str, Any]:
     record, story, site = whole.record, whole.story, whole.site
     container = story.container if story else None
     row = plain_row(whole.row)
-    row["filesets"]["each"] = [_line(line, site) for line in whole.lines]
+    row["filesets"]["each"] = [_each(line, site) for line in whole.lines if not line.attachment]
+    row["attachments"]["each"] = [_each(line, site) for line in whole.lines if line.attachment]
     return {
         **row,
         "container": {
@@ -95,7 +101,7 @@ def plain_whole(whole: Whole) -> dict[str, Any]:
                 "verdict": claim.verdict.value if claim.verdict else None,
                 "attempts": claim.attempts,
                 "events": [_event(event) for event in claim.events],
-                "tries": [_line(line, site) for line in whole.tries if line.claim == claim.claim],
+                "tries": [_try(line, site) for line in whole.tries if line.claim == claim.claim],
             }
             for claim in whole.claims
         ],
@@ -136,23 +142,39 @@ def _target(target: Target) -> dict[str, Any]:
 def _progress(progress: Progress | None) -> dict[str, Any] | None:
     if progress is None:
         return None
-    files = [
-        {"file": one.file, "stage": one.stage or None, "done": one.done, "total": one.total}
-        for one in progress.files
-    ]
-    return {"done": progress.done, "total": progress.total, "files": files}
+    return {**_far(progress), "files": [{"file": one.file, **_far(one)} for one in progress.files]}
 
 
-def _line(line: Line, site: Site) -> dict[str, Any]:
+def _far(one: Progress | InHand) -> dict[str, Any]:
+    return {
+        "stage": one.stage or None,
+        "done": one.done,
+        "total": one.total,
+        "rate": None if one.rate is None else round(one.rate),
+        "left": None if one.left is None else round(one.left),
+    }
+
+
+def _each(line: Line, site: Site) -> dict[str, Any]:
+    """A fileset with the names of all its files, as far as they are known, or an attachment."""
+    made: dict[str, Any] = {"format": line.format, "series": line.series, "plate": line.plate, "images": []}
     return {
         "id": line.fileset,
         "name": line.name,
-        "files": line.files,
+        "files": [line.name, *line.more],
+        "file_count": line.files,
         "bytes": line.bytes,
-        "attempt": line.attempt,
-        "at": moment(line.at or None),
-        **_outcome(line.outcome, site),
+        **({} if line.attachment else made),
+        **_tried(line, site),
     }
+
+
+def _try(line: Line, site: Site) -> dict[str, Any]:
+    return {"id": line.fileset, "name": line.name, **_tried(line, site)}
+
+
+def _tried(line: Line, site: Site) -> dict[str, Any]:
+    return {"attempt": line.attempt, "at": moment(line.at or None), **_outcome(line.outcome, site)}
 
 
 def _outcome(outcome: Outcome | None, site: Site) -> dict[str, Any]:
@@ -166,6 +188,8 @@ def _outcome(outcome: Outcome | None, site: Site) -> dict[str, Any]:
             return {"outcome": "imported", **_images(outcome.images, outcome.fileset, site), **more}
         case Skipped():
             return {"outcome": "skipped", **_images(outcome.images, outcome.fileset, site)}
+        case Attached():
+            return {"outcome": "attached", "annotation": outcome.annotation, "file": outcome.file}
         case Failed():
             return {
                 "outcome": "failed",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -77,10 +78,21 @@ def _target(name: str, said: Mapping[str, Any]) -> Target:
 
 
 def _in_hand(said: Mapping[str, Any]) -> InHand:
+    """An earlier dropwatch said less; what is missing is not known."""
     at = said.get("progress") or {}
     return InHand(
         str(said.get("file", "")),
         str(at.get("stage", "")),
-        int(at.get("done", 0)),
-        int(at.get("total", 0)),
+        int(_amount(at.get("done")) or 0),
+        int(_amount(at.get("total")) or 0),
+        _amount(at.get("rate")),
+        _amount(at.get("left")),
+        str(said.get("fileset", "")),
     )
+
+
+def _amount(value: object) -> float | None:
+    """*value* where it is a number that can be counted with."""
+    if isinstance(value, int | float) and math.isfinite(value) and value >= 0:
+        return float(value)
+    return None

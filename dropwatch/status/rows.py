@@ -12,16 +12,17 @@ from pathlib import Path
 from dropwatch import report
 from dropwatch.config import Config
 from dropwatch.ledger import Ledger
-from dropwatch.model import CLAIM_STAMP, Dropped, Envelope, Imported, Place, Skipped
+from dropwatch.model import CLAIM_STAMP, Dropped, Envelope, Place
 from dropwatch.record import Line, Record
-from dropwatch.report import Story, Tally
+from dropwatch.report import AttachmentTally, Story, Tally
 from dropwatch.spool.folders import MEMORY, inner_folder
 from dropwatch.spool.tree import snapshot
+from dropwatch.status import pace
 from dropwatch.status.picture import Progress, Row
 from dropwatch.status.presence import Presence
 
 _NOTHING = Tally(0, 0, 0, 0, 0)
-_LOST = "its record is lost; OMERO knows what was imported"
+_NO_ATTACHMENTS = AttachmentTally(0, 0, 0, 0)
 _NOT_RUNNING = "dropwatch is not running"
 _HELD = "held by an admin"
 
@@ -44,7 +45,8 @@ class Reader:
         story = self.story(spool, envelope, record, lines)
         in_hand = self.presence.in_hand(record.batch) if envelope.place is Place.PROCESSING else ()
         files, size = _extent(envelope, lines)
-        row = Row(
+        progress = pace.progress(lines, in_hand, size)
+        return Row(
             id=record.batch,
             claim=record.claim,
             user=envelope.user,
@@ -55,14 +57,14 @@ class Reader:
             files=files,
             bytes=size,
             tally=story.tally,
+            attachments=story.attachment_tally,
+            running=pace.images_in_hand(lines, in_hand),
             attempts=record.attempts,
             next_attempt=story.next_attempt,
             verdict=record.verdict,
-            reason=self._reason(story),
+            reason=self._reason(story, progress),
+            progress=progress,
         )
-        there = sum(line.bytes for line in lines if isinstance(line.outcome, (Imported, Skipped)))
-        uploaded = sum(one.done for one in in_hand if one.stage == "upload")
-        return replace(row, progress=Progress(there + uploaded, size, in_hand)) if in_hand else row
 
     def record(self, envelope: Envelope) -> Record:
         """The record of the present claim; what the envelope's name tells where it is lost."""
@@ -87,10 +89,13 @@ class Reader:
         paused = self.presence.pause(f"spool:{spool}", "omero", f"user:{user}")
         return paused.reason if paused else ""
 
-    def _reason(self, story: Story) -> str:
+    def _reason(self, story: Story, progress: Progress | None) -> str:
+        site = report.site_of(self.config)
         if story.verdict is None and story.place in (Place.DONE, Place.FAILED):
-            return _LOST
-        return report.reason(story, report.site_of(self.config), self.now)
+            return f"its record is lost; {site.store} knows what was imported"
+        if progress is not None and progress.stage == pace.PLAN:
+            return pace.in_words(progress, site.store)
+        return report.reason(story, site, self.now)
 
     # -- not claimed yet -------------------------------------------------------------------------------
 
@@ -111,6 +116,8 @@ class Reader:
             files=dropped.files,
             bytes=dropped.bytes,
             tally=_NOTHING,
+            attachments=_NO_ATTACHMENTS,
+            running=0,
             attempts=0,
             next_attempt=None,
             verdict=None,
