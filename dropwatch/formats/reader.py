@@ -6,13 +6,15 @@ import os
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from dropwatch.formats import runtime
+from dropwatch.formats.damage import cut_file, holds_pixels
 from dropwatch.formats.installation import Installation
 from dropwatch.formats.look import Look, Readable
-from dropwatch.formats.words import BROKEN_NAME, EMPTY, has_broken_name, of_throwable
+from dropwatch.formats.words import BROKEN_NAME, EMPTY, cut, has_broken_name, missing, of_throwable
 
 
 class BioFormats:
@@ -34,15 +36,31 @@ class BioFormats:
         """What *path* (absolute) is, and whether all that belongs to it can be read."""
         if has_broken_name(path):
             return BROKEN_NAME
+        size = path.stat().st_size
         with self.turn():
             reader = self._reader = self._reader or _new_reader()
             try:
-                reader.setId(str(path))
-                return _described(reader)
+                return self._looked(reader, path)
             except runtime.throwable() as thrown:
-                return EMPTY if _is_empty(path) else of_throwable(thrown)
+                _check_ours(path)
+                told = of_throwable(thrown)
             finally:
                 close(reader)
+        return told if size else replace(EMPTY, detail=told.detail)
+
+    def _looked(self, reader: Any, path: Path) -> Look:
+        """Raises a throwable of Java's for what Bio-Formats cannot read."""
+        reader.setId(str(path))
+        found = _described(reader)
+        for name in found.used:
+            if not os.path.lexists(name):
+                return missing(os.path.relpath(name, path.parent))
+        short = cut_file(found.used)
+        if short is not None:
+            return cut(short.name, path.name)
+        if not holds_pixels(reader, len(found.used), self._memory):
+            return cut(path.name, path.name)
+        return found
 
     @contextmanager
     def turn(self) -> Iterator[None]:
@@ -76,11 +94,12 @@ def _python_path(name: str) -> str:
     return os.path.realpath(path) if ".." in path.parts else str(path.absolute())
 
 
-def _is_empty(path: Path) -> bool:
-    try:
-        return path.stat().st_size == 0
-    except OSError:
-        return False
+def _check_ours(path: Path) -> None:
+    """Raise OSError when it is not the file that is bad: Bio-Formats takes a share that is gone for a bad file."""
+    with path.open("rb") as file:
+        file.read(1)
+        file.seek(max(0, file.seek(0, os.SEEK_END) - 1))
+        file.read(1)
 
 
 def close(reader: Any) -> None:

@@ -119,3 +119,10 @@ def java(name: str) -> Any:
 def throwable() -> Any:
     """The type of whatever Java throws, for an ``except``."""
     return java("java.lang.Throwable")
+
+
+def bytes_(length: int) -> Any:
+    """A new array of Java's."""
+    import jpype
+
+    return jpype.JArray(jpype.JByte)(length)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,21 @@ BROKEN_NAME = Unreadable(
     "The name of the file, or of a folder above it, has a character that is not valid. Rename it and drop it again.",
 )
 
+_GARBLED = "The file is damaged or incomplete, or its format has a variant that Bio-Formats cannot read."
+_TOO_SHORT = (False, "The file is damaged or incomplete: it ends too early.")
+_PACKED = (False, "Its format is known, but the way in which its pixels are packed is not.")
+#: by the name of Java's class
+_REASONS = {
+    "UnknownFormatException": (True, "It is not an image, or of a format that Bio-Formats does not know."),
+    "UnsupportedCompressionException": _PACKED,
+    "MissingLibraryException": _PACKED,
+    "EOFException": _TOO_SHORT,
+    "BufferUnderflowException": _TOO_SHORT,
+}
+_BEYOND = "newPosition > limit"  # java.nio.Buffer, which says so with an IllegalArgumentException
+_NOT_FOUND = ("FileNotFoundException", "NoSuchFileException")
+_ABSENT = re.compile(r"(?:.*[/\\])?([^/\\]+?)(?: \(.*\))?$", re.DOTALL)
+
 
 def has_broken_name(path: Path) -> bool:
     """Whether *path* has bytes that are no UTF-8: Java cannot open such files."""
@@ -26,17 +42,28 @@ def has_broken_name(path: Path) -> bool:
     return False
 
 
+def cut(name: str, asked: str) -> Unreadable:
+    """The end of the file *name* is missing; *asked* is the one that was looked at."""
+    whose = "The file" if name == asked else f"{name}, which belongs to it,"
+    return Unreadable(False, f"{whose} is damaged or incomplete: its end is missing.")
+
+
+def missing(name: str) -> Unreadable:
+    """The file *name* belongs to the one that was looked at, and is not there."""
+    return Unreadable(False, f"It is not complete: {name}, which belongs to it, is missing.")
+
+
 def of_throwable(thrown: Any) -> Unreadable:
     """*thrown*: a Java throwable."""
-    name = str(thrown.getClass().getName())
-    detail = _one_line(f"{name}: {thrown.getMessage() or ''}")
-    if name == "loci.formats.UnknownFormatException":
-        return Unreadable(True, "It is not an image, or of a format that is not known here.", detail)
-    if name.endswith(("UnsupportedCompressionException", "MissingLibraryException")):
-        return Unreadable(
-            False, "The format is known, but not the way in which the pixels in it are packed.", detail
-        )
-    return Unreadable(False, "The file is damaged or incomplete.", detail)
+    name, message = str(thrown.getClass().getName()), str(thrown.getMessage() or "")
+    kind = name.rpartition(".")[2]
+    detail = _one_line(f"{name}: {message}")
+    if kind in _NOT_FOUND and (found := _ABSENT.match(message)):
+        return replace(missing(_one_line(found[1])), detail=detail)
+    if message.startswith(_BEYOND):
+        return Unreadable(*_TOO_SHORT, detail)
+    unknown, reason = _REASONS.get(kind, (False, _GARBLED))
+    return Unreadable(unknown, reason, detail)
 
 
 def _one_line(text: str) -> str:
