@@ -17,7 +17,7 @@ from dropwatch.workers import Perform, Squad, Workers
 
 OMERO_PASSWORD = "DROPWATCH_OMERO_PASSWORD"
 PLANNERS, ASKERS = 2, 2  #: processes; a batch that hangs one of them leaves the others the other
-_KILLED_AFTER = 120.0  #: seconds beyond the time that an import may take until its process is killed
+_LEAST_GRACE = 5.0  #: seconds between the end of an import's time and the end of its process, at least
 
 
 def make_importer(config: Config, environ: Mapping[str, str]) -> Importer:
@@ -55,7 +55,7 @@ def staff(config: Config, make: Perform | None = None) -> Workers:
 
     make -- makes what does the work, in its process; a Workshop if not given
     """
-    longest = config.workers.timeout + _KILLED_AFTER
+    longest = config.workers.timeout + max(_LEAST_GRACE, config.workers.grace)
     planners = Squad("planning", PLANNERS, timeout=longest, patience=config.bioformats.timeout)
     askers = Squad("asking", ASKERS, timeout=longest)
     importers = Squad("importing", config.workers.imports, timeout=longest)

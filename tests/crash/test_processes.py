@@ -1,0 +1,171 @@
+"""The daemon with its worker processes: killed alone, as a group, or a worker of it, in the middle of an upload."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+from dropwatch import config
+from dropwatch.sandbox.samples import ome_tiff
+from dropwatch.task import open_workshop
+from dropwatch.workers import Perform
+from tests.hostile import Hostile
+from tests.lives import Life
+from tests.world import Drop, SandboxProcess, World, assert_imported_once, assert_told, leftovers, wait_until
+
+pytestmark = pytest.mark.timeout(180)
+
+
+@pytest.fixture(scope="module")
+def sandbox(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SandboxProcess]:
+    made = SandboxProcess(tmp_path_factory.mktemp("sandbox"))
+    made.start()
+    yield made
+    made.stop()
+
+
+@pytest.fixture
+def world(tmp_path: Path, sandbox: SandboxProcess) -> Iterator[World]:
+    sandbox.set_faults()
+    yield World(
+        tmp_path,
+        sandbox,
+        {"spools": {"settle": "100ms"}, "workers": {"imports": 2, "per_user": 2, "grace": "0"}},
+    )
+    sandbox.set_faults()
+
+
+def start(world: World, make: Perform | None = None) -> Life:
+    settings = config.load(world.config)
+    return Life(world.config, world.log, make=make or partial(open_workshop, settings))
+
+
+def workers_of(pid: int) -> list[int]:
+    """The processes that *pid* started, the resource tracker of Python's own included."""
+    children = Path(f"/proc/{pid}/task/{pid}/children").parent.parent.glob("*/children")
+    return [int(child) for file in children for child in file.read_text().split()]
+
+
+def is_alive(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(") ")[2][0] not in "ZX"
+    except OSError:
+        return False
+
+
+def in_mid_upload(world: World) -> bool:
+    """Whether the server has the key of some fileset and not yet its images."""
+    return bool(world.sandbox.filesets_without_images())
+
+
+def finish(world: World, life: Life, drop: Drop, *, place: str = "done") -> None:
+    wait_until(world.is_quiet, 60, f"see {world.log}")
+
+    assert world.place(drop) == place
+    world.assert_whole(drop)
+    assert_imported_once(world, drop)
+    assert_told(world, drop, world.sandbox.mails())
+    assert list(leftovers(world, [drop])) == []
+    children = workers_of(life.pid)
+    assert life.stop() == 0
+    wait_until(lambda: not any(is_alive(pid) for pid in children), 10, "an orphan is left")
+
+
+def slides(world: World, count: int = 4, size: int = 300) -> dict[str, bytes]:
+    """Image files that are like no others."""
+    found = {}
+    for number in range(count):
+        path = world.root / "slide.ome.tif"
+        ome_tiff(path, seed=int.from_bytes(os.urandom(4)), size=size)
+        found[f"slide {number}.ome.tif"] = path.read_bytes()
+    return found
+
+
+@pytest.mark.parametrize("whom", ["a worker", "the daemon alone", "its whole group"])
+def test_killed_in_mid_upload_everything_is_imported_once_and_no_process_is_left(
+    world: World, whom: str
+) -> None:
+    world.sandbox.set_faults(omero={"slow_upload": "300ms"})
+    drop = world.drop("alice", f"run, kill {whom}", slides(world))
+    life = start(world)
+    try:
+        wait_until(lambda: in_mid_upload(world), 30, f"see {world.log}")
+        children = workers_of(life.pid)
+        if whom == "a worker":
+            for pid in children:
+                if "spawn_main" in Path(f"/proc/{pid}/cmdline").read_text():
+                    os.kill(pid, signal.SIGKILL)
+        else:
+            life.kill(group="group" in whom)
+            wait_until(lambda: not any(is_alive(pid) for pid in children), 10, "an orphan is left")
+        world.sandbox.set_faults()
+        if whom != "a worker":
+            life = start(world)
+        finish(world, life, drop)
+    finally:
+        life.kill()
+
+
+def test_a_file_that_crashes_its_worker_and_one_that_hangs_it_stop_no_other(
+    world: World, tmp_path: Path
+) -> None:
+    settings = json.loads(world.config.read_text())
+    settings["workers"] |= {"timeout": "1s"}
+    settings["retry"]["import"] = ["200ms"]
+    world.config.write_text(json.dumps(settings))
+    good = slides(world, 3)
+    names = dict(zip(["a.ome.tif", "crash.ome.tif", "hang.ome.tif"], good.values(), strict=True))
+    drop = world.drop("bob", "hostile", names, bad=("crash.ome.tif", "hang.ome.tif"))
+    calm = world.drop("carol", "calm", slides(world, 1))
+    life = start(world, partial(Hostile, config.load(world.config)))
+    try:
+        wait_until(lambda: world.place(calm) == "done", 60, f"see {world.log}")
+        finish(world, life, drop, place="failed")
+    finally:
+        life.kill()
+
+    report = (world.envelope(drop) / "REPORT.txt").read_text()
+    assert "crash.ome.tif" in report and "hang.ome.tif" in report
+    assert "ended in the middle of its work" in " ".join(report.split())
+    assert world.record(world.envelope(drop))["attempts"] == 2
+
+
+def test_a_stop_lets_running_uploads_end_when_there_is_grace(world: World) -> None:
+    settings = json.loads(world.config.read_text())
+    settings["workers"] |= {"grace": "30s"}
+    world.config.write_text(json.dumps(settings))
+    world.sandbox.set_faults(omero={"slow_upload": "300ms"})
+    drop = world.drop("alice", "graceful", slides(world))
+    life = start(world)
+    try:
+        wait_until(lambda: in_mid_upload(world), 30, f"see {world.log}")
+        world.sandbox.set_faults()
+        assert life.stop() == 0
+        done = len(world.sandbox.imports())
+        assert done  # what was under way has ended well; the rest was not begun
+        life = start(world)
+        finish(world, life, drop)
+    finally:
+        life.kill()
+
+
+def test_the_daemon_itself_holds_neither_ice_nor_java(world: World) -> None:
+    drop = world.drop("carol", "lean", slides(world, 1))
+    command = [sys.executable, "-m", "dropwatch", "--config", str(world.config), "run"]
+    with world.log.open("a") as log, subprocess.Popen(command, stderr=log) as daemon:
+        try:
+            wait_until(lambda: world.place(drop) == "done", 60, f"see {world.log}")
+            maps = Path(f"/proc/{daemon.pid}/maps").read_text()
+        finally:
+            daemon.terminate()
+
+    assert "IcePy" not in maps
+    assert "libjvm" not in maps
