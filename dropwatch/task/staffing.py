@@ -22,6 +22,8 @@ _LEAST_GRACE = 5.0  #: seconds between the end of an import's time and the end o
 
 def make_importer(config: Config, environ: Mapping[str, str]) -> Importer:
     """The importer that the configuration names. Raises ConfigError when it cannot be had here."""
+    if config.importer == "folder":
+        return _folder_importer(config)
     if config.omero is None:
         raise ConfigError(["omero: missing"])
     try:
@@ -34,6 +36,14 @@ def make_importer(config: Config, environ: Mapping[str, str]) -> Importer:
         return credentials.read(settings.password_file, OMERO_PASSWORD, environ, concerns="omero")
 
     return OmeroImporter(settings.host, settings.port, settings.secure, settings.user, password)
+
+
+def _folder_importer(config: Config) -> Importer:
+    if config.folder is None:
+        raise ConfigError(["folder: missing"])
+    from dropwatch.importers.folder import FolderImporter  # a process has one importer, and loads no other
+
+    return FolderImporter(config.folder.path)
 
 
 _LACKING = "importer: omero needs omero-py, which is not installed here ({}). Install dropwatch[omero]."
