@@ -12,6 +12,7 @@ from dropwatch import report
 from dropwatch.cli.tables import table, text
 from dropwatch.model import Attached, Failed, Image, Imported, Skipped
 from dropwatch.record import Line
+from dropwatch.report import Store
 from dropwatch.report.links import images_link, log_link
 from dropwatch.report.words import clean_lines
 from dropwatch.status import InHand, Whole
@@ -77,7 +78,9 @@ def _some(line: Line) -> str:
 
 
 def _images(images: Sequence[Image], found: Whole) -> Text:
-    """``image 12``, linked where the terminal can."""
+    """``image 12``, linked where the terminal can; in an archive, where it lies."""
+    if found.site.store is Store.ARCHIVE:
+        return text(images[0].name if images else "", "dim")
     shown = Text(", ").join(
         Text(f"{image.kind.lower()} {image.id}", style=_link(images_link(found.site, [image])))
         for image in images[:5]

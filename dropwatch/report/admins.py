@@ -70,7 +70,7 @@ def facts(story: Story, site: Site) -> Facts:
         ("Batch", story.batch),
         ("Claim", story.claim),
         ("Folder", place(story)),
-        *_counts(story),
+        *_counts(story, site),
         ("Attempts", str(story.attempts)),
     ]
     times = (
@@ -88,11 +88,11 @@ def _group(story: Story, site: Site) -> tuple[tuple[str, str], ...]:
     return (("OMERO group", story.group or "(the user's default group)"),)
 
 
-def _counts(story: Story) -> tuple[tuple[str, str], ...]:
+def _counts(story: Story, site: Site) -> tuple[tuple[str, str], ...]:
     """How many there are of what, and what they came to."""
     tally, beside = story.tally, story.attachment_tally
     came_to = ((tally.imported, "imported"), (tally.skipped, "already there"), (tally.failed, "failed"))
-    made = ((tally.images, "image"), (tally.plates, "plate"))
+    made = ((tally.images, "image"), (tally.plates, "plate")) if site.store is Store.OMERO else ()
     attached = ((beside.attached, "attached"), (beside.failed, "failed"), (beside.open, "not finished"))
     files = sum(entry.files for entry in story.entries)
     rows = (
@@ -139,7 +139,9 @@ def _container(story: Story, site: Site) -> tuple[Block, ...]:
     if story.container is None:
         return ()
     made = " (new)" if story.container.created else ""
-    target = f'Target: {story.container.kind}:{story.container.id} "{named(story.container.name)}"{made}'
+    archive = site.store is Store.ARCHIVE
+    what = "the folder" if archive else f"{story.container.kind}:{story.container.id}"
+    target = f'Target: {what} "{named(story.container.name)}"{made}'
     link = container_link(site, story.container)
     return (Excerpt(target, "", link),) if link else (Say(target),)
 
@@ -231,7 +233,7 @@ def stuck(story: Story, seconds: float, site: Site) -> Text:
                 Step(_LOOK_AT[site.store]),
                 Step("See how far the batch is:", f"dropwatch show {story.batch}"),
                 Step(
-                    "If it will not end, stop it. What is in OMERO already stays:",
+                    f"If it will not end, stop it. What is in {site.store} already stays:",
                     f"dropwatch cancel {story.batch}",
                 ),
             )

@@ -27,7 +27,7 @@ def attachments(story: Story, site: Site) -> tuple[Block, ...]:
     tried = (entry for entry in story.attachments if not isinstance(entry.outcome, Attached))
     left = [entry for entry in tried if not story.given_up(entry.outcome)]
     said = [
-        _said(attached, ("was", "were"), f"attached to the {holder(story, site)}"),
+        _said(attached, ("was", "were"), f"attached{_to(story, site)}"),
         _said(failed, ("could", "could"), "not be attached"),
         _said(left, ("was", "were"), "not attached")
         if story.verdict
@@ -44,6 +44,11 @@ def attached(story: Story, most: Most) -> tuple[Block, ...]:
         return ()
     shown = tuple(names[: most.imported])
     return Heading("Attached"), Items(shown, left_out(len(names), len(shown), "attachment"))
+
+
+def _to(story: Story, site: Site) -> str:
+    # In an archive an attachment is one more file beside the images.
+    return "" if site.store is Store.ARCHIVE else f" to the {holder(story, site)}"
 
 
 def _said(entries: Sequence[Entry], verb: tuple[str, str], what: str) -> str:

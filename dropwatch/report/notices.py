@@ -195,7 +195,7 @@ def dead_letter(letter: DeadLetter, site: Site) -> Text:
         Steps(
             (
                 Step("Read it:", f"dropwatch mail show {letter.id}"),
-                Step("Correct the address (configuration or OMERO) or the mail server."),
+                Step(f"Correct the address ({_kept(site, 'or')}) or the mail server."),
                 Step("Send it again:", f"dropwatch mail retry {letter.id}"),
             )
         ),
@@ -228,13 +228,17 @@ def low_space(path: str, free: int, least: int, waiting: int, site: Site) -> Tex
 
 def no_address(text: Text, user: str, site: Site) -> Text:
     """Return a user's letter as it goes to the admins when no mail address of *user* is known."""
-    where = "in OMERO or in the configuration" if site.store is Store.OMERO else "in the configuration"
     note = (
         f"For the admins: no mail address of {named(user)} is known, so this letter came to you. "
-        f"Please pass it on, and add the address {where} (users)."
+        f"Please pass it on, and add the address in {_kept(site, 'or in')} (users)."
     )
     line = subject(f"For {named(user, 40)} (no address)", text.subject)
     return Text(line, plain.note_before(note, text.plain), markup.note_before(note, text.html))
+
+
+def _kept(site: Site, between: str) -> str:
+    """Where addresses of users stand."""
+    return f"OMERO {between} the configuration" if site.store is Store.OMERO else "the configuration"
 
 
 def _whose(name: str, user: str) -> tuple[str, ...]:

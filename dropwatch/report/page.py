@@ -102,7 +102,11 @@ def _ended(story: Story, store: Store) -> str:
     share = f"{number(tally.there)} of {number(tally.total)} in {store}" if tally.total else "not imported"
     if story.verdict is Verdict.CANCELLED:
         return f"cancelled, {share}"
-    why = [f"{named(entry.name, 50)}: {clause(failed.reason, 90)}" for entry, failed in story.failures()]
+    why = [f"{named(entry.name, 50)}: {clause(it.reason, 90)}" for entry, it in story.failed(story.entries)]
+    why += [
+        f"{named(entry.name, 50)} not attached: {clause(it.reason, 90)}"
+        for entry, it in story.failed(story.attachments)
+    ]
     why = why or [clause(problem.reason, 120) for problem in story.problems]
     more = f" (and {number(len(why) - 1)} more)" if len(why) > 1 else ""
     return f"{share}; {why[0]}{more}" if why else share

@@ -63,8 +63,7 @@ def _(block: Button) -> list[str]:
 def _(block: Rows) -> list[str]:
     lines = []
     for row in block.rows:
-        note = f" ({clean(row.note)})" if row.note else ""
-        lines.append(f"- {clean(row.name)}{note}")
+        lines.append(f"- {_noted(clean(row.name), clean(row.note))}")
         if row.url:
             lines.append(f"  {clean(row.url)}")
     return lines + ([f"- {clean(block.more)}"] if block.more else [])
@@ -108,6 +107,13 @@ def _(block: Excerpt) -> list[str]:
     head = [f"{clean(block.title)}:"] if block.title else []
     link = [f"  {clean(block.url)}"] if block.url else []
     return head + link + [f"  | {line}" for line in clean_lines(block.text) if block.text]
+
+
+def _noted(name: str, note: str) -> str:
+    """``a.czi (image 1)``; behind a parenthesis no other one: ``a.ome.tif (with 11 more files), image 1``."""
+    if not note:
+        return name
+    return f"{name}, {note}" if name.endswith(")") else f"{name} ({note})"
 
 
 def _wrap(text: str, first: str = "", rest: str = "") -> list[str]:

@@ -12,7 +12,7 @@ from dropwatch.report.beside import attachments, holder
 from dropwatch.report.letter import Block, Button, Heading, Items, Row, Rows, Say, Step, Steps
 from dropwatch.report.links import container_link, images_link
 from dropwatch.report.portions import FILE, REST, Most, about, left_out, rows
-from dropwatch.report.story import Entry, Site, Story, Tally
+from dropwatch.report.story import Entry, Site, Store, Story, Tally
 from dropwatch.report.words import clause, clean, count, listed, moment, named, number, sentence, size
 
 
@@ -52,7 +52,7 @@ def lead(story: Story, site: Site) -> tuple[Block, ...]:
     tally, said = story.tally, []
     if tally.imported:
         now = f"{count(tally.imported, FILE)} ({_extent(story)}) {are(tally.imported)} now"
-        said.append(f"{now} {where(story, site)}{_made(tally)}.")
+        said.append(f"{now} {where(story, site)}{_made(tally, site)}.")
     if tally.skipped:
         place = "there" if tally.imported else where(story, site)
         again = "it was not imported again" if tally.skipped == 1 else "they were not imported again"
@@ -75,9 +75,9 @@ def _extent(story: Story) -> str:
     return f"{count(files, 'file')}, {total}" if files > len(done) else total
 
 
-def _made(tally: Tally) -> str:
-    """What the image files became, unless that is one image each."""
-    if tally.images + tally.plates <= tally.imported and not tally.plates:
+def _made(tally: Tally, site: Site) -> str:
+    """What the image files became, unless that is one image each; in an archive they stay files."""
+    if site.store is Store.ARCHIVE or (tally.images <= tally.imported and not tally.plates):
         return ""
     kinds = ((tally.plates, "plate"), (tally.images, "image"))
     return f", as {listed([count(amount, noun) for amount, noun in kinds if amount])}"
@@ -145,13 +145,16 @@ def _in_omero(
     if not entries:
         return ()
     shown = tuple(
-        Row(about(entry), _images(images), images_link(site, images)) for entry, images in entries[:most]
+        Row(about(entry), _images(images, site), images_link(site, images))
+        for entry, images in entries[:most]
     )
     return Heading(title), Rows(shown, left_out(len(entries), len(shown)))
 
 
-def _images(images: Sequence[Image]) -> str:
-    if len(images) == 1 and images[0].id > 0:
+def _images(images: Sequence[Image], site: Site) -> str:
+    if site.store is Store.ARCHIVE:
+        return ""
+    if len(images) == 1:
         return f"{images[0].kind.lower()} {images[0].id}"
     plates = sum(image.kind == "Plate" for image in images)
     kinds = ((len(images) - plates, "image"), (plates, "plate"))

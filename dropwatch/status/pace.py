@@ -11,6 +11,7 @@ from dropwatch.report.words import brief, number, share, size
 from dropwatch.status.picture import InHand, Progress
 
 PLAN, UPLOAD, SERVER = "plan", "upload", "server"  #: the stages of importers/base.py
+_PROCESSING = {Store.OMERO: "OMERO is processing", Store.ARCHIVE: "the copy is checked"}
 
 
 def progress(lines: Sequence[Line], in_hand: tuple[InHand, ...], extent: int) -> Progress | None:
@@ -42,14 +43,14 @@ def in_words(far: Progress, store: Store) -> str:
         return _looking(far.files)
     parts = [share(far.done, far.total)]
     parts += _speed(far.rate, far.left) if far.stage == UPLOAD else []
-    parts += [f"{store} is processing"] if far.stage == SERVER else []
+    parts += [_PROCESSING[store]] if far.stage == SERVER else []
     return ", ".join(parts)
 
 
 def of_file(one: InHand, store: Store) -> str:
     """How far one image file is, in words."""
     if one.stage == SERVER:
-        return f"{store} is processing"
+        return _PROCESSING[store]
     if one.stage == UPLOAD and one.total:
         return ", ".join([share(one.done, one.total), *_speed(one.rate, one.left)])
     return "begun"

@@ -16,172 +16,48 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tales import (
+    ARCHIVE,
+    CLAIMED,
+    DAMAGED,
+    FAULT,
+    SITE,
+    STORIES,
+    all_imported,
+    all_skipped,
+    archived,
+    attaching,
+    bad_manifest,
+    cancelled,
+    entry,
+    failed,
+    good,
+    partial,
+    plates,
+    tale,
+    waiting,
+)
 
 from dropwatch import report
 from dropwatch.errors import OperatorError
 from dropwatch.model import (
+    Attached,
     Container,
     Failed,
     Image,
     Imported,
     Kind,
-    Outcome,
     Place,
     Problem,
     Skipped,
     Verdict,
 )
-from dropwatch.report import Entry, Site, Story, Text
+from dropwatch.report import Story, Text
 from dropwatch.report import letter as letters
 from dropwatch.report.mails import typeset
 from dropwatch.report.words import subject
 
 GOLDEN = Path(__file__).parent / "golden"
-SITE = Site("Imaging Facility", "imaging@example.org", "Europe/Paris", "https://omero.example.org/webclient")
-CLAIMED = 1_795_525_435.0  # 24 Nov 2026 13:03:55 UTC
-DATASET = Container(Kind.DATASET, 12, "HeLa day 3", "imaging-lab", created=True)
-DAMAGED = Failed(
-    "The file is damaged: it ends in the middle of an image.",
-    "Copy it again from the microscope, or leave it out.",
-    lasting=True,
-    error="PermanentError import-unknown-format",
-    detail="loci.formats.FormatException: truncated\n\tat loci.formats.in.ZeissCZIReader.initFile(1234)",
-    log=4711,
-)
-
-
-def entry(name: str, outcome: Outcome | None, files: int = 1, size: int = 120_000_000) -> Entry:
-    return Entry(name, files, size, outcome, attempt=0 if outcome is None else 1)
-
-
-def good(number: int, images: int = 1) -> Imported:
-    return Imported(tuple(Image(number + extra) for extra in range(images)), fileset=number)
-
-
-def tale(*entries: Entry, verdict: Verdict | None, **more: object) -> Story:
-    story = Story(
-        user="alice",
-        name="HeLa day 3",
-        batch="20261124-130355-k3f9",
-        claim="20261124-130355-k3f9",
-        path="/srv/dropwatch/alice/processing/20261124-130355-k3f9_HeLa day 3",
-        sender="alice",
-        group="imaging-lab",
-        container=DATASET,
-        entries=entries,
-        verdict=verdict,
-        attempts=1,
-        claimed_at=CLAIMED,
-        concluded_at=None if verdict is None else CLAIMED + 4020,
-        place=Place.PROCESSING,
-        spool_path="/srv/dropwatch",
-    )
-    return replace(story, **more)  # type: ignore[arg-type]
-
-
-def all_imported() -> Story:
-    return tale(*(entry(f"cell_{n:02}.czi", good(n)) for n in range(1, 13)), verdict=Verdict.IMPORTED)
-
-
-def partial() -> Story:
-    done = [entry(f"cell_{n:03}.czi", good(n)) for n in range(1, 98)]
-    scenes = entry("overview.lif", good(500, images=14), size=2_400_000_000)
-    many = entry("stack/run.vsi", good(600, images=2), files=31)
-    return tale(*done, scenes, many, entry("x.czi", DAMAGED), verdict=Verdict.PARTIAL)
-
-
-def mixed() -> Story:
-    busy = Failed(
-        "OMERO closed the connection again and again.",
-        error="TemporaryError",
-        detail="ConnectionLostException",
-    )
-    warned = replace(good(3), warning="thumbnails could not be made")
-    return tale(
-        entry("a.czi", warned),
-        entry("b.czi", Skipped((Image(2),), fileset=2)),
-        entry("c.czi", DAMAGED),
-        replace(entry("d.czi", busy), attempt=8),
-        replace(entry("e.czi", busy), attempt=8),
-        verdict=Verdict.PARTIAL,
-        notes=("batch.yaml says nothing about a group, so your default group was used",),
-        attempts=8,
-    )
-
-
-def all_skipped() -> Story:
-    return tale(
-        *(entry(f"cell_{n}.czi", Skipped((Image(n),), fileset=n)) for n in range(1, 4)),
-        verdict=Verdict.IMPORTED,
-        container=replace(DATASET, created=False),
-    )
-
-
-def failed() -> Story:
-    return tale(
-        entry("x.czi", DAMAGED),
-        entry("y.czi", DAMAGED),
-        verdict=Verdict.FAILED,
-        container=replace(DATASET, created=False),
-    )
-
-
-def bad_manifest() -> Story:
-    problem = Problem(
-        "The manifest batch.yaml has an error: taget is not a known key.",
-        "Write target instead of taget, and save the file.",
-        error="ManifestError",
-    )
-    return tale(verdict=Verdict.FAILED, container=None, group="", problems=(problem,))
-
-
-def cancelled() -> Story:
-    done = [entry(f"cell_{n:02}.czi", good(n)) for n in range(1, 5)]
-    return tale(*done, entry("cell_05.czi", None), entry("cell_06.czi", None), verdict=Verdict.CANCELLED)
-
-
-def plates() -> Story:
-    screen = Container(Kind.SCREEN, 2, "Drug screen", "lab-b")
-    wells = Imported((Image(3, "P1", "Plate"),), fileset=9)
-    return tale(
-        entry("P1/experiment.flex", wells, files=385, size=41_300_000_000),
-        verdict=Verdict.IMPORTED,
-        container=screen,
-        sender="confocal1",
-        group="lab-b",
-    )
-
-
-def waiting() -> Story:
-    done = [entry(f"cell_{n:02}.czi", good(n)) for n in range(1, 5)]
-    return tale(
-        *done,
-        entry("cell_05.czi", None),
-        entry("cell_06.czi", Failed("The connection was lost.")),
-        verdict=None,
-        waiting_for="OMERO cannot be reached",
-        next_attempt=CLAIMED + 3700,
-    )
-
-
-FAULT = OperatorError(
-    "OMERO does not let dropwatch import for others",
-    concerns="omero",
-    remedy="Give the account dropwatch the privilege Sudo (omero user privileges)",
-    detail="omero.SecurityViolation: no Sudo",
-    code="no-sudo",
-)
-
-STORIES = {
-    "all_imported": all_imported,
-    "partial": partial,
-    "mixed": mixed,
-    "all_skipped": all_skipped,
-    "failed": failed,
-    "bad_manifest": bad_manifest,
-    "cancelled": cancelled,
-    "plates": plates,
-}
 
 
 def mails() -> dict[str, Text]:
@@ -192,9 +68,11 @@ def mails() -> dict[str, Text]:
     texts = {f"outcome_{name}": report.outcome(story(), SITE) for name, story in STORIES.items()}
     texts |= {
         f"admins_{name}": report.outcome_for_admins(STORIES[name](), SITE)
-        for name in ("partial", "mixed", "bad_manifest")
+        for name in ("partial", "mixed", "bad_manifest", "filesets", "only_attachments_fail")
     }
     return texts | {
+        "outcome_archived": report.outcome(archived(), ARCHIVE),
+        "admins_archived": report.outcome_for_admins(archived(), ARCHIVE),
         "delay": report.delay(waiting(), SITE),
         "withdrawn": report.withdrawn(replace(cancelled(), verdict=None, concluded_at=None), SITE),
         "incomplete": report.incomplete("alice", "HeLa day 3", missing, SITE, CLAIMED + 86400),
@@ -228,9 +106,9 @@ def golden() -> dict[str, str]:
     for name, text in mails().items():
         files[f"{name}.txt"] = f"Subject: {text.subject}\n\n{text.plain}"
         files[f"{name}.html"] = text.html
-    told = {
-        name: report.report_txt(story(), SITE) for name, story in (STORIES | {"waiting": waiting}).items()
-    }
+    opened = {"waiting": waiting, "attaching": attaching}
+    told = {name: report.report_txt(story(), SITE) for name, story in (STORIES | opened).items()}
+    told["archived"] = report.report_txt(archived(), ARCHIVE)
     return files | {f"REPORT_{name}.txt": page for name, page in told.items()}
 
 
@@ -502,12 +380,15 @@ def told(evil: str) -> list[str]:
         entry(evil, warned),
         entry(evil, None),
         entry(evil, Skipped((), 3)),
+        replace(entry(evil, bad, files=12), format=evil),
     )
+    beside = (entry(evil, bad), entry(evil, None), *(entry(evil, Attached(1, 1)) for _ in range(9)))
     story = replace(
         tale(*entries, verdict=Verdict.PARTIAL),
         user=evil,
         sender=evil,
         name=evil,
+        attachments=beside,
         path=evil,
         group=evil,
         container=Container(Kind.DATASET, 1, evil, evil, note=evil),
