@@ -20,7 +20,14 @@ from dropwatch.status.pace import of_file
 
 SHOWN = 100  #: image files of each kind; the JSON has all
 NAMES = 3  #: further files of one fileset; a plate has thousands
-_STYLES = {"imported": "green", "already there": "green", "attached": "green", "failed": "red", "open": "dim"}
+_STYLES = {
+    "imported": "green",
+    "already there": "green",
+    "attached": "green",
+    "failed": "red",
+    "importing": "cyan",
+    "open": "dim",
+}
 
 
 def contents(found: Whole, lines: Sequence[Line], *, noun: str, details: bool) -> RenderableType:
@@ -53,7 +60,7 @@ def _add(made: Table, line: Line, found: Whole, in_hand: Mapping[str, InHand], *
         case _:
             now = in_hand.get(line.fileset)
             far = of_file(now, found.site.store) if now else ""
-            made.add_row(_kind("open"), _name(line), text(far, "cyan"))
+            made.add_row(_kind("importing" if now else "open"), _name(line), text(far, "cyan"))
 
 
 def _kind(word: str) -> Text:

@@ -85,7 +85,7 @@ def picture(config: Config, seen: Status, *, newest_first: bool = False) -> Rend
     """A snapshot as a person reads it."""
     zone = config.site.timezone
     rows = list(reversed(seen.rows)) if newest_first else list(seen.rows)
-    parts: list[RenderableType] = [_daemon(seen, zone), *_mail(config, seen)]
+    parts: list[RenderableType] = [_daemon(seen, zone), *_died(seen), *_mail(config, seen)]
     parts += [_target(seen, target, zone) for target in seen.targets]
     parts.append(Text())
     batches = "batch is" if seen.left_out == 1 else "batches are"
@@ -114,6 +114,14 @@ def _daemon(seen: Status, zone: str) -> Text:
     silent = seen.at - beat > SILENT
     line.append(f" since {since}, pid {pulse.get('pid')}, ", style="dim")
     return line.append(f"last heartbeat {ago} ago", style="red" if silent else "dim")
+
+
+def _died(seen: Status) -> Iterator[Text]:
+    """Worker processes that a file, or the machine, took away. Older daemons do not tell."""
+    died = (seen.pulse.get("workers") or {}).get("died", 0)
+    if died and seen.running:
+        how = "process has died since then; its" if died == 1 else "processes have died since then; their"
+        yield Text(f"{number(died)} worker {how} work was tried again", style="yellow")
 
 
 def _mail(config: Config, seen: Status) -> Iterator[Text]:

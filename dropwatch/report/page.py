@@ -19,7 +19,7 @@ from dropwatch.report.sections import (
     under,
     untried,
 )
-from dropwatch.report.story import Site, Store, Story
+from dropwatch.report.story import Site, Store, Story, Tally
 from dropwatch.report.troubles import ATTACHMENT, troubles
 from dropwatch.report.words import clause, count, moment_beside, named, number
 
@@ -79,11 +79,7 @@ def reason(story: Story, site: Site, now: float) -> str:
     parts = []
     if tally.total:
         waits = story.waiting_for or story.next_attempt is not None
-        parts.append(
-            f"{number(tally.open)} of {number(tally.total)} left"
-            if waits
-            else f"importing, {number(tally.there)} of {number(tally.total)} done"
-        )
+        parts.append(_left(tally) if waits else _importing(tally))
     if beside and not tally.open:
         parts.append(f"{count(beside, ATTACHMENT)} left")
     if story.waiting_for:
@@ -91,6 +87,15 @@ def reason(story: Story, site: Site, now: float) -> str:
     if story.next_attempt is not None:
         parts.append(f"next attempt {moment_beside(story.next_attempt, now, site.timezone)}")
     return ", ".join(parts) or ("waiting to be taken up" if story.place is Place.INBOX else "getting ready")
+
+
+def _left(tally: Tally) -> str:
+    return f"{number(tally.open)} of {number(tally.total)} left"
+
+
+def _importing(tally: Tally) -> str:
+    failed = f", {number(tally.failed)} failed" if tally.failed else ""
+    return f"importing, {number(tally.there)} of {number(tally.total)} done{failed}"
 
 
 def _ended(story: Story, store: Store) -> str:

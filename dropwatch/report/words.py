@@ -139,15 +139,15 @@ def share(done: int, total: int) -> str:
 
 
 def brief(seconds: float) -> str:
-    """Return a span for a narrow column, never less than is left: ``40 s``, ``5 min``, ``1 h 20 min``, ``3 days``."""
-    if seconds <= 50:
+    """Return a span for a narrow column: ``40 s``, ``1 h 20 min``, ``3 days``."""
+    if seconds <= 50:  # in steps, so that it does not flicker
         return f"{max(10, math.ceil(seconds / 10) * 10)} s"
-    minutes = math.ceil(seconds / 60)
+    minutes = max(1, round(seconds / 60))
     if minutes < 60:
         return f"{minutes} min"
     if minutes < 24 * 60:
         return f"{minutes // 60} h{f' {minutes % 60} min' if minutes % 60 else ''}"
-    return count(math.ceil(minutes / 60 / 24), "day")
+    return count(round(minutes / 60 / 24), "day")
 
 
 def duration(seconds: float) -> str:
