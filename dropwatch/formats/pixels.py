@@ -17,6 +17,7 @@ from dropwatch.formats.reader import BioFormats, close
 from dropwatch.formats.words import BROKEN_NAME, has_broken_name, of_throwable
 
 _DRAWN = 2048  #: pixels of a plane's side beyond which only its middle is drawn
+_PIECE = 256  #: pixels of a plane's side that are read to see whether that can be done
 
 
 @dataclass(frozen=True)
@@ -54,8 +55,18 @@ def series(formats: BioFormats, path: Path) -> tuple[SeriesFact, ...]:
         return tuple(_fact(reader, store, spots, index) for index in range(reader.getSeriesCount()))
 
 
-def thumbnail(formats: BioFormats, path: Path, index: int, longest: int = 96) -> bytes:
-    """A PNG of the middle plane of image *index*, at most *longest* pixels wide and high.
+def read_pixels(formats: BioFormats, path: Path) -> None:
+    """Read a piece of the first and of the last plane of each image. Raises PermanentError when one cannot be read."""
+    with _opened(formats, path) as (reader, _):
+        for index in range(reader.getSeriesCount()):
+            reader.setSeries(index)
+            piece = min(reader.getSizeX(), _PIECE), min(reader.getSizeY(), _PIECE)
+            for plane in {0, int(reader.getImageCount()) - 1}:
+                reader.openBytes(plane, 0, 0, *piece)
+
+
+def thumbnail(formats: BioFormats, path: Path, index: int, width: int, height: int) -> bytes:
+    """A JPEG, *width* x *height* pixels, of the middle plane of image *index*.
 
     Raises PermanentError when the file, or this plane, cannot be read.
     """
@@ -63,7 +74,7 @@ def thumbnail(formats: BioFormats, path: Path, index: int, longest: int = 96) ->
         reader.setSeries(index)
         reader.setResolution(reader.getResolutionCount() - 1)
         plane = reader.getIndex(reader.getSizeZ() // 2, 0, reader.getSizeT() // 2)
-        return _png(reader.openImage(plane, *_middle(reader.getSizeX(), reader.getSizeY())), longest)
+        return _jpeg(reader.openImage(plane, *_middle(reader.getSizeX(), reader.getSizeY())), width, height)
 
 
 @contextmanager
@@ -126,14 +137,12 @@ def _middle(width: int, height: int) -> tuple[int, int, int, int]:
     return (width - drawn_x) // 2, (height - drawn_y) // 2, drawn_x, drawn_y
 
 
-def _png(image: Any, longest: int) -> bytes:
-    scale = min(1.0, longest / max(image.getWidth(), image.getHeight()))
-    size = [max(1, round(side * scale)) for side in (image.getWidth(), image.getHeight())]
+def _jpeg(image: Any, width: int, height: int) -> bytes:
     canvas_type = runtime.java("java.awt.image.BufferedImage")
-    canvas = canvas_type(*size, canvas_type.TYPE_INT_RGB)
+    canvas = canvas_type(width, height, canvas_type.TYPE_INT_RGB)
     canvas.createGraphics().drawImage(
-        runtime.java("loci.formats.gui.AWTImageTools").autoscale(image), 0, 0, *size, None
+        runtime.java("loci.formats.gui.AWTImageTools").autoscale(image), 0, 0, width, height, None
     )
     into = runtime.java("java.io.ByteArrayOutputStream")()
-    runtime.java("javax.imageio.ImageIO").write(canvas, "png", into)
+    runtime.java("javax.imageio.ImageIO").write(canvas, "jpeg", into)
     return bytes(into.toByteArray())

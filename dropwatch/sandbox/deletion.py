@@ -112,6 +112,8 @@ def _delete_files(db: sqlite3.Connection, fileset: int) -> None:
 
 
 def _delete_links(db: sqlite3.Connection, kind: str, id: int) -> None:
+            db.execute("delete from wellsample where well in (select id from well where plate = ?)", (plate,))
+            db.execute("delete from well where plate = ?", (plate,))
     """All links of the object on either side, and the annotations that nothing is linked to any more."""
     linked = db.execute(
         "select child from link where kind = ? and parent = ?", (f"{kind}AnnotationLink", id)

@@ -22,7 +22,6 @@ Only this module puts the parts together.
 from __future__ import annotations
 
 import json
-import logging
 import signal
 import time
 import uuid
@@ -43,6 +42,7 @@ from dropwatch.sandbox.handles import Works
 from dropwatch.sandbox.journal import Journal
 from dropwatch.sandbox.queries import QueryService
 from dropwatch.sandbox.rawfiles import RawFiles
+from dropwatch.sandbox.readers import bio_formats
 from dropwatch.sandbox.router import ROUTER, Client, Clients, Opened, Router
 from dropwatch.sandbox.services import AdminService, ConfigService, Opener, ServiceFactory, SessionService
 from dropwatch.sandbox.sessions import Session, Sessions
@@ -83,7 +83,7 @@ class Sandbox:
         return self._ports["smtp"]
 
     def start(self) -> None:
-        """Listen. Raises OSError when a port that was asked for is in use."""
+        """Listen. Raises OSError when a port that was asked for is in use, OperatorError without Bio-Formats."""
         self._folder.mkdir(parents=True, exist_ok=True)
         ports = self._folder / "ports.json"
         kept = json.loads(ports.read_text()) if ports.exists() else {}
@@ -138,8 +138,7 @@ class _Omero:
     """The OMERO half, below *folder*."""
 
     def __init__(self, folder: Path, faults: Faults) -> None:
-        # tifffile complains to the log of each file that it cannot read; we answer with an ERR.
-        logging.getLogger("tifffile").setLevel(logging.CRITICAL + 1)
+        formats = bio_formats()
         self._ice = communicator(_identity(folder))
         store = Store(folder / "omero.db")
         _name_database(store)
@@ -151,6 +150,7 @@ class _Omero:
             wire=wire,
             repository=folder / "ManagedRepository",
             journal=Journal(folder / "imports.jsonl", store),
+            formats=formats,
             stopping=Event(),
             works=Works(),
         )

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from threading import Event
 
+from dropwatch.formats import BioFormats
 from dropwatch.sandbox.faults import Faults
 from dropwatch.sandbox.handles import Works
 from dropwatch.sandbox.journal import Journal
@@ -21,6 +22,7 @@ class Shared:
     repository -- folder of the managed repository's files
     journal    -- gets a line for each completed import
     stopping   -- set when the server goes down; whoever waits looks at it
+    formats    -- reads image files
     works      -- threads for what goes on without a client: imports and deletions
     """
 
@@ -30,6 +32,7 @@ class Shared:
     wire: Wire
     repository: Path
     journal: Journal
+    formats: BioFormats
     stopping: Event
     works: Works
 

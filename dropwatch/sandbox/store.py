@@ -18,8 +18,15 @@ create table if not exists meta (key text primary key, value text);
 create table if not exists project ({_OWNED}, name text, description text);
 create table if not exists dataset ({_OWNED}, name text, description text);
 create table if not exists screen ({_OWNED}, name text, description text);
-create table if not exists plate ({_OWNED}, name text, description text);
-create table if not exists annotation ({_OWNED}, kind text, ns text, text text, pairs text, description text);
+create table if not exists plate (
+    {_OWNED}, name text, description text, row_count integer, column_count integer);
+create table if not exists well ({_OWNED}, plate integer, row integer, col integer);
+create index if not exists well_plate on well (plate);
+create table if not exists wellsample ({_OWNED}, well integer, image integer, idx integer);
+create index if not exists wellsample_well on wellsample (well);
+create index if not exists wellsample_image on wellsample (image);
+create table if not exists annotation ({_OWNED}, kind text, ns text, text text, pairs text, description text,
+    file integer);
 create table if not exists link ({_OWNED}, kind text, parent integer, child integer);
 create index if not exists link_parent on link (kind, parent);
 create index if not exists link_child on link (kind, child);

@@ -357,6 +357,7 @@ def test_whole_import_makes_images_in_the_dataset_with_annotations(
             "target": f"Dataset:{dataset}",
             "key": "dropwatch/b1/f1",
             "images": images,
+            "plates": [],
             "files": [
                 {"client_path": names[0], "size": image.stat().st_size, "sha1": hashes[0]},
                 {"client_path": names[1], "size": 5, "sha1": hashes[1]},
@@ -460,16 +461,16 @@ def test_broken_off_upload_tells_its_offset(alice: Person) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "content", "code", "java"),
+    ("name", "content", "java"),
     [
-        ("empty.tif", b"", "import-unknown-format", "UnknownFormatException"),
-        ("notes.txt", b"just words", "import-unknown-format", "UnknownFormatException"),
-        ("corrupt.tif", None, "import-file-exception", "FormatException"),
-        ("cut.png", b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR", "import-file-exception", "FormatException"),
+        ("empty.tif", b"", "loci.formats.FormatException"),
+        ("notes.txt", b"just words", "loci.formats.UnknownFormatException"),
+        ("corrupt.tif", None, "loci.formats.FormatException"),
+        ("cut.png", b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR", "java.io.EOFException"),
     ],
 )
-def test_unreadable_file_answers_err_with_the_real_name(
-    sandbox: Running, alice: Person, tmp_path: Path, name: str, content: bytes | None, code: str, java: str
+def test_file_that_cannot_be_opened_answers_err_with_the_real_name(
+    sandbox: Running, alice: Person, tmp_path: Path, name: str, content: bytes | None, java: str
 ) -> None:
     file = tmp_path / name
     if content is None:
@@ -480,9 +481,9 @@ def test_unreadable_file_answers_err_with_the_real_name(
     answer = response(handle)
 
     assert isinstance(answer, omero.cmd.ERR)
-    assert (answer.category, answer.name) == ("::omero::grid::ImportRequest", code)
-    assert f"loci.formats.{java}" in answer.parameters["stacktrace"]
-    assert answer.parameters["filename"].endswith(name)
+    assert (answer.category, answer.name) == ("::omero::grid::ImportRequest", "error-on-init")
+    assert answer.parameters["stacktrace"].startswith(f"{java}: ")
+    assert "loci.formats" in answer.parameters["stacktrace"]
     assert [row[2] for row in alice.batch("b1")] == [None]
     assert told(sandbox) == []
     assert java.encode() in read_file(alice, handle.getRequest().logFile.id.val)
