@@ -100,7 +100,7 @@ class Manifest(Section):
         default=None,
         description=(
             "Where the images go: Dataset:NAME, Dataset:ID, Screen:NAME or Project:NAME/Dataset:NAME. "
-            "{batch}, {folder} and {date} are filled in. Else a dataset named as the batch."
+            "{batch}, {folder} and {date} are filled in. Else a dataset named as the batch; for plates, a screen."
         ),
         examples=["Project:HeLa/Dataset:day 3", "Dataset:123", "Screen:plates", "Dataset:{batch} {date}"],
     )
@@ -120,7 +120,7 @@ class Manifest(Section):
         examples=[[{"path": "a.czi", "size": 1234}]],
     )
     attachments: tuple[RelativePath, ...] = Field(
-        default=(), description="Files to attach to the images.", examples=[["notes.pdf"]]
+        default=(), description="Files to attach to where the images go.", examples=[["notes.pdf"]]
     )
     notify: tuple[Address, ...] = Field(
         default=(), description="Who else gets the mail about the outcome.", examples=[["pi@example.org"]]

@@ -78,9 +78,9 @@ def _filled(name: str | None, values: Mapping[str, str]) -> str | None:
     return PLACEHOLDER.sub(lambda match: values.get(match[1], match[0]), name)[:LONGEST]
 
 
-def default_target(name: str) -> Target:
-    """A dataset named as the batch."""
-    return Target(Kind.DATASET, name=name[:LONGEST])
+def default_target(name: str, kind: Kind = Kind.DATASET) -> Target:
+    """A dataset (or a screen, for plates) named as the batch."""
+    return Target(kind, name=name[:LONGEST])
 
 
 def target_text(target: Target) -> str:

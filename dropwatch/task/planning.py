@@ -1,261 +1,134 @@
-"""From a claimed folder to what is to be imported: reads the manifest, lists the filesets, refuses in words.
+"""From a claimed folder to what is to be imported: the manifest is read, the files are looked at, grouped and refused
+in words. Runs in a worker, anew before each attempt.
 
-Runs in a worker, anew before each attempt. It opens no file but the manifests. In this version one file
-is one fileset.
+It opens no file but the manifests; what is in the others, the looker says.
 """
 
 from __future__ import annotations
 
-import hashlib
-import os
-import time
-from datetime import datetime
-from pathlib import Path
-from zoneinfo import ZoneInfo
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 
-from dropwatch import manifest
 from dropwatch.config import Config
-from dropwatch.errors import DropwatchError, ManifestError
 from dropwatch.manifest import Manifest
-from dropwatch.model import Batch, FileFact, Fileset, Order, Plan, Problem, Refused
-from dropwatch.spool.tree import Snapshot, being_written, read_small, snapshot
-
-DEFAULTS = "defaults.yaml"
-_NAMED = 20  #: names in one sentence
-
-
-class _Refusal(Exception):
-    """The batch as a whole cannot be imported."""
-
-    def __init__(self, *problems: Problem) -> None:
-        super().__init__()
-        self.problems = problems
+from dropwatch.model import Batch, FileFact, Fileset, Kind, Order, Plan, Refused
+from dropwatch.spool.tree import Snapshot, being_written, snapshot
+from dropwatch.task import refusals
+from dropwatch.task.belonging import Contents
+from dropwatch.task.choosing import Chosen, choose
+from dropwatch.task.filesets import Found, attachment, fileset, find_groups
+from dropwatch.task.grouping import Group
+from dropwatch.task.looking import Looker, Progress, looking, silent
+from dropwatch.task.manifests import groups_to_prove, not_told, order_of, read_manifest, target_of
+from dropwatch.task.refusals import Hopeless, some
 
 
-def plan(config: Config, batch: Batch) -> Plan:
-    """What *batch* consists of and where it goes. Raises FileNotFoundError when its folder is gone."""
+def plan(config: Config, batch: Batch, looker: Looker, progress: Progress = silent) -> Plan:
+    """What *batch* consists of and where it goes.
+
+    progress -- is told how many files of how many have been looked at, before each look: a look may be the last
+
+    Raises FileNotFoundError when the folder is gone, OSError when it or a file of it cannot be read and the file is not
+    to blame, OperatorError when the looker cannot be had.
+    """
     folder = batch.envelope.batch_folder
     if folder.is_symlink():
-        return Plan(batch.name, None, problems=(_is_link(batch.name),))
+        return Plan(batch.name, None, problems=(refusals.is_link(batch.name),))
     snap = snapshot(folder)
     try:
-        read = _manifest(batch, snap)
-        order = _order(config, batch, read)
-        files, notes = _chosen(read, snap)
-        return Plan(
-            name=read.name or batch.name,
-            order=order,
-            filesets=_filesets(files, read),
-            refused=tuple(_refused(odd.path, odd.what) for odd in snap.oddities),
-            writing=tuple(file.path for file in files if being_written(folder / file.path)),
-            notes=(*notes, *_not_told(config, read)),
-            notify=read.notify,
-            in_groups=_groups_to_prove(config, batch, order.user),
-        )
-    except _Refusal as refusal:
+        read = read_manifest(batch, snap)
+        order = order_of(config, batch, read)
+        chosen = choose(read, snap)
+    except Hopeless as refusal:
         return Plan(batch.name, None, problems=refusal.problems)
+    with looking(looker, batch, snap) as looks:
+        found = find_groups(chosen, looks, Contents(folder, snap, batch.spool), progress)
+    if found.sound and all(group.plate for group in found.sound):
+        order = replace(order, target=target_of(config, batch, read, Kind.SCREEN))
+    return _Draft(read.name or batch.name, snap, chosen, found, order).plan(config, batch, read)
 
 
-# -- the manifest --------------------------------------------------------------------------------------
+@dataclass(frozen=True)
+class _Draft:
+    """All that a plan is made of."""
 
+    name: str
+    snap: Snapshot
+    chosen: Chosen
+    found: Found
+    order: Order
 
-def _manifest(batch: Batch, snap: Snapshot) -> Manifest:
-    """The batch's manifest on top of the user's defaults."""
-    own = _own_manifest(batch, snap)
-    path = batch.spool / batch.envelope.user / DEFAULTS
-    defaults = _parsed(path) if path.is_file() and not path.is_symlink() else None
-    return manifest.merge(defaults, own)
-
-
-def _own_manifest(batch: Batch, snap: Snapshot) -> Manifest | None:
-    top = [file.path for file in snap.files if "/" not in file.path]
-    names = [name for name in top if manifest.is_manifest_name(name) or manifest.loose_stem(name) is not None]
-    if len(names) > 1:
-        raise _Refusal(Problem(f"There are several manifests: {_some(names)}.", "Keep one of them."))
-    if names:
-        return _parsed(batch.envelope.batch_folder / names[0])
-    alike = [name for name in top if manifest.lookalike(name)]
-    if alike:
-        raise _Refusal(
-            Problem(
-                f"{alike[0]} looks like a manifest but is none.",
-                f"Did you mean batch.yaml? Rename {alike[0]} to batch.yaml, or take it out of the folder.",
-            )
+    def plan(self, config: Config, batch: Batch, read: Manifest) -> Plan:
+        filesets = self._filesets()
+        refused = tuple(self._refused())
+        aside = [file.path for file, look in self.found.rest if look.unknown and not self.chosen.listed]
+        problems = () if filesets else (refusals.nothing(bool(refused), aside),)
+        attachments = [attachment(file, self._sums) for file in self.chosen.attachments]
+        folder = batch.envelope.batch_folder
+        return Plan(
+            name=self.name,
+            order=self.order,
+            # With nothing to see there, nothing is attached either, nor an empty dataset made for it.
+            filesets=(*filesets, *attachments) if filesets else (),
+            problems=problems,
+            refused=refused,
+            writing=tuple(path for path in self._paths(filesets) if being_written(folder / path)),
+            notes=(*self._notes(filesets, aside), *not_told(config, read)),
+            notify=read.notify,
+            in_groups=groups_to_prove(config, batch, self.order.user),
         )
-    return None
 
+    @property
+    def _sums(self) -> dict[str, str]:
+        return dict(self.chosen.sums or {})
 
-def _parsed(path: Path) -> Manifest:
-    try:
-        return manifest.parse(read_small(path, most=manifest.LARGEST), source=path.name)
-    except ManifestError as err:
-        remedy = (
-            "Correct the manifest, then move the folder back to inbox. `dropwatch manifest check` checks one."
-        )
-        raise _Refusal(
-            *(Problem(f"The manifest: {one}", remedy, "ManifestError") for one in err.problems)
-        ) from err
-    except DropwatchError as err:
-        raise _Refusal(Problem(err.message, err.remedy, type(err).__name__)) from err
-    except OSError as err:
-        raise _Refusal(
-            Problem(
-                f"{path.name} cannot be read: {err.strerror}.", "Check the permissions of the file.", str(err)
-            )
-        ) from err
+    @property
+    def _files(self) -> dict[str, FileFact]:
+        return {file.path: file for file in self.snap.files}
 
+    def _fits(self, group: Group) -> bool:
+        return group.plate == (self.order.target.kind is Kind.SCREEN)
 
-# -- who and where -------------------------------------------------------------------------------------
+    def _filesets(self) -> list[Fileset]:
+        files, sums = self._files, self._sums
+        return [fileset(group, files, sums) for group in self.found.sound if self._fits(group)]
 
+    def _refused(self) -> Iterable[Refused]:
+        files = self._files
+        mixed = len({group.plate for group in self.found.sound}) > 1
+        yield from map(refusals.odd, self.snap.oddities)
+        for group in self.found.groups:
+            own = [files[path] for path in group.members]
+            if group.trouble:
+                yield refusals.stray(group, own)
+            elif not self._fits(group):
+                yield refusals.misplaced(group, own, self.order.target, self.name, mixed)
+        for file, look in self.found.rest:
+            # What is no image may lie about; but what the manifest lists is missed.
+            if self.chosen.listed or not look.unknown:
+                yield refusals.unreadable(file, look)
 
-def _not_told(config: Config, read: Manifest) -> list[str]:
-    """A remark on recipients whom the facility does not allow a manifest to name."""
-    refused = [address for address in read.notify if not config.may_send_to(address)]
-    return [f"No mail went to {_some(refused)}: this facility does not allow it."] if refused else []
+    def _paths(self, filesets: list[Fileset]) -> Iterable[str]:
+        """What must not be open for writing any more. What looks damaged may only be half there."""
+        files = [
+            *self.chosen.files,
+            *self.chosen.attachments,
+            *(file for one in filesets for file in one.files),
+        ]
+        return dict.fromkeys(file.path for file in files)
 
-
-def _order(config: Config, batch: Batch, read: Manifest) -> Order:
-    if read.from_ is not None:
-        raise _Refusal(
-            Problem(
-                "The manifest says `from:`, and this version of dropwatch cannot fetch files from places yet.",
-                "Copy the files into the folder instead.",
-            )
-        )
-    day = time.strftime("%Y-%m-%d", _local(config, batch.claimed_at))
-    name = read.name or batch.name
-    target = read.target or manifest.default_target(name)
-    user = _user(config, batch, read)
-    return Order(
-        batch=batch.id,
-        claim=batch.envelope.claim,
-        owner=config.omero_name(user),
-        user=user,
-        group=read.group,
-        folder=str(batch.envelope.batch_folder),
-        target=manifest.fill(target, batch=name, folder=batch.name, date=day),
-        sender=batch.envelope.user,
-        source=batch.name,
-        description=read.description,
-        tags=read.tags,
-        key_values=tuple(read.key_values.items()),
-        duplicates=read.duplicates or config.duplicates,
-    )
-
-
-def _local(config: Config, at: float) -> time.struct_time:
-    return datetime.fromtimestamp(at, ZoneInfo(config.site.timezone)).timetuple()
-
-
-def _user(config: Config, batch: Batch, read: Manifest) -> str:
-    """Whose images they become. Only an instrument's manifest may say so."""
-    sender = batch.envelope.user
-    instrument = config.instrument(sender)
-    if instrument is None:
-        if read.user is not None:
-            raise _Refusal(
-                Problem(
-                    "The manifest says `user:`, which only instruments may.",
-                    f"Take the line out; images dropped here belong to {sender}.",
-                )
-            )
-        return sender
-    if read.user is None:
-        reason = f"{sender} is an instrument, and the manifest does not say whose images these are."
-        raise _Refusal(Problem(reason, "Add a line `user: NAME` to the manifest."))
-    groups = [who for who in instrument.may_import_for if who.startswith("group:")]
-    if read.user not in instrument.may_import_for and not groups:
-        remedy = f"Ask the facility to list {read.user} under instruments.{sender}.may_import_for."
-        raise _Refusal(Problem(f"{sender} may not import for {read.user}.", remedy))
-    return read.user
-
-
-def _groups_to_prove(config: Config, batch: Batch, user: str) -> tuple[str, ...]:
-    """The OMERO groups of which *user* must be in one, where the instrument is not allowed by name."""
-    instrument = config.instrument(batch.envelope.user)
-    if instrument is None or user in instrument.may_import_for:
-        return ()
-    return tuple(who.removeprefix("group:") for who in instrument.may_import_for if who.startswith("group:"))
-
-
-# -- which files ---------------------------------------------------------------------------------------
-
-
-def _chosen(read: Manifest, snap: Snapshot) -> tuple[list[FileFact], list[str]]:
-    """The files to import, and remarks on those left aside. Raises _Refusal when something is missing."""
-    if snap.temporary:
-        raise _Refusal(
-            Problem(
-                f"Still being written when the time was up: {_some(snap.temporary)}.",
-                "Finish copying, take away what is half copied, then move the folder back to inbox.",
-            )
-        )
-    attached = set(manifest.match(read.attachments, [file.path for file in snap.files]).found.values())
-    files = [file for file in snap.files if not _is_ours(file.path) and file.path not in attached]
-    notes = [f"Not attached, this version cannot do that yet: {_some(sorted(attached))}."] if attached else []
-    if not read.files:
-        if not files and not snap.oddities:
-            raise _Refusal(Problem("There is no image file in the folder.", "Copy image files into it."))
-        return files, notes
-    chosen = _as_listed(read, files)
-    aside = [file.path for file in files if file not in chosen]
-    if aside:
-        notes.append(f"Left aside, because the manifest does not list them: {_some(aside)}.")
-    return chosen, notes
-
-
-def _is_ours(path: str) -> bool:
-    return "/" not in path and (manifest.is_manifest_name(path) or manifest.loose_stem(path) is not None)
-
-
-def _as_listed(read: Manifest, files: list[FileFact]) -> list[FileFact]:
-    present = {file.path: file for file in files}
-    match = manifest.match([file.path for file in read.files], present)
-    missing = [_hinted(path, match.hints) for path in match.missing]
-    wrong = []
-    for listed in read.files:
-        file = present.get(match.found.get(listed.path, ""))
-        if file and listed.size is not None and listed.size != file.size:
-            wrong.append(f"{listed.path} has {file.size} bytes, the manifest says {listed.size}")
-    problems = []
-    if missing:
-        remedy = "Add the files, or take them out of the list; then move the folder back to inbox."
-        problems.append(Problem(f"Listed in the manifest but not there: {_some(missing)}.", remedy))
-    if wrong:
-        remedy = "Copy the files again, or correct the list; then move the folder back to inbox."
-        problems.append(Problem(f"Of another size than listed: {_some(wrong, '; ')}.", remedy))
-    if problems:
-        raise _Refusal(*problems)
-    return [present[path] for path in dict.fromkeys(match.found.values())]
-
-
-def _hinted(path: str, hints: dict[str, str]) -> str:
-    return f"{path} (there is {hints[path]})" if path in hints else path
-
-
-def _filesets(files: list[FileFact], read: Manifest) -> tuple[Fileset, ...]:
-    """One fileset for each file, with the checksum that the manifest lists for it."""
-    sums = {listed.path: listed.sha256 for listed in read.files if listed.sha256}
-    found = manifest.match(sums, [file.path for file in files]).found
-    listed = {present: sums[path] for path, present in found.items()}
-    return tuple(_fileset(file, listed.get(file.path, "")) for file in files)
-
-
-def _fileset(file: FileFact, listed: str) -> Fileset:
-    text = "\0".join((file.path, str(file.size), str(file.mtime_ns), listed))
-    digest = hashlib.sha256(os.fsencode(text)).hexdigest()[:20]
-    return Fileset(digest, (file,), ((file.path, listed),) if listed else ())
-
-
-def _refused(path: str, what: str) -> Refused:
-    reason = f"It is {what}, and dropwatch neither follows nor opens such things."
-    return Refused(path, reason, "Copy the file itself into the folder.")
-
-
-def _is_link(name: str) -> Problem:
-    return Problem(f"{name} is a link, not a folder.", "Copy the folder itself into inbox.")
-
-
-def _some(names: tuple[str, ...] | list[str], between: str = ", ") -> str:
-    more = len(names) - _NAMED
-    return between.join(names[:_NAMED]) + (f" and {more} more" if more > 0 else "")
+    def _notes(self, filesets: list[Fileset], aside: list[str]) -> Iterable[str]:
+        """What the user would otherwise miss, or wonder at."""
+        imported = {file.path for one in filesets for file in one.files}
+        grouped = {path for group in self.found.groups for path in group.members}
+        unlisted = [path for path in self.chosen.aside if path not in grouped]
+        needed = [path for path in self.chosen.aside if path in imported]
+        if needed:
+            yield f"Imported too, because they belong to files that the manifest lists: {some(needed)}."
+        if unlisted:
+            yield f"Left aside, because the manifest does not list them: {some(unlisted)}."
+        if aside and filesets:
+            yield f"Left aside, not an image: {some(aside)}."
+        if self.chosen.attachments and not filesets:
+            names = [file.path for file in self.chosen.attachments]
+            yield f"Not attached, because there is nothing to attach it to: {some(names)}."

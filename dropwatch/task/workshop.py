@@ -32,6 +32,7 @@ from dropwatch.model import (
 from dropwatch.spool.folders import LOCK, MEMORY
 from dropwatch.spool.locks import locked
 from dropwatch.task import planning
+from dropwatch.task.looking import OneByOne
 
 
 class Workshop:
@@ -73,7 +74,7 @@ class Workshop:
         """List what *batch* consists of. Raises TemporaryError when its folder cannot be read."""
         try:
             with _held(batch.envelope.path):
-                return planning.plan(self._config, batch)
+                return planning.plan(self._config, batch, OneByOne())
         except OSError as err:
             raise TemporaryError(
                 f"The folder {batch.name} cannot be read: {err.strerror or err}.",

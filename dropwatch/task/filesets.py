@@ -1,0 +1,90 @@
+"""From looks to filesets: groups the files of a batch, and makes what the importer gets of each group."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from dropwatch.formats import Readable, Unreadable
+from dropwatch.model import Attachment, FileFact, Fileset
+from dropwatch.report.words import named
+from dropwatch.task.belonging import Contents, Stray
+from dropwatch.task.choosing import Chosen
+from dropwatch.task.grouping import Group, Grouping
+from dropwatch.task.looking import Looking, Progress
+
+
+@dataclass(frozen=True)
+class Found:
+    """groups -- in the order of their files in the batch
+    rest   -- the files that are in no group, with what was said of them
+    """
+
+    groups: tuple[Group, ...]
+    rest: tuple[tuple[FileFact, Unreadable], ...]
+
+    @property
+    def sound(self) -> list[Group]:
+        """The groups that name nothing outside the batch."""
+        return [group for group in self.groups if not group.trouble]
+
+
+def find_groups(chosen: Chosen, looking: Looking, contents: Contents, progress: Progress) -> Found:
+    """Look at the files and group them. Each is in a group or in the rest. Raises OSError, OperatorError."""
+    grouping, said, total = Grouping(), dict[str, Unreadable](), len(chosen.files)
+    for number, file in enumerate(looking.order(chosen.files)):
+        if grouping.covers(file.path):
+            continue
+        progress(number, total)
+        look = looking.look(file)
+        if isinstance(look, Readable):
+            grouping.add(_group(file.path, look, contents))
+        else:
+            said[file.path] = look
+    progress(total, total)
+    place = {file.path: number for number, file in enumerate(chosen.files)}
+    groups = sorted(
+        grouping.groups(), key=lambda group: min(place[path] for path in group.members if path in place)
+    )
+    # A companion that is no image by itself belongs to the group that names it.
+    rest = [file for file in chosen.files if not grouping.covers(file.path)]
+    return Found(tuple(groups), tuple((file, said[file.path]) for file in rest))
+
+
+def _group(asked: str, look: Readable, contents: Contents) -> Group:
+    members, trouble, remedy = [], "", ""
+    for used in look.used:
+        found = contents.find(used)
+        if isinstance(found, str):
+            members.append(found)
+        elif isinstance(found, Stray) and not trouble:
+            trouble, remedy = f"{named(asked)} names {found.what}.", found.remedy
+    return Group(asked, tuple(members), look.format, look.series, look.plate, trouble, remedy)
+
+
+def fileset(group: Group, files: Mapping[str, FileFact], sums: Mapping[str, str]) -> Fileset:
+    own = tuple(files[path] for path in group.members)
+    listed = tuple((path, sums[path]) for path in group.members if path in sums)
+    # The order in which Bio-Formats names files is not always the same, and the id is the key in OMERO.
+    text = _text(sorted(own, key=lambda file: file.path), sums)
+    return Fileset(_digest(text), own, listed, group.format, group.series, group.plate)
+
+
+def attachment(file: FileFact, sums: Mapping[str, str]) -> Attachment:
+    # The word in front: the same file may be an image as well, under another id.
+    digest = _digest("attachment\0" + _text([file], sums))
+    return Attachment(digest, (file,), ((file.path, sums[file.path]),) if file.path in sums else ())
+
+
+def _text(files: Iterable[FileFact], sums: Mapping[str, str]) -> str:
+    return "\0".join(
+        part
+        for file in files
+        for part in (file.path, str(file.size), str(file.mtime_ns), sums.get(file.path, ""))
+    )
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(os.fsencode(text)).hexdigest()[:20]

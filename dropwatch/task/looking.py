@@ -1,0 +1,109 @@
+"""Looks at the files of a batch, one after another, and remembers. Survives files that kill it: the next time
+it goes on behind them.
+
+The only module that asks the reader of formats. Nothing of what the reader says is believed here.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import Protocol
+
+from dropwatch.formats import Look, Readable, Unreadable
+from dropwatch.model import Batch, FileFact
+from dropwatch.spool.folders import MEMORY
+from dropwatch.spool.tree import Snapshot
+from dropwatch.task.grouping import keys_first
+from dropwatch.task.looks import Journal
+
+_DEATHS = 2  #: looks at a file that its planner did not survive; another one would be no use
+
+DEADLY = Unreadable(
+    False, "Bio-Formats hangs or crashes at this file: it was tried twice, and had to be ended twice."
+)
+CLOSED = Unreadable(False, "dropwatch may not read it.")
+
+
+class Looker(Protocol):
+    """Who tells what a file is."""
+
+    @property
+    def name(self) -> str:
+        """Name and version, e.g. ``Bio-Formats 7.3.1``; "" for the list of names that stands in for it.
+
+        What one looker said is not held against another.
+        """
+        ...
+
+    def look(self, path: Path) -> Look:
+        """What *path* (absolute) is. Raises OSError when it cannot be read at all, OperatorError."""
+        ...
+
+
+class OneByOne:
+    """Says of each file that it is an image by itself. For want of anybody who knows better."""
+
+    name = ""
+
+    def look(self, path: Path) -> Look:
+        return Readable("", (str(path),), 0, False)
+
+
+class Looking:
+    """The looks of one plan."""
+
+    def __init__(self, looker: Looker, folder: Path, journal: Journal) -> None:
+        self._looker, self._folder, self._journal = looker, folder, journal
+
+    def order(self, files: Sequence[FileFact]) -> list[FileFact]:
+        """The order to look at *files* in. A file at which a planner died comes last: then whatever else is in the
+        batch is remembered should it kill this one too, and often a set that has been found by then covers it."""
+        return sorted(keys_first(files), key=lambda file: self._journal.deaths(file) > 0)
+
+    def look(self, file: FileFact) -> Look:
+        """What *file* is. Raises OSError, OperatorError."""
+        known = self._journal.seen(file)
+        if known is not None:
+            return known
+        # Once is no proof: somebody may have ended the daemon at that moment. Another look tells.
+        if self._journal.deaths(file) >= _DEATHS:
+            return DEADLY
+        look = None
+        self._journal.begin(file)
+        try:
+            look = self._looker.look(self._folder / file.path)
+        except PermissionError:
+            look = CLOSED  # that file's trouble; what cannot be read for another reason may be the share's
+        finally:
+            self._journal.end(file, look)
+        return look
+
+
+@contextmanager
+def looking(looker: Looker, batch: Batch, snap: Snapshot) -> Iterator[Looking]:
+    """The looks of a plan of *batch*, with the memory of those before it in the same claim."""
+    folder, memory = batch.envelope.batch_folder, batch.envelope.path / MEMORY
+    claim, state = batch.envelope.claim, _state(snap, looker.name)
+    with closing(Journal(memory, folder, claim=claim, state=state)) as journal:
+        yield Looking(looker, folder, journal)
+
+
+def _state(snap: Snapshot, looker: str) -> str:
+    """Digest of all that a look depends on. A file that is added or replaced may change what another one is part of."""
+    digest = hashlib.sha256(looker.encode())
+    for file in snap.files:
+        digest.update(os.fsencode(f"\0{file.path}\0{file.size}\0{file.mtime_ns}\0{file.inode}"))
+    for odd in snap.oddities:
+        digest.update(os.fsencode(f"\0{odd.path}\0{odd.what}"))
+    return digest.hexdigest()
+
+
+def silent(done: int, total: int) -> None:
+    """Tell nobody how far it is."""
+
+
+Progress = Callable[[int, int], None]

@@ -1,0 +1,187 @@
+"""The journal of looks: what was said of each file in this claim, and at which file a planner died.
+
+One file in the envelope's memory, written before and after each look. It gives no authority: what stands in it is
+checked as if Bio-Formats had just said it, so that who forges it spoils the plan of their own batch and no more.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import stat
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from dropwatch.errors import DropwatchError
+from dropwatch.formats import Look, Readable, Unreadable
+from dropwatch.model import FileFact
+from dropwatch.spool.tree import read_small
+
+JOURNAL = "looks.jsonl"
+_LARGEST = (
+    64 * 2**20
+)  #: bytes; 400,000 single files, or a plate of 600,000. What comes after it is not remembered
+
+_APPEND = (
+    os.O_WRONLY
+    | os.O_APPEND
+    | os.O_CREAT
+    | getattr(os, "O_NOFOLLOW", 0)
+    | getattr(os, "O_NONBLOCK", 0)
+    | getattr(os, "O_BINARY", 0)
+)
+
+_Key = tuple[str, int, int]  #: path, size and time of a file: replaced, it is another one
+
+
+@dataclass
+class _Memory:
+    """What a journal says.
+
+    state -- of the folder and the reader that the looks hold for
+    seen  -- by path
+    begun -- how often a look at a file began and nothing came after it: its planner died
+    """
+
+    state: str = ""
+    seen: dict[str, Look] = field(default_factory=dict)
+    begun: Counter[_Key] = field(default_factory=Counter)
+
+
+class Journal:
+    """The journal of one claim, open for writing. Where it cannot be had (full disk, a link in its place), planning
+    goes on without: it costs time, and a file that kills planners then uses up the attempts of its batch."""
+
+    def __init__(self, memory: Path, folder: Path, *, claim: str, state: str) -> None:
+        """memory -- our folder in the envelope; state -- digest of all that a look depends on"""
+        self._folder = str(folder)
+        self._descriptor, self._size = -1, 0
+        kept = _read(memory / JOURNAL, self._folder, claim)
+        self._deaths = kept.begun
+        self._seen = kept.seen if kept.state == state else {}
+        self._open(memory, fresh=kept.state != state)
+        self._write({"claim": claim, "state": state})
+        if kept.state != state:
+            for (path, size, mtime), times in kept.begun.items():
+                for _ in range(times):
+                    self._write({"look": path, "size": size, "mtime": mtime})
+
+    def seen(self, file: FileFact) -> Look | None:
+        """What was said of *file* before; nothing in the folder has changed since."""
+        return self._seen.get(file.path)
+
+    def deaths(self, file: FileFact) -> int:
+        """How many planners ended while they looked at *file*, as it is now.
+
+        The file need not be guilty: whoever ended the daemon at that moment ended its planner as well.
+        """
+        return self._deaths[file.path, file.size, file.mtime_ns]
+
+    def begin(self, file: FileFact) -> None:
+        # Not synced, as nothing here is: it has to outlive our process, not the machine. What a power cut
+        # takes is looked at again.
+        self._write({"look": file.path, "size": file.size, "mtime": file.mtime_ns})
+
+    def end(self, file: FileFact, look: Look | None) -> None:
+        """*look* None: there was no answer, and the file is not to blame."""
+        told = {} if look is None else _plain(look, self._folder, file.path)
+        self._write({"seen": file.path, **told})
+
+    def close(self) -> None:
+        if self._descriptor >= 0:
+            os.close(self._descriptor)
+            self._descriptor = -1
+
+    def _open(self, memory: Path, *, fresh: bool) -> None:
+        try:
+            if memory.is_symlink():
+                return
+            self._descriptor = os.open(memory / JOURNAL, _APPEND, 0o660)
+            info = os.fstat(self._descriptor)
+            # With a second name it may be some other file of ours.
+            if not stat.S_ISREG(info.st_mode) or info.st_nlink != 1:
+                self.close()
+            elif fresh:
+                os.ftruncate(self._descriptor, 0)
+            else:
+                self._size = info.st_size
+        except OSError:
+            self.close()
+
+    def _write(self, line: dict[str, object]) -> None:
+        # The line end comes first as well: a torn line of a planner that died must not swallow this one.
+        data = f"\n{json.dumps(line)}\n".encode("ascii")
+        if self._descriptor < 0 or self._size + len(data) > _LARGEST:
+            return
+        try:
+            self._size += os.write(self._descriptor, data)
+        except OSError:
+            self.close()
+
+
+# -- reading: whatever does not fit is as if it had never been written -----------------------------------
+
+
+def _read(path: Path, folder: str, claim: str) -> _Memory:
+    memory, current = _Memory(), False
+    begun: dict[str, _Key] = {}
+    for line in _lines(path):
+        if "claim" in line:
+            current = line["claim"] == claim
+            if not current:
+                memory, begun = _Memory(), {}
+            elif line.get("state") != memory.state:
+                memory.state, memory.seen = str(line.get("state")), {}
+        elif current and (key := _begun(line)):
+            begun[key[0]] = key
+            memory.begun[key] += 1
+        elif current and (key := begun.pop(str(line.get("seen")), None)):
+            memory.begun[key] -= 1
+            look = _look(line, folder)
+            if look is not None:
+                memory.seen[key[0]] = look
+    return memory
+
+
+def _lines(path: Path) -> Iterator[dict[str, Any]]:
+    try:
+        data = b"" if path.parent.is_symlink() else read_small(path, most=_LARGEST)
+    except (OSError, DropwatchError):
+        return
+    for raw in data.splitlines():
+        try:
+            line = json.loads(raw)
+        except (ValueError, RecursionError):
+            continue
+        if isinstance(line, dict):
+            yield line
+
+
+def _begun(line: dict[str, Any]) -> _Key | None:
+    match line:
+        case {"look": str(path), "size": int(size), "mtime": int(mtime)}:
+            return path, size, mtime
+    return None
+
+
+def _plain(look: Look, folder: str, asked: str) -> dict[str, object]:
+    if isinstance(look, Unreadable):
+        return {"unknown": look.unknown, "reason": look.reason, "detail": look.detail}
+    top = folder + os.sep
+    used = [path.removeprefix(top) for path in look.used]
+    told = {"format": look.format, "series": look.series, "plate": look.plate}
+    return told if used == [asked] else {**told, "used": used}
+
+
+def _look(line: dict[str, Any], folder: str) -> Look | None:
+    match line:
+        case {"unknown": bool(unknown), "reason": str(reason), "detail": str(detail)}:
+            return Unreadable(unknown, reason, detail)
+        case {"format": str(name), "series": int(series), "plate": bool(plate), "seen": str(asked)}:
+            used = line.get("used", [asked])
+            if isinstance(used, list) and all(isinstance(path, str) for path in used):
+                return Readable(name, tuple(str(Path(folder, path)) for path in used), series, plate)
+    return None

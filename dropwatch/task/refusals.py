@@ -1,0 +1,102 @@
+"""What planning says no to, in words: of the batch as a whole, and of single files in it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+
+from dropwatch import manifest
+from dropwatch.formats import Unreadable
+from dropwatch.model import FileFact, Kind, Problem, Refused, Target
+from dropwatch.spool.tree import Oddity
+from dropwatch.task.grouping import Group
+from dropwatch.task.looking import CLOSED, DEADLY
+
+_NAMED = 20  #: names in one sentence
+
+_REMEDIES = {
+    CLOSED: "Give the account that dropwatch runs as read permission on the file and its folders.",
+    DEADLY: "Open it in the program it comes from and save it anew there, for example as OME-TIFF; or take it out.",
+}
+_MEND = "Replace it by a good copy, or take it out of the folder."
+
+
+class Hopeless(Exception):
+    """The batch as a whole cannot be imported."""
+
+    def __init__(self, *problems: Problem) -> None:
+        super().__init__()
+        self.problems = problems
+
+
+def some(names: Sequence[str], between: str = ", ") -> str:
+    """The first of *names*, and how many more there are."""
+    more = len(names) - _NAMED
+    return between.join(names[:_NAMED]) + (f" and {more} more" if more > 0 else "")
+
+
+def is_link(name: str) -> Problem:
+    return Problem(f"{name} is a link, not a folder.", "Copy the folder itself into inbox.")
+
+
+def nothing(refused: bool, aside: Sequence[str]) -> Problem:
+    """Nothing in the batch can be imported. refused -- there are files of which that is told one by one"""
+    if refused:
+        return Problem("None of the files in the folder can be imported.")
+    if aside:
+        return Problem(
+            f"No file in the folder is an image that OMERO can read: {some(aside)}.",
+            "Copy image files into it, or save the images in a format that OMERO reads, such as OME-TIFF.",
+        )
+    return Problem("There is no image file in the folder.", "Copy image files into it.")
+
+
+def odd(oddity: Oddity) -> Refused:
+    reason = f"It is {oddity.what}, and dropwatch neither follows nor opens such things."
+    return Refused(oddity.path, reason, "Copy the file itself into the folder.")
+
+
+def unreadable(file: FileFact, look: Unreadable) -> Refused:
+    if look.unknown:
+        return Refused(
+            file.path,
+            "The manifest lists it, but OMERO does not know its format, or it is not an image.",
+            "Take it out of the list, move it to `attachments:`, or save the images as OME-TIFF.",
+            error="unknown-format",
+            detail=look.detail,
+            bytes=file.size,
+        )
+    remedy = _REMEDIES.get(look, _MEND)
+    return Refused(file.path, look.reason, remedy, error="unreadable", detail=look.detail, bytes=file.size)
+
+
+def stray(group: Group, files: Sequence[FileFact]) -> Refused:
+    """*group* names a file that is none of the batch."""
+    size = sum(file.size for file in files)
+    return Refused(
+        group.asked, group.trouble, group.remedy, error="not-in-folder", files=len(files), bytes=size
+    )
+
+
+def misplaced(group: Group, files: Sequence[FileFact], target: Target, name: str, mixed: bool) -> Refused:
+    """A plate that would go to a dataset, or an image that would go to a screen.
+
+    mixed -- there are plates and images in the batch: no target serves both
+    """
+    kind = Kind.SCREEN if group.plate else Kind.DATASET
+    what, there = ("a plate", "plates go") if group.plate else ("no plate", "images go")
+    line = (
+        f"target: {json.dumps(manifest.target_text(manifest.default_target(name, kind)), ensure_ascii=False)}"
+    )
+    remedy = f"Write this line into batch.yaml: {line}"
+    if mixed:
+        them = "plates" if group.plate else "images"
+        remedy = f"Put the {them} into a folder of their own, with a file batch.yaml in it that says: {line}"
+    return Refused(
+        files[0].path,
+        f"It is {what}: {there} to a {kind.lower()}, and the target is {target}.",
+        remedy,
+        error=f"needs-{kind.lower()}",
+        files=len(files),
+        bytes=sum(file.size for file in files),
+    )
