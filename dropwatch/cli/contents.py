@@ -102,7 +102,7 @@ def _link(address: str) -> str:
 def _failure(line: Line, failed: Failed, found: Whole, *, details: bool) -> RenderableType:
     tried = f" (attempt {line.attempt})" if line.attempt else ""
     parts = [text(one) for one in clean_lines(failed.reason)]
-    parts += [text(failed.remedy, "italic")] if failed.remedy else []
+    parts += [text(one, "italic") for one in clean_lines(failed.remedy)] if failed.remedy else []
     parts += [text(f"{failed.error}{tried}", "dim")] if failed.error else []
     parts += [text(one, "dim") for one in clean_lines(failed.detail)] if details and failed.detail else []
     address = log_link(found.site, failed.log)

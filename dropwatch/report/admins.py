@@ -24,7 +24,7 @@ from dropwatch.report.mails import fitted, news, typeset
 from dropwatch.report.portions import REST, Most, about, left_out
 from dropwatch.report.sections import remarks
 from dropwatch.report.story import Entry, Site, Store, Story, Text
-from dropwatch.report.troubles import Failures, grouped, reasons
+from dropwatch.report.troubles import Failures, advice, grouped, reasons
 from dropwatch.report.words import count, duration, moment, named, number, sentence, size, subject
 
 EXCERPT_LINES = 40  #: of a log or trace: the end, where the cause stands
@@ -150,7 +150,7 @@ def _problems(story: Story, most: Most) -> tuple[Block, ...]:
     blocks: list[Block] = []
     for problem in story.problems[: most.groups]:
         said = reasons(problem.reason, most.remarks)
-        blocks.append(Trouble(problem.error or NO_CLASS, said, sentence(problem.remedy)))
+        blocks.append(Trouble(problem.error or NO_CLASS, said, *advice(problem.remedy)))
         blocks += detail(problem.detail)
     return (Heading("The batch as a whole"), *blocks) if blocks else ()
 
@@ -173,7 +173,7 @@ def _trouble(members: Sequence[tuple[Entry, Failed]], noun: str, site: Site, roo
     rows = tuple(_row(entry, site, failed.log) for entry, failed in members[:room])
     title = f"{failed.error or NO_CLASS} ({count(len(members), noun)})"
     more = left_out(len(members), len(rows), noun)
-    return Trouble(title, reasons(failed.reason, room + 1), sentence(failed.remedy), Rows(rows, more))
+    return Trouble(title, reasons(failed.reason, room + 1), *advice(failed.remedy), Rows(rows, more))
 
 
 def _row(entry: Entry, site: Site, log: int | None) -> Row:

@@ -62,12 +62,14 @@ class Trouble:
     title   -- the file, or how many
     reasons -- what happened, a line each
     remedy  -- what to do about it
+    lines   -- what to write for that, unbroken, to be copied as it is
     rows    -- the files, when the title does not name the only one
     """
 
     title: str
     reasons: tuple[str, ...]
     remedy: str = ""
+    lines: tuple[str, ...] = ()
     rows: Rows = Rows(())
 
 

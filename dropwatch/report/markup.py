@@ -184,7 +184,7 @@ def _(block: Trouble) -> str:
     return (
         '<table role="presentation" cellpadding="0" cellspacing="0" border="0" width="100%" '
         'style="margin:14px 0"><tr><td style="border-left:4px solid #c9483f;padding:2px 0 2px 16px">'
-        f"{title}{reasons}{remedy}{_markup(block.rows)}</td></tr></table>"
+        f"{title}{reasons}{remedy}{''.join(map(_box, block.lines))}{_markup(block.rows)}</td></tr></table>"
     )
 
 
@@ -243,11 +243,13 @@ def _bullets(items: tuple[str, ...]) -> str:
 
 
 def _path(step: Step) -> str:
-    if not step.path:
-        return ""
+    return _box(step.path) if step.path else ""
+
+
+def _box(line: str) -> str:
     return (
         f'<div class="dw-box" style="margin:6px 0 2px;padding:8px 12px;background:#f1f3f5;color:{_INK};'
-        f'border-radius:5px;{_MONO};font-size:13px;white-space:pre-wrap;{_BREAK}">{escape(step.path)}</div>'
+        f'border-radius:5px;{_MONO};font-size:13px;white-space:pre-wrap;{_BREAK}">{escape(line)}</div>'
     )
 
 

@@ -76,6 +76,7 @@ def _(block: Trouble) -> list[str]:
         lines += _wrap(reason, *(("  - ", "    ") if len(block.reasons) > 1 else ("  ", "  ")))
     if block.remedy:
         lines += _wrap(f"What to do: {block.remedy}", "  ", "  ")
+    lines += [f"    {clean(line)}" for line in block.lines]
     return lines + [f"  {line}" for line in _lines(block.rows)]
 
 

@@ -8,9 +8,10 @@ from dropwatch.model import Failed, Problem
 from dropwatch.report.letter import Block, Heading, Say, Trouble
 from dropwatch.report.portions import FILE, REST, Most, about, rows
 from dropwatch.report.story import Entry, Story
-from dropwatch.report.words import count, number, sentence
+from dropwatch.report.words import count, named, number, sentence
 
 ATTACHMENT = "attachment"
+LINES = 5  #: of one remedy
 
 Failures = Iterable[tuple[Entry, Failed]]
 
@@ -44,6 +45,12 @@ def reasons(text: str, most: int) -> tuple[str, ...]:
     )
 
 
+def advice(remedy: str) -> tuple[str, tuple[str, ...]]:
+    """Return a remedy's sentence, and the lines below it: what to write into a file, to be copied as it is."""
+    first, *rest = remedy.strip("\n").split("\n")
+    return sentence(first), tuple(named(line, 255) for line in rest[:LINES])
+
+
 def _each(failures: Failures, noun: str, most: Most) -> list[Block]:
     groups, shown = grouped(failures), 0
     blocks: list[Block] = []
@@ -62,9 +69,9 @@ def _trouble(members: Sequence[tuple[Entry, Failed]], noun: str, room: int) -> T
     if not failed.lasting and entry.attempt > 1:
         said = (*said[:-1], f"{said[-1]} Tried {entry.attempt} times.")
     if len(members) == 1:
-        return Trouble(about(entry), said, sentence(failed.remedy))
+        return Trouble(about(entry), said, *advice(failed.remedy))
     listed = rows([entry for entry, _ in members], room, noun)
-    return Trouble(f"These {count(len(members), noun)}:", said, sentence(failed.remedy), listed)
+    return Trouble(f"These {count(len(members), noun)}:", said, *advice(failed.remedy), listed)
 
 
 def _batch_troubles(problems: Sequence[Problem], most: Most) -> list[Trouble]:
@@ -72,6 +79,6 @@ def _batch_troubles(problems: Sequence[Problem], most: Most) -> list[Trouble]:
     for problem in problems:
         by_remedy.setdefault(problem.remedy, []).append(problem.reason)
     return [
-        Trouble("The batch as a whole", reasons("\n".join(said), most.remarks), sentence(remedy))
+        Trouble("The batch as a whole", reasons("\n".join(said), most.remarks), *advice(remedy))
         for remedy, said in by_remedy.items()
     ]

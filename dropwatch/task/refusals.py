@@ -88,10 +88,10 @@ def misplaced(group: Group, files: Sequence[FileFact], target: Target, name: str
     line = (
         f"target: {json.dumps(manifest.target_text(manifest.default_target(name, kind)), ensure_ascii=False)}"
     )
-    remedy = f"Write this line into batch.yaml: {line}"
+    remedy = f"Write this line into batch.yaml:\n{line}"
     if mixed:
         them = "plates" if group.plate else "images"
-        remedy = f"Put the {them} into a folder of their own, with a file batch.yaml in it that says: {line}"
+        remedy = f"Put the {them} into a folder of their own, with a file batch.yaml in it that says:\n{line}"
     return Refused(
         files[0].path,
         f"It is {what}: {there} to a {kind.lower()}, and the target is {target}.",

@@ -487,7 +487,7 @@ def test_typesetting_makes_each_string_of_a_letter_harmless(evil: str) -> None:
         letters.Say(evil),
         letters.Button(evil, evil),
         rows,
-        letters.Trouble(evil, (evil, evil), evil, rows),
+        letters.Trouble(evil, (evil, evil), evil, (evil, evil), rows),
         letters.Items((evil,), evil),
         letters.Steps((letters.Step(evil, evil), letters.Step(evil, evil))),
         letters.Facts(((evil, evil),)),
