@@ -3,22 +3,33 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 from dropwatch.errors import OperatorError
+from dropwatch.formats import Unreadable
+from dropwatch.formats.words import cut
 from dropwatch.model import (
     Attached,
     Container,
     Failed,
+    FileFact,
     Image,
     Imported,
     Kind,
     Outcome,
     Place,
     Problem,
+    Refused,
     Skipped,
+    Target,
     Verdict,
 )
 from dropwatch.report import Entry, Site, Store, Story
+from dropwatch.spool.tree import Oddity, Snapshot
+from dropwatch.task import refusals
+from dropwatch.task.belonging import Contents, Stray
+from dropwatch.task.grouping import Group
+from dropwatch.task.looking import DEADLY
 
 SITE = Site("Imaging Facility", "imaging@example.org", "Europe/Paris", "https://omero.example.org/webclient")
 CLAIMED = 1_795_525_435.0  # 24 Nov 2026 13:03:55 UTC
@@ -147,40 +158,46 @@ def waiting() -> Story:
     )
 
 
-#: what planning says of files that cannot be imported
-CUT = Failed(
-    "The file is damaged or incomplete: its end is missing.",
-    "Copy it again from the microscope, or leave it out.",
-    lasting=True,
-    error="unreadable",
-    detail="loci.formats.FormatException: Invalid TIFF file",
+def given_up(refused: Refused) -> Entry:
+    """What planning refused, as the line remembers it."""
+    failed = Failed(refused.reason, refused.remedy, lasting=True, error=refused.error, detail=refused.detail)
+    return Entry(refused.name, refused.files, refused.bytes, failed)
+
+
+def plate(name: str) -> Refused:
+    """A plate in a batch that goes to a dataset, beside images."""
+    files = [FileFact(f"{name}/well_{number:03}.tif", 4_200_000, 1) for number in range(1153)]
+    group = Group(name, (), "MetaXpress TIFF", 384, True)
+    return refusals.misplaced(group, files, Target(Kind.DATASET, "HeLa day 3"), "HeLa day 3", mixed=True)
+
+
+def named_outside(name: str) -> Refused:
+    """An image file that names another one, which is not of the batch."""
+    folder = Path("/srv/dropwatch/alice/processing/20261124-130355-k3f9_HeLa day 3/HeLa day 3")
+    stray = Contents(folder, Snapshot(()), Path("/srv/dropwatch")).find("/srv/dropwatch/bob/inbox/secret.tif")
+    assert isinstance(stray, Stray)
+    group = Group(name, (name,), "OME-TIFF", 1, False, f"{name} names {stray.what}.", stray.remedy)
+    return refusals.stray(group, [FileFact(name, 2_000_000, 1)])
+
+
+#: what planning says of files that cannot be imported, in its own words
+REFUSED = (
+    plate("plates/P1"),
+    plate("plates/P2"),
+    refusals.unreadable(FileFact("cut.tif", 31_000_000, 1), cut("cut.tif", "cut.tif")),
+    refusals.unreadable(
+        FileFact("packed.tif", 9_000_000, 1),
+        Unreadable(
+            False,
+            "Its format is known, but the way in which its pixels are packed is not.",
+            "loci.formats.codec.UnsupportedCompressionException: JPEG 2000 part 2",
+        ),
+    ),
+    named_outside("outside.ome.tif"),
+    refusals.unreadable(FileFact("run 7/frozen.lif", 700_000_000, 1), DEADLY),
+    refusals.odd(Oddity("shortcut.czi", "a link")),
 )
-OUTSIDE = Failed(
-    "It names a file outside this folder: ../../bob/secret.tif.",
-    "Put all files that belong together into one folder.",
-    lasting=True,
-    error="outside",
-    detail="/srv/dropwatch/bob/secret.tif",
-)
-HANGS = Failed(
-    "Bio-Formats hangs or crashes at this file.",
-    "Leave it out, and send it to the facility.",
-    lasting=True,
-    error="hangs",
-    detail="the planner was stopped twice while it looked at run 7/frozen.lif",
-)
-NO_SCREEN = Failed(
-    "It is a plate, and plates go to a screen, but the target is the dataset HeLa day 3.",
-    "Write `target: Screen:NAME` into batch.yaml, or drop plates in a folder of their own.",
-    lasting=True,
-    error="plate-without-screen",
-)
-LINK = Failed(
-    "It is a link, and dropwatch neither follows nor opens such things.",
-    "Copy the file itself into the folder.",
-    lasting=True,
-    error="refused",
-)
+CUT = Failed(REFUSED[2].reason, REFUSED[2].remedy, lasting=True, error=REFUSED[2].error)
 TOO_LARGE = Failed(
     "OMERO did not take the file: it is larger than the server allows.",
     "Ask the facility.",
@@ -191,26 +208,13 @@ TOO_LARGE = Failed(
 
 def filesets() -> Story:
     """Everything at once: image files of many files, of many images, plates, pairs, and all that goes wrong."""
-    three = replace(good(21, images=3), warning="")
+    three = good(21, images=3)
     return tale(
         replace(entry("set/set_0.ome.tif", good(1), files=12, size=240_000_000), format="OME-TIFF"),
         replace(entry("single.ome.tif", good(13), size=9_400_000), format="OME-TIFF"),
         replace(entry("tiles.lif", three, size=1_210_000_000), format="Leica Image File Format"),
         replace(entry("brain.hdr", Skipped((Image(7),), 7), files=2, size=44_000_000), format="Analyze 7.5"),
-        replace(
-            entry("plates/P1.HTD", NO_SCREEN, files=1153, size=4_800_000_000),
-            attempt=0,
-            format="MetaXpress TIFF",
-        ),
-        replace(
-            entry("plates/P2.HTD", NO_SCREEN, files=1153, size=4_800_000_000),
-            attempt=0,
-            format="MetaXpress TIFF",
-        ),
-        replace(entry("cut.tif", CUT, size=31_000_000), attempt=0),
-        replace(entry("outside.ome.tif", OUTSIDE, size=2_000_000), attempt=0),
-        replace(entry("run 7/frozen.lif", HANGS, size=700_000_000), attempt=0),
-        replace(entry("shortcut.czi", LINK, size=0), attempt=0),
+        *map(given_up, REFUSED),
         verdict=Verdict.PARTIAL,
         attachments=(
             entry("notes.pdf", Attached(301, 401), size=120_000),

@@ -8,6 +8,7 @@ from pathlib import Path
 from tales import (
     ARCHIVE,
     CLAIMED,
+    CUT,
     SITE,
     TOO_LARGE,
     archived,
@@ -23,9 +24,11 @@ from tales import (
 
 from dropwatch import report
 from dropwatch.config import Config
-from dropwatch.model import Attached, Envelope, Failed, Image, Imported, Place, Verdict
+from dropwatch.manifest import parse
+from dropwatch.model import Attached, Envelope, Failed, Image, Imported, Kind, Place, Target, Verdict
 from dropwatch.record import Line, Record
 from dropwatch.report import AttachmentTally, Tally
+from dropwatch.report.markup import escape
 
 
 def flat(text: str) -> str:
@@ -39,7 +42,7 @@ def flat(text: str) -> str:
 def test_an_image_file_of_many_files_is_counted_once_and_says_how_many_it_is() -> None:
     text = report.outcome(filesets(), SITE)
 
-    assert text.subject.startswith("4 of 10 are in OMERO")
+    assert text.subject.startswith("4 of 11 are in OMERO")
     assert "set/set_0.ome.tif (with 11 more files), image 1" in text.plain
     assert "brain.hdr (with 1 more file)" in text.plain
     assert "3 image files (14 files, 1.5 GB) are now in OMERO" in flat(text.plain)
@@ -60,7 +63,7 @@ def test_each_trouble_of_a_mixed_batch_has_its_reason_and_its_remedy() -> None:
 
     for _, failed in filesets().failures():
         assert failed.reason in flat(text.plain)
-        assert f"What to do: {failed.remedy}" in flat(text.plain)
+        assert f"What to do: {flat(failed.remedy)}" in flat(text.plain)
         assert failed.reason in flat(told.plain)
         assert failed.error in told.plain
         assert failed.detail in told.plain
@@ -71,8 +74,22 @@ def test_each_trouble_of_a_mixed_batch_has_its_reason_and_its_remedy() -> None:
 def test_what_was_refused_before_a_byte_went_out_is_not_called_an_attempt() -> None:
     told = report.outcome_for_admins(filesets(), SITE).plain
 
-    assert "plates/P1.HTD (with 1,152 more files), not tried, MetaXpress TIFF" in told
+    assert "plates/P1/well_000.tif (with 1,152 more files), not tried\n" in told
     assert "0 attempts" not in told
+
+
+def test_a_line_for_the_manifest_stands_alone_and_is_right_as_it_is() -> None:
+    text = report.outcome(filesets(), SITE)
+    line = next(line for line in text.plain.splitlines() if "target:" in line).strip()
+
+    assert parse(line.encode()).target == Target(Kind.SCREEN, "HeLa day 3")
+    assert f">{escape(line)}</div>" in text.html
+
+
+def test_admins_see_the_format_of_what_failed() -> None:
+    story = tale(replace(entry("a.lif", CUT), format="Leica Image File Format"), verdict=Verdict.FAILED)
+
+    assert "a.lif (1 attempt, Leica Image File Format)" in report.outcome_for_admins(story, SITE).plain
 
 
 def test_a_remark_that_comes_twice_is_told_once() -> None:
@@ -93,7 +110,7 @@ def test_attachments_have_a_sentence_of_their_own_and_are_no_image_files() -> No
 
     assert "2 files were attached to the dataset: notes.pdf, protocol.docx." in said
     assert "1 file could not be attached: raw log.zip." in said
-    assert filesets().tally.total == 10
+    assert filesets().tally.total == 11
     assert filesets().attachment_tally == AttachmentTally(3, attached=2, failed=1, open=0)
 
 
