@@ -29,6 +29,15 @@ def cut_file(used: tuple[str, ...]) -> Path | None:
     return None
 
 
+def empty_member(path: Path) -> Path | None:
+    """A file of the same OME-TIFF set that has no bytes: Bio-Formats makes black pixels of it, and says nothing."""
+    for name in tiff.named_files(path):
+        member = path.parent / name
+        if member.is_file() and member.stat().st_size == 0:
+            return member
+    return None
+
+
 def _is_cut_jpeg(path: Path) -> bool:
     """A JPEG ends with FF D9, which cannot occur within its pixels; after it some cameras put notes of their own."""
     with path.open("rb") as file:

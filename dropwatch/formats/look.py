@@ -29,11 +29,14 @@ class Unreadable:
     unknown -- no reader takes it: it is not an image, or of a format that this Bio-Formats does not know
     reason  -- in words a biologist understands; a whole sentence
     detail  -- Java's exception and its message, for admins
+    used    -- as in Readable, where the file was opened and one of those that belong to it is damaged or missing: then
+               the others need no look of their own
     """
 
     unknown: bool
     reason: str
     detail: str = ""
+    used: tuple[str, ...] = ()
 
 
 Look = Readable | Unreadable

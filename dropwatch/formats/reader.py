@@ -10,11 +10,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from dropwatch.errors import OperatorError
 from dropwatch.formats import runtime
-from dropwatch.formats.damage import cut_file, holds_pixels
+from dropwatch.formats.damage import cut_file, empty_member, holds_pixels
 from dropwatch.formats.installation import Installation
-from dropwatch.formats.look import Look, Readable
-from dropwatch.formats.words import BROKEN_NAME, EMPTY, cut, has_broken_name, missing, of_throwable
+from dropwatch.formats.look import Look, Readable, Unreadable
+from dropwatch.formats.words import BROKEN_NAME, EMPTY, cut, has_broken_name, lacking, of_throwable
 
 
 class BioFormats:
@@ -50,17 +51,10 @@ class BioFormats:
 
     def _looked(self, reader: Any, path: Path) -> Look:
         """Raises a throwable of Java's for what Bio-Formats cannot read."""
+        _check_visible(path)
         reader.setId(str(path))
         found = _described(reader)
-        for name in found.used:
-            if not os.path.lexists(name):
-                return missing(os.path.relpath(name, path.parent))
-        short = cut_file(found.used)
-        if short is not None:
-            return cut(short.name, path.name)
-        if not holds_pixels(reader, len(found.used), self._memory):
-            return cut(path.name, path.name)
-        return found
+        return _damage(found, path) or _bad_pixels(reader, found, path, self._memory) or found
 
     @contextmanager
     def turn(self) -> Iterator[None]:
@@ -92,6 +86,34 @@ def _python_path(name: str) -> str:
     """Absolute and normalised. With ``..`` in it only the file system knows which file Java meant."""
     path = Path(name)
     return os.path.realpath(path) if ".." in path.parts else str(path.absolute())
+
+
+def _damage(found: Readable, path: Path) -> Unreadable | None:
+    """What the files themselves tell."""
+    for name in found.used:
+        if not os.path.lexists(name):
+            return lacking(Path(name).name, "missing")
+    if found.format == "OME-TIFF" and (member := empty_member(path)):
+        return lacking(member.name, "empty")
+    short = cut_file(found.used)
+    return cut(short.name, path.name) if short else None
+
+
+def _bad_pixels(reader: Any, found: Readable, path: Path, memory: int) -> Unreadable | None:
+    return None if holds_pixels(reader, len(found.used), memory) else cut(path.name, path.name)
+
+
+def _check_visible(path: Path) -> None:
+    """Raise OperatorError when Java does not see the file that we see."""
+    if not runtime.java("java.io.File")(str(path)).exists():
+        path.stat()  # FileNotFoundError: it was taken away just now
+        raise OperatorError(
+            "Java cannot see a file whose name has letters beyond A to Z.",
+            concerns="bioformats",
+            remedy="Start dropwatch with LC_ALL=C.UTF-8, or another locale with UTF-8, in its environment.",
+            detail=ascii(str(path)),
+            code="bioformats-locale",
+        )
 
 
 def _check_ours(path: Path) -> None:

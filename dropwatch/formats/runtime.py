@@ -5,7 +5,14 @@ A JVM cannot be stopped and started again within a process; whoever wants a fres
 
 from __future__ import annotations
 
+import locale
+import os
+import sys
+import tempfile
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 from dropwatch.errors import OperatorError
@@ -22,30 +29,57 @@ def start(installation: Installation, memory: int) -> None:
 
     Raises OperatorError when it does not start, or runs with another Bio-Formats already.
     """
-    import jpype
+    import jpype.config
 
     with _starting:
         if not jpype.isJVMStarted():
+            # At the end of the process JPype would wait for the thread that started Java, which may be gone long since,
+            # or for one in which a file hangs.
+            jpype.config.onexit = False
             try:
-                jpype.startJVM(
-                    str(installation.library),
-                    *_options(installation, memory),
-                    classpath=[str(jar) for jar in installation.jars],
-                    convertStrings=False,
-                )
+                with _unicode_names():
+                    jpype.startJVM(
+                        str(installation.library),
+                        *_options(installation, memory),
+                        classpath=[str(jar) for jar in installation.jars],
+                        convertStrings=False,
+                    )
             except Exception as err:  # outermost guard: JPype raises whatever the start of a JVM comes to
                 raise _does_not_start(installation, err) from err
             _silence()
     _check_version(installation)
 
 
+@contextmanager
+def _unicode_names() -> Iterator[None]:
+    """Let Java take file names for UTF-8 also where a service manager starts us in the C locale.
+
+    Java asks the environment while it starts, and only then; there is no option for it.
+    """
+    before = os.environ.get("LC_ALL")
+    if sys.platform == "linux" and locale.nl_langinfo(locale.CODESET) != "UTF-8":
+        os.environ["LC_ALL"] = "C.UTF-8"
+    try:
+        yield
+    finally:
+        if before is not None:
+            os.environ["LC_ALL"] = before
+        else:
+            os.environ.pop("LC_ALL", None)
+
+
 def _options(installation: Installation, memory: int) -> list[str]:
     options = [
         f"-Xmx{memory}",
         "-Djava.awt.headless=true",
-        # File names are UTF-8 to us, whatever locale a service manager starts us in.
         "-Dfile.encoding=UTF-8",
-        "-Dsun.jnu.encoding=UTF-8",
+        # A file may name others by http:// or s3://, and Bio-Formats would ask for them from inside our network. So
+        # each connection goes to a port of this machine where nobody answers; an empty list: without exception.
+        "-DsocksProxyHost=127.0.0.1",
+        "-DsocksProxyPort=1",
+        "-DsocksNonProxyHosts=",
+        "-Dhttp.nonProxyHosts=",
+        "-Dftp.nonProxyHosts=",
         # SIGINT, SIGTERM and SIGHUP stay Python's.
         "-Xrs",
         # A JVM that ran out of memory in one thread goes on half dead, and whatever it answers then is not to be
@@ -56,8 +90,11 @@ def _options(installation: Installation, memory: int) -> list[str]:
         "-XX:+UseSerialGC",
         "-XX:TieredStopAtLevel=1",
         "-Xshare:auto",
-        # No file in the temporary folder for tools that watch JVMs; no core dump of a gigabyte.
+        # No file for tools that watch JVMs. When a library in it crashes: no core of a gigabyte, and the account of it
+        # not in whatever folder we were started in.
         "-XX:-UsePerfData",
+        "-XX:-CreateCoredumpOnCrash",
+        f"-XX:ErrorFile={Path(tempfile.gettempdir(), 'dropwatch-java-%p.log')}",
     ]
     if _major(installation.java) >= 17:
         options.append(

@@ -7,11 +7,13 @@ beyond 4 GiB.
 
 from __future__ import annotations
 
+import re
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
+from xml.sax.saxutils import unescape
 
 _MOST_PAGES = 50_000  #: also the end of a chain that bites its tail
 _MOST_VALUES = 4_000_000  #: offsets of one page; more are not looked at
@@ -21,6 +23,8 @@ _PIXELS = ((273, 279), (324, 325))  #: offsets and byte counts, of strips and of
 
 #: TIFF's types that matter here -> struct's; ASCII and UNDEFINED are read as bytes
 _TYPES = {1: "B", 2: "B", 3: "H", 4: "I", 7: "B", 13: "I", 16: "Q", 18: "Q"}
+
+_NAMED = re.compile(r"""<(?:\w+:)?(?:UUID|BinaryOnly)\b[^<>]*?\b(?:FileName|MetadataFile)=["']([^"']+)""")
 
 
 class Cut(Exception):
@@ -72,14 +76,18 @@ def is_cut(path: Path) -> bool:
     return False
 
 
-def description(path: Path) -> str:
-    """The description of the first page, where OME-TIFF keeps its XML; empty when there is none. Raises OSError."""
+def named_files(path: Path) -> set[str]:
+    """Names of all files of the set that *path* belongs to, itself included, as the OME-XML of an OME-TIFF gives them.
+
+    Empty when there is no such thing in it. Raises OSError.
+    """
     with path.open("rb") as file:
         try:
             page = next(_pages(file), None)
-            return bytes(page.values(_DESCRIPTION)).decode("utf-8", "replace") if page else ""
+            text = bytes(page.values(_DESCRIPTION)).decode("utf-8", "replace") if page else ""
         except Cut:
-            return ""
+            return set()
+    return {unescape(name, {"&quot;": '"', "&apos;": "'"}) for name in _NAMED.findall(text)}
 
 
 def _pages(file: BinaryIO) -> Iterator[_Page]:

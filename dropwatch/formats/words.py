@@ -29,8 +29,11 @@ _REASONS = {
     "BufferUnderflowException": _TOO_SHORT,
 }
 _BEYOND = "newPosition > limit"  # java.nio.Buffer, which says so with an IllegalArgumentException
-_NOT_FOUND = ("FileNotFoundException", "NoSuchFileException")
-_ABSENT = re.compile(r"(?:.*[/\\])?([^/\\]+?)(?: \(.*\))?$", re.DOTALL)
+#: messages that name a file that is not there: those of OMETiffReader and of java.io.FileNotFoundException
+_ABSENT = (
+    r"Missing file (.+) associated with",
+    r"(?:.*[/\\])?([^/\\]+) \(.*(?:No such file|cannot find).*\)$",
+)
 
 
 def has_broken_name(path: Path) -> bool:
@@ -44,13 +47,13 @@ def has_broken_name(path: Path) -> bool:
 
 def cut(name: str, asked: str) -> Unreadable:
     """The end of the file *name* is missing; *asked* is the one that was looked at."""
-    whose = "The file" if name == asked else f"{name}, which belongs to it,"
+    whose = "The file" if name == asked else f"{_one_line(name)}, which belongs to it,"
     return Unreadable(False, f"{whose} is damaged or incomplete: its end is missing.")
 
 
-def missing(name: str) -> Unreadable:
-    """The file *name* belongs to the one that was looked at, and is not there."""
-    return Unreadable(False, f"It is not complete: {name}, which belongs to it, is missing.")
+def lacking(name: str, what: str) -> Unreadable:
+    """The file *name* belongs to the one that was looked at, and is *what*: missing, empty."""
+    return Unreadable(False, f"It is not complete: {_one_line(name)}, which belongs to it, is {what}.")
 
 
 def of_throwable(thrown: Any) -> Unreadable:
@@ -58,8 +61,9 @@ def of_throwable(thrown: Any) -> Unreadable:
     name, message = str(thrown.getClass().getName()), str(thrown.getMessage() or "")
     kind = name.rpartition(".")[2]
     detail = _one_line(f"{name}: {message}")
-    if kind in _NOT_FOUND and (found := _ABSENT.match(message)):
-        return replace(missing(_one_line(found[1])), detail=detail)
+    absent = next((found[1] for pattern in _ABSENT if (found := re.match(pattern, message, re.DOTALL))), None)
+    if absent is not None:
+        return replace(lacking(absent, "missing"), detail=detail)
     if message.startswith(_BEYOND):
         return Unreadable(*_TOO_SHORT, detail)
     unknown, reason = _REASONS.get(kind, (False, _GARBLED))
