@@ -7,10 +7,10 @@ import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from dropwatch.formats import Readable, Unreadable
+from dropwatch.formats import Look, Unreadable
 from dropwatch.model import Attachment, FileFact, Fileset
-from dropwatch.report.words import named
-from dropwatch.task.belonging import Contents, Stray
+from dropwatch.task import refusals
+from dropwatch.task.belonging import Contents
 from dropwatch.task.choosing import Chosen
 from dropwatch.task.grouping import Group, Grouping
 from dropwatch.task.looking import Looking, Progress
@@ -39,10 +39,10 @@ def find_groups(chosen: Chosen, looking: Looking, contents: Contents, progress: 
             continue
         progress(number, total)
         look = looking.look(file)
-        if isinstance(look, Readable):
-            grouping.add(_group(file.path, look, contents))
-        else:
+        if isinstance(look, Unreadable) and not look.used:
             said[file.path] = look
+        else:
+            grouping.add(_group(file.path, look, contents))
     progress(total, total)
     place = {file.path: number for number, file in enumerate(chosen.files)}
     groups = sorted(
@@ -53,15 +53,18 @@ def find_groups(chosen: Chosen, looking: Looking, contents: Contents, progress: 
     return Found(tuple(groups), tuple((file, said[file.path]) for file in rest))
 
 
-def _group(asked: str, look: Readable, contents: Contents) -> Group:
-    members, trouble, remedy = [], "", ""
+def _group(asked: str, look: Look, contents: Contents) -> Group:
+    members, strays = [], []
     for used in look.used:
         found = contents.find(used)
         if isinstance(found, str):
             members.append(found)
-        elif isinstance(found, Stray) and not trouble:
-            trouble, remedy = f"{named(asked)} names {found.what}.", found.remedy
-    return Group(asked, tuple(members), look.format, look.series, look.plate, trouble, remedy)
+        elif found is not None:
+            strays.append(found)
+    if isinstance(look, Unreadable):
+        return Group(asked, tuple(members), trouble=refusals.damage(look))
+    trouble = refusals.names_stray(asked, strays[0]) if strays else None
+    return Group(asked, tuple(members), look.format, look.series, look.plate, trouble)
 
 
 def fileset(group: Group, files: Mapping[str, FileFact], sums: Mapping[str, str]) -> Fileset:

@@ -43,13 +43,21 @@ _KEYS = (
 
 
 @dataclass(frozen=True)
+class Trouble:
+    """Why a group cannot be imported, and what to do about it; *error* and *detail* are for admins."""
+
+    reason: str
+    remedy: str
+    error: str
+    detail: str = ""
+
+
+@dataclass(frozen=True)
 class Group:
     """Files that belong together, as a look at one of them told.
 
     asked   -- the file that was looked at
     members -- files of the batch, by path, in the order of Bio-Formats: the server opens the first
-    trouble -- why the group cannot be imported, in words; "" when it can
-    remedy  -- what to do about that
     """
 
     asked: str
@@ -57,8 +65,7 @@ class Group:
     format: str = ""
     series: int = 0
     plate: bool = False
-    trouble: str = ""
-    remedy: str = ""
+    trouble: Trouble | None = None
 
 
 def keys_first(files: Iterable[FileFact]) -> list[FileFact]:

@@ -6,6 +6,7 @@ checked as if Bio-Formats had just said it, so that who forges it spoils the pla
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import stat
@@ -168,20 +169,22 @@ def _begun(line: dict[str, Any]) -> _Key | None:
 
 
 def _plain(look: Look, folder: str, asked: str) -> dict[str, object]:
-    if isinstance(look, Unreadable):
-        return {"unknown": look.unknown, "reason": look.reason, "detail": look.detail}
+    told: dict[str, object] = dataclasses.asdict(look)
     top = folder + os.sep
-    used = [path.removeprefix(top) for path in look.used]
-    told = {"format": look.format, "series": look.series, "plate": look.plate}
-    return told if used == [asked] else {**told, "used": used}
+    told["used"] = [path.removeprefix(top) for path in look.used]
+    if isinstance(look, Readable) and told["used"] == [asked]:
+        del told["used"]  # so it is for nearly all files of a large batch
+    return told
 
 
 def _look(line: dict[str, Any], folder: str) -> Look | None:
+    names = line.get("used", [line["seen"]])
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        return None
+    used = tuple(str(Path(folder, name)) for name in names)
     match line:
         case {"unknown": bool(unknown), "reason": str(reason), "detail": str(detail)}:
-            return Unreadable(unknown, reason, detail)
-        case {"format": str(name), "series": int(series), "plate": bool(plate), "seen": str(asked)}:
-            used = line.get("used", [asked])
-            if isinstance(used, list) and all(isinstance(path, str) for path in used):
-                return Readable(name, tuple(str(Path(folder, path)) for path in used), series, plate)
+            return Unreadable(unknown, reason, detail, used)
+        case {"format": str(name), "series": int(series), "plate": bool(plate)}:
+            return Readable(name, used, series, plate)
     return None

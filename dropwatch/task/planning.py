@@ -100,7 +100,7 @@ class _Draft:
         for group in self.found.groups:
             own = [files[path] for path in group.members]
             if group.trouble:
-                yield refusals.stray(group, own)
+                yield refusals.troubled(group.asked, group.trouble, own)
             elif not self._fits(group):
                 yield refusals.misplaced(group, own, self.order.target, self.name, mixed)
         for file, look in self.found.rest:

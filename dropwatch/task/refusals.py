@@ -8,8 +8,10 @@ from collections.abc import Sequence
 from dropwatch import manifest
 from dropwatch.formats import Unreadable
 from dropwatch.model import FileFact, Kind, Problem, Refused, Target
+from dropwatch.report.words import named
 from dropwatch.spool.tree import Oddity
-from dropwatch.task.grouping import Group
+from dropwatch.task.belonging import Stray
+from dropwatch.task.grouping import Group, Trouble
 from dropwatch.task.looking import CLOSED, DEADLY
 
 _NAMED = 20  #: names in one sentence
@@ -58,23 +60,35 @@ def odd(oddity: Oddity) -> Refused:
 
 def unreadable(file: FileFact, look: Unreadable) -> Refused:
     if look.unknown:
-        return Refused(
-            file.path,
+        trouble = Trouble(
             "The manifest lists it, but OMERO does not know its format, or it is not an image.",
             "Take it out of the list, move it to `attachments:`, or save the images as OME-TIFF.",
-            error="unknown-format",
-            detail=look.detail,
-            bytes=file.size,
+            "unknown-format",
+            look.detail,
         )
-    remedy = _REMEDIES.get(look, _MEND)
-    return Refused(file.path, look.reason, remedy, error="unreadable", detail=look.detail, bytes=file.size)
+    else:
+        trouble = damage(look)
+    return troubled(file.path, trouble, [file])
 
 
-def stray(group: Group, files: Sequence[FileFact]) -> Refused:
-    """*group* names a file that is none of the batch."""
-    size = sum(file.size for file in files)
+def damage(look: Unreadable) -> Trouble:
+    return Trouble(look.reason, _REMEDIES.get(look, _MEND), "unreadable", look.detail)
+
+
+def names_stray(asked: str, stray: Stray) -> Trouble:
+    """The file *asked* names something that is no file of the batch."""
+    return Trouble(f"{named(asked)} names {stray.what}.", stray.remedy, "not-in-folder")
+
+
+def troubled(name: str, trouble: Trouble, files: Sequence[FileFact]) -> Refused:
     return Refused(
-        group.asked, group.trouble, group.remedy, error="not-in-folder", files=len(files), bytes=size
+        name,
+        trouble.reason,
+        trouble.remedy,
+        error=trouble.error,
+        detail=trouble.detail,
+        files=len(files),
+        bytes=sum(file.size for file in files),
     )
 
 
@@ -92,11 +106,5 @@ def misplaced(group: Group, files: Sequence[FileFact], target: Target, name: str
     if mixed:
         them = "plates" if group.plate else "images"
         remedy = f"Put the {them} into a folder of their own, with a file batch.yaml in it that says:\n{line}"
-    return Refused(
-        files[0].path,
-        f"It is {what}: {there} to a {kind.lower()}, and the target is {target}.",
-        remedy,
-        error=f"needs-{kind.lower()}",
-        files=len(files),
-        bytes=sum(file.size for file in files),
-    )
+    reason = f"It is {what}: {there} to a {kind.lower()}, and the target is {target}."
+    return troubled(files[0].path, Trouble(reason, remedy, f"needs-{kind.lower()}"), files)
