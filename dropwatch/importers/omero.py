@@ -11,15 +11,20 @@ import time
 from collections import deque
 from collections.abc import Callable, Sequence
 
+from dropwatch.importers import omero_attachments as attachments
 from dropwatch.importers import omero_duplicates as duplicates
 from dropwatch.importers import omero_inventory as inventory
 from dropwatch.importers import omero_targets as targets
 from dropwatch.importers.base import Account, Finding, Progress
+from dropwatch.importers.omero_attachments import Attacher
 from dropwatch.importers.omero_doctor import Doctor
 from dropwatch.importers.omero_handles import delete_containers, delete_filesets
 from dropwatch.importers.omero_keeper import Keeper
 from dropwatch.importers.omero_login import Login, Server
+from dropwatch.importers.omero_people import Person
 from dropwatch.importers.omero_process import Carrier
+from dropwatch.importers.omero_sending import Reporter
+from dropwatch.importers.omero_session import Session
 from dropwatch.model import (
     Answers,
     Attached,
@@ -68,26 +73,26 @@ class OmeroImporter:
         self._clock = clock
         self._wall_clock = wall_clock
         self._making = threading.Lock()  # two batches for one new dataset must not make it twice
-        self._busy: set[tuple[str, str]] = set()
         self._made: deque[tuple[str, Container]] = deque(maxlen=_REMEMBERED)
 
     def ask(self, order: Order, filesets: Sequence[Fileset]) -> Answers:
         """See base.Importer.ask."""
         with self._keeper.session(order.owner, order.group, f"it was asked about {order.source}") as session:
-            with self._making:
-                container = targets.resolve(session, order.target)
-            if container.created:
-                self._made.append((order.batch, container))
-            busy = {key for batch, key in list(self._busy) if batch == order.batch}
-            stock = inventory.take_stock(session, order, container.kind, busy)
-            found: dict[str, Imported | Skipped | Attached | Running] = {
-                one.id: stock[one.id] for one in filesets if one.id in stock
+            container = self._container(session, order)
+            files = [one for one in filesets if isinstance(one, Attachment)]
+            images = [one for one in filesets if not isinstance(one, Attachment)]
+            found = {
+                **_found(session, order, container, images),
+                **_found_attached(session, order, container, files),
             }
-            if order.duplicates == "skip":
-                own = [one.fileset for one in stock.values()]
-                missing = [one for one in filesets if one.id not in found]
-                found |= duplicates.find(session, container, order.folder, missing, own)
             return Answers(container, session.email, session.group, found)
+
+    def _container(self, session: Session, order: Order) -> Container:
+        with self._making:
+            container = targets.resolve(session, order.target)
+        if container.created:
+            self._made.append((order.batch, container))
+        return container
 
     def import_(
         self,
@@ -100,23 +105,18 @@ class OmeroImporter:
     ) -> Imported:
         """See base.Importer.import_."""
         doing = f"{fileset.name} was being imported"
-        key = (order.batch, fileset.id)
-        self._busy.add(key)
-        try:
-            with self._keeper.session(order.owner, order.group, doing) as session:
-                return Carrier(
-                    session=session,
-                    order=order,
-                    fileset=fileset,
-                    container=answers.container,
-                    progress=progress,
-                    stopped=stopped,
-                    call_wait=self._server.call_wait,
-                    patience=self._patience,
-                    clock=self._clock,
-                ).carry()
-        finally:
-            self._busy.discard(key)
+        with self._keeper.session(order.owner, order.group, doing) as session:
+            return Carrier(
+                session=session,
+                order=order,
+                fileset=fileset,
+                container=answers.container,
+                progress=progress,
+                stopped=stopped,
+                call_wait=self._server.call_wait,
+                patience=self._patience,
+                clock=self._clock,
+            ).carry()
 
     def attach(
         self,
@@ -128,19 +128,19 @@ class OmeroImporter:
         stopped: Callable[[], bool],
     ) -> Attached:
         """See base.Importer.attach."""
-        raise NotImplementedError
+        doing = f"{attachment.name} was being attached"
+        with self._keeper.session(order.owner, order.group, doing) as session:
+            reporter = Reporter(progress, self._clock)
+            container, call_wait = answers.container, self._server.call_wait
+            return Attacher(session, order, attachment, container, reporter, stopped, call_wait).attach()
 
     def account(self, owner: str) -> Account:
         """See base.Importer.account."""
-        person = self._login.person(owner)
-        targets_of = person.groups
-        return Account(
-            person.name, person.email, person.active, targets_of, targets_of[0] if targets_of else ""
-        )
+        return _account(self._login.person(owner))
 
     def accounts(self) -> list[Account]:
         """See base.Importer.accounts."""
-        raise NotImplementedError
+        return [_account(person) for person in self._login.people()]
 
     def diagnose(self, owner: str | None) -> list[Finding]:
         """See base.Importer.diagnose."""
@@ -160,3 +160,37 @@ class OmeroImporter:
     def close(self) -> None:
         """See base.Importer.close."""
         self._keeper.close()
+
+
+def _found(
+    session: Session, order: Order, container: Container, filesets: Sequence[Fileset]
+) -> dict[str, Imported | Skipped | Running]:
+    """What there is of *filesets*, by their ids; leftovers of the batch are gone."""
+    stock = inventory.take_stock(session, order, container.kind)
+    found: dict[str, Imported | Skipped | Running] = {
+        one.id: stock[one.id] for one in filesets if one.id in stock
+    }
+    if order.duplicates == "skip":
+        own = [one.fileset for one in stock.values()]
+        missing = [one for one in filesets if one.id not in found]
+        found |= duplicates.find(session, container, order.folder, missing, own)
+    return found
+
+
+def _found_attached(
+    session: Session, order: Order, container: Container, files: Sequence[Attachment]
+) -> dict[str, Attached]:
+    """The same of attachments. Where there are none, nothing is asked."""
+    if not files:
+        return {}
+    stock = attachments.take_stock(session, order.batch)
+    found = {one.id: stock[one.id] for one in files if one.id in stock}
+    if order.duplicates == "skip":
+        missing = [one for one in files if one.id not in found]
+        found |= duplicates.find_attached(session, container, order.folder, missing)
+    return found
+
+
+def _account(person: Person) -> Account:
+    default = person.groups[0] if person.groups else ""
+    return Account(person.name, person.email, person.active, person.groups, default)

@@ -10,6 +10,8 @@ import zlib
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
+from dropwatch.errors import OperatorError
+
 
 class Digest(Protocol):
     def update(self, data: bytes, /) -> None: ...
@@ -57,3 +59,16 @@ ALGORITHMS: dict[str, Callable[[], Digest]] = {
 def choose(offered: Sequence[str]) -> str | None:
     """The best algorithm among those *offered* by a server, or None when we know none of them."""
     return next((name for name in ALGORITHMS if name in offered), None)
+
+
+def algorithm_for(offered: Sequence[str]) -> str:
+    """As choose(). Raises OperatorError when we know none of them."""
+    chosen = choose(offered)
+    if chosen is None:
+        raise OperatorError(
+            "OMERO offers no checksum that dropwatch can compute.",
+            concerns="omero",
+            remedy="Add SHA1-160 to omero.checksum.supported on the server.",
+            detail=", ".join(offered),
+        )
+    return chosen

@@ -11,7 +11,8 @@ from dropwatch.importers.base import Finding
 from dropwatch.importers.omero_checksums import choose
 from dropwatch.importers.omero_errors import talking
 from dropwatch.importers.omero_keeper import Keeper
-from dropwatch.importers.omero_login import Login, Person
+from dropwatch.importers.omero_login import Login
+from dropwatch.importers.omero_people import Person
 from dropwatch.importers.omero_session import Session
 
 _CLOCKS_APART = 300.0  # seconds

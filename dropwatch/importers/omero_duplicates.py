@@ -1,4 +1,4 @@
-"""Which filesets of a batch the owner already has in the target, by name, size and checksum.
+"""Which filesets and attachments of a batch the owner already has in the target, by name, size and checksum.
 
 A file is read only when one of its name and size is there already.
 """
@@ -14,7 +14,8 @@ from dropwatch.importers import omero_queries as queries
 from dropwatch.importers.omero_checksums import ALGORITHMS
 from dropwatch.importers.omero_inventory import images
 from dropwatch.importers.omero_session import Session
-from dropwatch.model import Container, FileFact, Fileset, Kind, Skipped
+from dropwatch.importers.omero_settings import plain_name
+from dropwatch.model import Attached, Attachment, Container, FileFact, Fileset, Kind, Skipped
 
 Known = tuple[str, int, str, str]  # name, size, checksum, its algorithm
 Outline = tuple[tuple[str, int], ...]  # names and sizes
@@ -33,6 +34,23 @@ def find(
             same[fileset.id] = match
     shown = images(session, set(same.values()), container.kind)
     return {key: Skipped(shown[id], id) for key, id in same.items() if id in shown}
+
+
+def find_attached(
+    session: Session, container: Container, folder: str, attachments: Sequence[Attachment]
+) -> dict[str, Attached]:
+    """By id, the attachments of which the owner attached the like to *container* before."""
+    question = queries.FILES_AT_SCREEN if container.kind is Kind.SCREEN else queries.FILES_AT_DATASET
+    names = sorted({plain_name(one.name) for one in attachments})
+    found: dict[str, Attached] = {}
+    for annotation, file, name, size, checksum, algorithm in session.ask_in_pages(
+        question, "names", names, owner=session.owner_id, id=container.id
+    ):
+        for one in attachments:
+            alike = (plain_name(one.name), one.bytes) == (name, size) and algorithm in ALGORITHMS
+            if alike and one.id not in found and _is_stored(folder, one.files[0], checksum, algorithm):
+                found[one.id] = Attached(annotation, file)
+    return found
 
 
 def _there(
@@ -65,6 +83,13 @@ def _is_same(folder: str, fileset: Fileset, there: list[Known]) -> bool:
     except DropwatchError:
         return False  # what is wrong with the file is told when it is imported
     return hashed == sorted((name, checksum.lower()) for name, _, checksum, _ in there)
+
+
+def _is_stored(folder: str, fact: FileFact, checksum: str | None, algorithm: str) -> bool:
+    try:
+        return _hash(folder, fact, algorithm) == (checksum or "").lower()
+    except DropwatchError:
+        return False
 
 
 def _name(fact: FileFact) -> str:

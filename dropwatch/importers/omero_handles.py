@@ -45,6 +45,13 @@ def delete_filesets(session: Session, ids: Sequence[int]) -> None:
         run(session, omero.cmd.Delete2(targetObjects={"Fileset": list(ids)}), "a leftover was being deleted")
 
 
+def delete_files(session: Session, ids: Sequence[int]) -> None:
+    """Delete these files, which nothing refers to. Raises as delete_filesets."""
+    if ids:
+        half = omero.cmd.Delete2(targetObjects={"OriginalFile": list(ids)})
+        run(session, half, "a half attached file was being deleted")
+
+
 def delete_containers(session: Session, kind: Kind, ids: Sequence[int]) -> None:
     """Delete these datasets or screens, which hold nothing. Raises as delete_filesets."""
     run(

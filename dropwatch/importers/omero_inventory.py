@@ -6,7 +6,7 @@ Leftovers are closed and deleted here. A fileset with images is never deleted he
 from __future__ import annotations
 
 import logging
-from collections.abc import Collection, Iterable
+from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
@@ -60,7 +60,9 @@ def look(session: Session, batch: str, fileset: str | None = None) -> list[Seen]
         queries.FILESETS_OF_BATCH,
         everywhere=True,
         owner=session.owner_id,
-        prefix=omero_keys.pattern(batch, fileset),
+        # Not only at the beginning: the Java client puts the way to its files in front of the key. OMERO has no
+        # index over client paths (omero-model fs.ome.xml), so that costs nothing.
+        prefix=f"%{omero_keys.pattern(batch, fileset)}",
     )
     found: dict[int, Seen] = {}
     for id, path, image, name in rows:
@@ -70,16 +72,14 @@ def look(session: Session, batch: str, fileset: str | None = None) -> list[Seen]
     return list(found.values())
 
 
-def take_stock(
-    session: Session, order: Order, kind: Kind, busy: Collection[str]
-) -> dict[str, Imported | Running]:
+def take_stock(session: Session, order: Order, kind: Kind) -> dict[str, Imported | Running]:
     """What there is of the batch, by fileset id, after leftovers are gone.
 
-    busy -- fileset ids (ours) that another thread of this importer is importing just now
+    Only while nobody is importing anything of the batch: what is under way would be taken for a leftover.
     """
     seen = look(session, order.batch)
-    if any(not one.images and one.key not in busy for one in seen):
-        seen = settle(session, order.batch, seen, busy)
+    if not all(one.images for one in seen):
+        seen = settle(session, order.batch, seen)
     imported = {one.key: one for one in reversed(seen) if one.images}
     running = {one.key: Running(one.id) for one in seen if not one.images and one.key not in imported}
     return {**running, **_imported(session, imported, kind)}
@@ -117,7 +117,7 @@ def _imported(session: Session, seen: dict[str, Seen], kind: Kind) -> dict[str, 
     return {key: Imported(one.images, one.id) for key, one in seen.items()}
 
 
-def settle(session: Session, batch: str, seen: list[Seen], busy: Collection[str]) -> list[Seen]:
+def settle(session: Session, batch: str, seen: list[Seen]) -> list[Seen]:
     """Find out about the filesets without images and delete the leftovers among them; what remains.
 
     The filesets are looked at once more after all else, so that an import that finished meanwhile is seen as
@@ -125,9 +125,7 @@ def settle(session: Session, batch: str, seen: list[Seen], busy: Collection[str]
     """
     processes, unseen = _processes(session)
     running = {process.fileset for process in processes if process.handle and not process.answered}
-    suspects = {
-        one.id: one.key for one in seen if not one.images and one.id not in running and one.key not in busy
-    }
+    suspects = {one.id: one.key for one in seen if not one.images and one.id not in running}
     if unseen:
         for id in _may_run(session, list(suspects)):
             del suspects[id]

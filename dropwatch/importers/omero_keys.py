@@ -2,6 +2,7 @@
 
 A key is the client path of a fileset's entries: ``dropwatch/<batch id>/<fileset id>/<relative path>``. OMERO
 commits it with the fileset, before the first byte is uploaded (omero-blitz RepositoryDaoImpl.saveFileset).
+That of an attachment is the path of its OriginalFile: ``dropwatch/<batch id>/<attachment id>/``.
 
 OMERO refuses some characters and names (omero-blitz FilePathRestrictionInstance.java, "Windows required" and
 "UNIX required"), and Ice carries only Unicode. What cannot pass is written as ``%XX``, byte by byte, as in
@@ -22,11 +23,17 @@ _FORBIDDEN = frozenset('"*/:<>?\\|') | frozenset(map(chr, range(0x20)))
 _MISREAD = re.compile(r"%(?=[0-9A-Fa-f]{2})")
 _RESERVED = re.compile(r"(?i)(\$|(AUX|CLOCK\$|CON|NUL|PRN|COM[1-9]|LPT[1-9])(\.|$))")
 _FILESET_ID = re.compile(r"[0-9A-Za-z-]+")
+_IN_PATH = re.compile(rf"(?:^|/){ROOT}/{CLAIM_STAMP.pattern}/({_FILESET_ID.pattern})/")
 
 
 def client_path(batch: str, fileset: str, relative: str) -> str:
     """The key of one file. *relative* is '/'-separated, undecodable bytes as surrogates."""
     return f"{_stem(batch, fileset)}{'/'.join(map(safe_name, relative.split('/')))}"
+
+
+def attachment_path(batch: str, attachment: str) -> str:
+    """The key of an attachment: the path of its OriginalFile."""
+    return _stem(batch, attachment)
 
 
 def pattern(batch: str, fileset: str | None = None) -> str:
@@ -35,9 +42,12 @@ def pattern(batch: str, fileset: str | None = None) -> str:
 
 
 def fileset_of(path: str) -> str:
-    """The fileset id in a key (str); empty when *path* is no key."""
-    parts = path.split("/")
-    return parts[2] if len(parts) > 3 and parts[0] == ROOT else ""
+    """The id of the fileset or attachment in a key (str); empty when *path* holds no key.
+
+    A Java client puts the way to its files in front of the key (omero_cli_room).
+    """
+    found = _IN_PATH.search(path)
+    return found[1] if found else ""
 
 
 def safe_name(name: str) -> str:

@@ -18,11 +18,10 @@ import omero.sys
 
 from dropwatch.errors import OperatorError, PermanentError
 from dropwatch.importers.omero_errors import DEAD, connecting, explain
+from dropwatch.importers.omero_people import Person, importable, person_of
 from dropwatch.importers.omero_session import Session, end_references, hang_up, log_out
 
 AGENT = "dropwatch"  #: how the sessions are marked in OMERO
-
-_EVERYBODY = "user"  # the group of all active people; without it one cannot log in
 
 T = TypeVar("T")
 
@@ -47,17 +46,6 @@ class Server:
     call_wait: float = 120.0
 
 
-@dataclass(frozen=True)
-class Person:
-    """What OMERO knows of somebody. The first of *groups* is the default group."""
-
-    id: int
-    name: str
-    email: str | None
-    active: bool
-    groups: tuple[str, ...]
-
-
 class Login:
     """The way in. Safe for several threads: they share the service session; people's are not kept here."""
 
@@ -74,7 +62,11 @@ class Login:
                 found = self._ask_service(lambda client: client.sf.getAdminService().lookupExperimenter(name))
             except omero.ApiUsageException as error:
                 raise _unknown(name, explain(error)) from None
-        return _person(found)
+        return person_of(found)
+
+    def people(self) -> list[Person]:
+        """Everybody for whom a batch may be imported, by name. Raises Unavailable, OperatorError."""
+        return self.service(lambda client: importable(client, self.server.user))
 
     def open(self, name: str, group: str | None) -> Session:
         """A new session of *name* in *group* (None: the person's default group).
@@ -202,17 +194,6 @@ def _no_password(user: str) -> OperatorError:
         concerns="omero",
         remedy="Put it into omero.password_file, or into DROPWATCH_OMERO_PASSWORD.",
         code="no-password",
-    )
-
-
-def _person(found: Any) -> Person:
-    groups = tuple(link.parent.name.val for link in found.copyGroupExperimenterMap() if link is not None)
-    return Person(
-        id=found.id.val,
-        name=found.omeName.val,
-        email=(found.email.val.strip() or None) if found.email is not None else None,
-        active=_EVERYBODY in groups,
-        groups=tuple(group for group in groups if group != _EVERYBODY),
     )
 
 

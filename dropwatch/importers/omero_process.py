@@ -20,17 +20,18 @@ import omero.cmd
 import omero.grid
 import omero.model
 
-from dropwatch.errors import DropwatchError, Interrupted, OperatorError, TemporaryError
+from dropwatch.errors import DropwatchError, Interrupted, TemporaryError
 from dropwatch.importers import omero_inventory as inventory
 from dropwatch.importers.base import Progress
-from dropwatch.importers.omero_checksums import choose
+from dropwatch.importers.omero_checksums import algorithm_for
 from dropwatch.importers.omero_errors import WIRE, without_keys
 from dropwatch.importers.omero_handles import responses
 from dropwatch.importers.omero_logs import last_lines
 from dropwatch.importers.omero_refusals import sort_refusal
+from dropwatch.importers.omero_sending import Reporter
 from dropwatch.importers.omero_session import Session
 from dropwatch.importers.omero_settings import fileset_model, settings
-from dropwatch.importers.omero_upload import Reporter, Upload
+from dropwatch.importers.omero_upload import Upload
 from dropwatch.model import Container, Fileset, Image, Imported, Kind, Order
 
 
@@ -57,14 +58,7 @@ class Carrier:
         """Import the fileset. Raises what Importer.import_ promises, and whatever OMERO throws."""
         if self.stopped():
             raise Interrupted(f"Stopped before {self.fileset.name} was uploaded.")
-        algorithm = choose(self.session.algorithms)
-        if algorithm is None:
-            raise OperatorError(
-                "OMERO offers no checksum that dropwatch can compute.",
-                concerns="omero",
-                remedy="Add SHA1-160 to omero.checksum.supported on the server.",
-                detail=", ".join(self.session.algorithms),
-            )
+        algorithm = algorithm_for(self.session.algorithms)
         process = self._start(algorithm)
         try:
             handle = self._upload(process, algorithm)

@@ -25,7 +25,7 @@ FILESETS_OF_BATCH = (
 """What is there of a batch. Sent with ALL_GROUPS, once for each batch.
 
 :owner  -- long
-:prefix -- string, ``dropwatch/<batch id>/%`` (a batch id has no character that ``like`` minds)
+:prefix -- string, ``%dropwatch/<batch id>/%`` (a batch id has no character that ``like`` minds)
 columns -- fileset id (long), the first of its client paths (string), image id (long or null), image name
            (string or null): one row for each image, one row with nulls for a fileset without images
 """
@@ -138,6 +138,57 @@ TAGS_BY_NAME = (
 
 :owner, :names -- long, list of string
 columns        -- annotation id (long), text (string)
+"""
+
+ATTACHMENTS_OF_BATCH = (
+    "select f.id, f.path from OriginalFile f"
+    " where f.details.owner.id = :owner and f.path like :prefix order by f.id"
+)
+"""The files of a batch's attachments, whole and half ones. Sent with ALL_GROUPS, only where there are some.
+
+Files of the managed repository have a path that begins with a folder of their owner's, never with ours.
+
+:owner  -- long
+:prefix -- string, ``dropwatch/<batch id>/%``
+columns -- OriginalFile id (long), its path (string)
+"""
+
+ANNOTATIONS_OF_FILES = (
+    "select f.id, a.id from FileAnnotation a join a.file f"
+    " where f.details.owner.id = :owner and f.id in (:ids) order by a.id desc"
+)
+"""The annotations that hold these files. Sent with ALL_GROUPS.
+
+:owner, :ids -- long, list of long
+columns      -- OriginalFile id (long), annotation id (long)
+"""
+
+FILES_AT_DATASET = (
+    "select a.id, f.id, f.name, f.size, f.hash, h.value"
+    " from DatasetAnnotationLink l join l.child a join a.file f left outer join f.hasher h"
+    " where l.parent.id = :id and f.details.owner.id = :owner and f.name in (:names) order by a.id"
+)
+FILES_AT_SCREEN = (
+    "select a.id, f.id, f.name, f.size, f.hash, h.value"
+    " from ScreenAnnotationLink l join l.child a join a.file f left outer join f.hasher h"
+    " where l.parent.id = :id and f.details.owner.id = :owner and f.name in (:names) order by a.id"
+)
+"""Which of these file names the owner has attached to the target (the joins: AdminImpl.getMyUserPhotos).
+
+:owner, :id, :names -- long, long (Dataset or Screen), list of string (at most NAMES_IN_A_PAGE)
+columns             -- annotation id (long), OriginalFile id (long), name (string), size (long or null), hash
+                       (string or null), name of the checksum algorithm (string or null)
+"""
+
+MARKED_IMAGES = (
+    "select distinct i.id from ImageAnnotationLink l join l.parent i join i.fileset fs join l.child a"
+    " where fs.details.owner.id = :owner and fs.id in (:ids) and a.ns = :ns"
+)
+"""Which images of some filesets are annotated in our namespace. Sent with ALL_GROUPS, by the importer that runs
+`omero import`.
+
+:owner, :ids, :ns -- long, list of long, string
+columns           -- image id (long)
 """
 
 IMAGES_IN_DATASET = "select count(l.id) from DatasetImageLink l where l.parent.id = :id"

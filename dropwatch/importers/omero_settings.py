@@ -50,7 +50,7 @@ def settings(session: Session, order: Order, fileset: Fileset, container: Contai
     name = omero_keys.image_name(fileset.name)
     made.userSpecifiedName = rstring(name) if name else None
     made.userSpecifiedDescription = rstring(order.description) if order.description else None
-    made.userSpecifiedAnnotationList = _annotations(session, order, fileset)
+    made.userSpecifiedAnnotationList = annotations_of(session, order, fileset)
     return made
 
 
@@ -63,7 +63,8 @@ def fileset_told_by(made: Any) -> tuple[str, str]:
     return "", ""
 
 
-def _annotations(session: Session, order: Order, fileset: Fileset) -> list[Any]:
+def annotations_of(session: Session, order: Order, fileset: Fileset) -> list[Any]:
+    """What the images of *fileset* are annotated with. Makes the tags that do not exist yet."""
     about = [
         ("batch", order.batch),
         ("folder", order.source),
@@ -93,12 +94,17 @@ def _map(namespace: str, pairs: Iterable[tuple[str, str]]) -> Any:
 
 
 def _pairs(pairs: Iterable[tuple[str, str]]) -> list[Any]:
-    return [omero.model.NamedValue(_text(name), _text(value)) for name, value in pairs]
+    return [omero.model.NamedValue(as_text(name), as_text(value)) for name, value in pairs]
 
 
-def _text(text: str) -> str:
+def as_text(text: str) -> str:
     """*text* as Ice can carry it: undecodable bytes become a replacement character."""
     return text.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+
+
+def plain_name(path: str) -> str:
+    """The name of the file at *path*, as Ice can carry it."""
+    return as_text(path.rpartition("/")[2])
 
 
 def _tags(session: Session, words: tuple[str, ...]) -> list[int]:

@@ -13,32 +13,10 @@ from typing import Any
 
 from dropwatch.errors import DropwatchError, Interrupted
 from dropwatch.importers import reading
-from dropwatch.importers.base import Progress
 from dropwatch.importers.omero_checksums import ALGORITHMS, Digest
 from dropwatch.importers.omero_errors import WIRE
+from dropwatch.importers.omero_sending import Reporter, hashing_limit
 from dropwatch.model import FileFact, Fileset
-
-_SLOWEST_HASH = (
-    20_000_000  # bytes a second at which a slow server hashes what it got when an uploader is closed
-)
-_BETWEEN = 0.25  # seconds between two reports of progress
-
-
-class Reporter:
-    """Passes progress on, a few times a second at most. *clock* in seconds."""
-
-    def __init__(self, progress: Callable[[Progress], None], clock: Callable[[], float]) -> None:
-        self._progress = progress
-        self._clock = clock
-        self._last = float("-inf")
-
-    def due(self) -> bool:
-        return self._clock() - self._last >= _BETWEEN
-
-    def tell(self, stage: str, done: int, total: int) -> None:
-        if done >= total or self.due():
-            self._last = self._clock()
-            self._progress(Progress(stage, done, total))
 
 
 class Upload:
@@ -78,7 +56,7 @@ class Upload:
                     uploader.close()
                 raise
             # Closing makes the server hash what it got.
-            uploader.ice_invocationTimeout(int((call_wait + fact.size / _SLOWEST_HASH) * 1000)).close()
+            uploader.ice_invocationTimeout(hashing_limit(call_wait, fact.size)).close()
             if wanted is not None and listed.hexdigest() != wanted.lower():
                 raise reading.not_as_listed(descriptor, fact, wanted, listed.hexdigest())
         return digest.hexdigest()

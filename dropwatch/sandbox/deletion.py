@@ -26,6 +26,7 @@ _PACKAGES = {
     "Project": "ome.model.containers.Project",
     "Screen": "ome.model.screen.Screen",
     "Plate": "ome.model.screen.Plate",
+    "OriginalFile": "ome.model.core.OriginalFile",
 }
 
 _CONTENTS = """select 1 from link where parent = :id and kind in
@@ -83,6 +84,8 @@ def _delete_one(db: sqlite3.Connection, kind: str, id: int, seen: View) -> list[
         if others[0] > 1:
             raise Failure("graph-fail", message=f"may not delete a part of fileset {row['fileset']}")
         return _delete_one(db, "Fileset", row["fileset"], seen)
+    if kind == "OriginalFile":
+        return _delete_file(db, row)
     if kind == "Fileset":
         _delete_images(db, id)
         _delete_files(db, id)
@@ -93,6 +96,15 @@ def _delete_one(db: sqlite3.Connection, kind: str, id: int, seen: View) -> list[
     return [row["prefix"]] if kind == "Fileset" else []
 
 
+def _delete_file(db: sqlite3.Connection, row: sqlite3.Row) -> list[str]:
+    """A file that nothing refers to, as a broken-off attachment leaves it. The sandbox deletes no other."""
+    used = db.execute("select 1 from annotation where file = ?", (row["id"],)).fetchone()
+    if used or not row["place"]:
+        raise Failure("graph-fail", message=f"The sandbox deletes no file that is in use: {row['id']}.")
+    db.execute("delete from originalfile where id = ?", (row["id"],))
+    return [f"../{row['place']}"]
+
+
 def _delete_images(db: sqlite3.Connection, fileset: int) -> None:
     rows = db.execute("select id, plate from image where fileset = ?", (fileset,)).fetchall()
     for image, plate in rows:
@@ -100,6 +112,8 @@ def _delete_images(db: sqlite3.Connection, fileset: int) -> None:
         db.execute("delete from pixels where image = ?", (image,))
         if plate is not None:
             _delete_links(db, "Plate", plate)
+            db.execute("delete from wellsample where well in (select id from well where plate = ?)", (plate,))
+            db.execute("delete from well where plate = ?", (plate,))
             db.execute("delete from plate where id = ?", (plate,))
     db.execute("delete from image where fileset = ?", (fileset,))
 
@@ -112,8 +126,6 @@ def _delete_files(db: sqlite3.Connection, fileset: int) -> None:
 
 
 def _delete_links(db: sqlite3.Connection, kind: str, id: int) -> None:
-            db.execute("delete from wellsample where well in (select id from well where plate = ?)", (plate,))
-            db.execute("delete from well where plate = ?", (plate,))
     """All links of the object on either side, and the annotations that nothing is linked to any more."""
     linked = db.execute(
         "select child from link where kind = ? and parent = ?", (f"{kind}AnnotationLink", id)

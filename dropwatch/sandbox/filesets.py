@@ -78,9 +78,12 @@ def create(shared: Shared, seen: View, client_paths: Sequence[str], algorithm: s
 
 
 def remove_files(shared: Shared, prefix: str) -> None:
-    """Delete what lies on disk of a fileset that is no longer in the store."""
+    """Delete what lies on disk of a fileset, or of a file, that is no longer in the store."""
     folder = shared.repository / prefix
-    shutil.rmtree(folder, ignore_errors=True)
+    if folder.is_dir():
+        shutil.rmtree(folder, ignore_errors=True)
+    else:
+        folder.unlink(missing_ok=True)
     folder.with_name(folder.name + ".log").unlink(missing_ok=True)
 
 

@@ -128,11 +128,48 @@ KNOWN = (
         "ll",
     ),
     Known(
+        """select distinct i.id from ImageAnnotationLink l join l.parent i join i.fileset fs join l.child a
+        where fs.details.owner.id = :owner and fs.id in (:ids) and a.ns = :ns""",
+        """select distinct i.id from link l join image i on i.id = l.parent
+        join fileset fs on fs.id = i.fileset join annotation a on a.id = l.child
+        where l.kind = 'ImageAnnotationLink' and {i} and {fs} and fs.owner = :owner
+        and fs.id in (:ids) and a.ns = :ns""",
+        "l",
+    ),
+    Known(
         """select t.id, t.textValue from TagAnnotation t where t.details.owner.id = :owner
         and t.ns is null and t.textValue in (:names) order by t.id""",
         """select t.id, t.text from annotation t where t.kind = 'TagAnnotation' and {t} and t.owner = :owner
         and t.ns is null and t.text in (:names) order by t.id""",
         "ls",
+    ),
+    Known(
+        """select f.id, f.path from OriginalFile f
+        where f.details.owner.id = :owner and f.path like :prefix order by f.id""",
+        """select f.id, f.path from originalfile f
+        where {f} and f.owner = :owner and f.path like :prefix order by f.id""",
+        "ls",
+    ),
+    Known(
+        """select f.id, a.id from FileAnnotation a join a.file f
+        where f.details.owner.id = :owner and f.id in (:ids) order by a.id desc""",
+        """select f.id, a.id from annotation a join originalfile f on f.id = a.file
+        where a.kind = 'FileAnnotation' and {f} and {a} and f.owner = :owner and f.id in (:ids)
+        order by a.id desc""",
+        "ll",
+    ),
+    *(
+        Known(
+            f"""select a.id, f.id, f.name, f.size, f.hash, h.value
+            from {kind} l join l.child a join a.file f left outer join f.hasher h
+            where l.parent.id = :id and f.details.owner.id = :owner and f.name in (:names) order by a.id""",
+            f"""select a.id, f.id, f.name, f.size, f.hash, f.hasher
+            from link l join annotation a on a.id = l.child join originalfile f on f.id = a.file
+            where l.kind = '{kind}' and {{a}} and {{f}} and l.parent = :id
+            and f.owner = :owner and f.name in (:names) order by a.id""",
+            "llslss",
+        )
+        for kind in ("DatasetAnnotationLink", "ScreenAnnotationLink")
     ),
     *(
         Known(

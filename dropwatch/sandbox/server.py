@@ -12,9 +12,9 @@ tells all ports.
 Trouble on order, section ``omero`` of ``FOLDER/faults.yaml`` (see faults.py; for ``smtp`` see smtp.py):
 ``refuse: true`` nobody gets in or is answered; ``busy: n`` logins and importFileset; ``internal: n`` and
 ``disk_full: true`` importFileset (``disk_full`` writing too); ``expire: n`` the session is gone at
-importFileset or a write; ``drop_after_bytes: n`` the connection is cut; ``checksum: n`` verifyUpload finds
-a difference; ``lose_reply: n`` imported, and the client cut off; ``slow_upload: 5s`` and
-``slow_after_verify: 30s``.
+importFileset or a write; ``drop_after_bytes: n`` the connection is cut; ``checksum: n`` verifyUpload, or saving an
+attachment, finds a difference; ``lose_reply: n`` imported, and the client cut off; ``lose_saved: n`` the same
+after IUpdate.saveAndReturnObject; ``slow_upload: 5s`` and ``slow_after_verify: 30s``.
 
 Only this module puts the parts together.
 """

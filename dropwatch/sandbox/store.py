@@ -36,7 +36,8 @@ create table if not exists entry (
 create index if not exists entry_fileset on entry (fileset);
 create index if not exists entry_path on entry (client_path);
 create table if not exists originalfile (
-    {_OWNED}, path text, name text, size integer, hash text, hasher text, mimetype text);
+    {_OWNED}, path text, name text, size integer, hash text, hasher text, mimetype text,
+    place text);
 create table if not exists job (
     id integer primary key autoincrement, fileset integer, kind text, status text, message text,
     finished integer, log integer);
@@ -49,6 +50,14 @@ create table if not exists pixels (
     c integer, t integer);
 create table if not exists completed (fileset integer primary key, line text not null);
 """
+
+# Columns that came later: a folder of an older sandbox is still good.
+_LATER = (
+    ("annotation", "file integer"),
+    ("originalfile", "place text"),
+    ("plate", "row_count integer"),
+    ("plate", "column_count integer"),
+)
 
 
 class Store:
@@ -64,6 +73,11 @@ class Store:
         self._db.execute("pragma synchronous = normal")
         self._db.execute("pragma case_sensitive_like = on")
         self._db.executescript(_SCHEMA)
+        for table, column in _LATER:
+            if column.split()[0] not in [
+                row["name"] for row in self._db.execute(f"pragma table_info({table})")
+            ]:
+                self._db.execute(f"alter table {table} add column {column}")
 
     @contextmanager
     def transaction(self) -> Iterator[sqlite3.Connection]:

@@ -1,4 +1,4 @@
-"""IUpdate: what a client may save. Containers, annotations and the links between them, nothing more."""
+"""IUpdate: what a client may save. Containers, annotations, the links between them, and files to attach."""
 
 from __future__ import annotations
 
@@ -15,7 +15,8 @@ from dropwatch.sandbox.sessions import Session, View, view
 from dropwatch.sandbox.shared import Shared
 from dropwatch.sandbox.store import insert
 
-ANNOTATIONS = ("TagAnnotation", "MapAnnotation", "CommentAnnotation")
+ANNOTATIONS = ("TagAnnotation", "MapAnnotation", "CommentAnnotation", "FileAnnotation")
+FILES = "Files"  #: folder of what is not in the managed repository, beside it
 LINKS = {
     "ProjectDatasetLink": ("Project", "Dataset"),
     "DatasetImageLink": ("Dataset", "Image"),
@@ -32,10 +33,15 @@ class UpdateService:
 
     def __init__(self, shared: Shared, session: Session) -> None:
         self._store = shared.store
+        self._faults = shared.faults
         self._session = session
 
     def saveAndReturnObject(self, thing: Any, current: Any) -> Any:
-        return self.saveAndReturnArray([thing], current)[0]
+        """Save *thing*. The fault ``lose_saved`` cuts the client off when that is done."""
+        saved = self.saveAndReturnArray([thing], current)[0]
+        if self._faults.use("omero", "lose_saved"):
+            current.con.close(True)
+        return saved
 
     def saveAndReturnArray(self, things: list[Any], current: Any) -> list[Any]:
         seen = view(self._session, current.ctx)
@@ -72,6 +78,8 @@ def save(db: sqlite3.Connection, thing: Any, seen: View) -> int:
         )
     elif kind in ANNOTATIONS:
         made = _annotation(db, kind, thing, seen)
+    elif kind == "OriginalFile":
+        made = _file(db, thing, seen)
     elif kind in LINKS:
         made = _link(db, kind, thing, seen)
     else:
@@ -98,11 +106,28 @@ def _annotation(db: sqlite3.Connection, kind: str, thing: Any, seen: View) -> in
     if kind == "MapAnnotation":
         pairs = json.dumps([[pair.name, pair.value] for pair in thing.mapValue or []])
         return insert(db, "annotation", **_owner(thing, seen), kind=kind, ns=unwrap(thing.ns), pairs=pairs)
+    if kind == "FileAnnotation":
+        return insert(
+            db, "annotation", **_owner(thing, seen), kind=kind, ns=unwrap(thing.ns),
+            description=unwrap(thing.description), file=save(db, thing.file, seen),
+        )  # fmt: skip
     words = unwrap(thing.textValue)
     return insert(
         db, "annotation", **_owner(thing, seen), kind=kind, ns=unwrap(thing.ns), text=words,
         description=unwrap(thing.description),
     )  # fmt: skip
+
+
+def _file(db: sqlite3.Connection, thing: Any, seen: View) -> int:
+    """A file outside the managed repository; its bytes come through a RawFileStore."""
+    hasher = unwrap(thing.hasher.value) if thing.hasher else None
+    made = insert(
+        db, "originalfile", **_owner(thing, seen), path=unwrap(thing.path), name=_name(thing),
+        size=unwrap(thing.size), hash=unwrap(thing.hash), hasher=hasher,
+        mimetype=unwrap(thing.mimetype) or "application/octet-stream",
+    )  # fmt: skip
+    db.execute("update originalfile set place = ? where id = ?", (f"{FILES}/{made}", made))
+    return made
 
 
 def _link(db: sqlite3.Connection, kind: str, thing: Any, seen: View) -> int:

@@ -6,22 +6,17 @@ The stories need a sandbox for its faults; those without faults would run agains
 from __future__ import annotations
 
 import hashlib
-import json
-import logging
 import os
 import re
-import shutil
 import signal
-import sqlite3
 import subprocess
 import sys
 import textwrap
 import threading
 import time
-import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import closing, suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -29,8 +24,22 @@ import pytest
 
 pytest.importorskip("omero")
 
+from omero_site import (
+    KEY,
+    OTHER_STAMP,
+    SECRET,
+    STAMP,
+    Batch,
+    completed,
+    fails,
+    filesets,
+    make_batch,
+    rows,
+    run,
+    wait_until,
+)
+
 from dropwatch.errors import (
-    DropwatchError,
     Interrupted,
     OperatorError,
     PermanentError,
@@ -43,149 +52,18 @@ from dropwatch.importers.omero import OmeroImporter
 from dropwatch.importers.omero_login import Login, Server
 from dropwatch.model import (
     Answers,
-    FileFact,
     Fileset,
     Imported,
     Kind,
-    Order,
     Running,
     Skipped,
     Target,
 )
-from dropwatch.sandbox.samples import corrupt_tiff, ome_tiff
+from dropwatch.sandbox.samples import corrupt_tiff
 
-KEY = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
-SECRET = "not-the-right-password"
-STAMP = "20261124-140355-k3f9"
 OTHER = Target(Kind.DATASET, name="another")
-OTHER_STAMP = "20261124-150000-zz99"
 
-
-@dataclass(frozen=True)
-class Batch:
-    """A folder with files, as the daemon would hand it over."""
-
-    folder: Path
-    order: Order
-
-    def fileset(self, *paths: str, listed: dict[str, str] | None = None) -> Fileset:
-        facts = tuple(self._fact(path) for path in paths)
-        told = tuple((listed or {}).items())
-        return Fileset(hashlib.sha256(repr((facts, told)).encode()).hexdigest()[:16], facts, told)
-
-    def image(self, path: str = "a.ome.tif", *, seed: int = 0, size: int = 64) -> Fileset:
-        (self.folder / path).parent.mkdir(parents=True, exist_ok=True)
-        # Under a plain name first: a TIFF tells its own name, and not every name can be told.
-        ome_tiff(self.folder / "new.ome.tif", seed=seed, size=size)
-        (self.folder / "new.ome.tif").replace(self.folder / path)
-        return self.fileset(path)
-
-    def copy(self, other: Batch, path: str, to: str) -> Fileset:
-        """The very file that lies at *path* in *other*."""
-        (self.folder / to).parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy2(other.folder / path, self.folder / to)
-        return self.fileset(to)
-
-    def _fact(self, path: str) -> FileFact:
-        found = (self.folder / path).lstat()
-        return FileFact(path, found.st_size, found.st_mtime_ns, found.st_ino)
-
-
-def make_batch(folder: Path, **more: Any) -> Batch:
-    folder.mkdir(exist_ok=True)
-    told = {
-        "batch": STAMP,
-        "claim": STAMP,
-        "owner": "alice",
-        "user": "alice",
-        "group": None,
-        "folder": str(folder),
-        "target": Target(Kind.DATASET, name="day 3"),
-        "sender": "alice",
-        "source": "HeLa day 3",
-    }
-    return Batch(folder, Order(**{**told, **more}))
-
-
-@pytest.fixture
-def batch(tmp_path: Path) -> Batch:
-    return make_batch(tmp_path / "HeLa day 3")
-
-
-@pytest.fixture(autouse=True)
-def no_secret_in_logs(caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]) -> Iterator[None]:
-    """Whatever a story does, no log line shows a session key or a password, and nothing is printed."""
-    caplog.set_level(logging.DEBUG)
-    yield
-    assert capfd.readouterr() == ("", "")
-    logged = "\n".join(f"{record.getMessage()} {record.exc_text}" for record in caplog.records)
-
-    assert not KEY.search(logged)
-    assert SECRET not in logged
-
-
-@pytest.fixture
-def connect(sandbox: Any) -> Iterator[Callable[..., OmeroImporter]]:
-    """Makes importers for the sandbox, and closes them."""
-    made: list[OmeroImporter] = []
-
-    def importer(
-        user: str = "dropwatch", password: Callable[[], str] | None = None, **more: Any
-    ) -> OmeroImporter:
-        port = sandbox.server.omero_port
-        made.append(OmeroImporter("127.0.0.1", port, False, user, password or (lambda: user), **more))
-        return made[-1]
-
-    yield importer
-    for each in made:
-        each.close()
-
-
-@pytest.fixture
-def importer(connect: Callable[..., OmeroImporter]) -> OmeroImporter:
-    return connect()
-
-
-def run(importer: OmeroImporter, batch: Batch, fileset: Fileset, answers: Answers, **more: Any) -> Imported:
-    told: dict[str, Any] = {"progress": lambda progress: None, "stopped": lambda: False, **more}
-    return importer.import_(batch.order, fileset, answers, **told)
-
-
-def fails(kind: type[DropwatchError], call: Callable[[], object]) -> Any:
-    """The error that *call* ends with; no session key or password is in it, nor in the trace a log would show."""
-    with pytest.raises(kind) as caught:
-        call()
-    error = caught.value
-    shown = "".join(traceback.format_exception(error)) + repr(vars(error))
-
-    assert type(error) is kind
-    assert not KEY.search(shown)
-    assert SECRET not in shown
-    assert error.message.endswith(".")
-    return error
-
-
-def completed(sandbox: Any) -> list[dict[str, Any]]:
-    """What the server says it has imported, one entry for each fileset."""
-    path = sandbox.folder / "omero" / "imports.jsonl"
-    return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
-
-
-def rows(sandbox: Any, sql: str) -> list[tuple[Any, ...]]:
-    with closing(sqlite3.connect(sandbox.folder / "omero" / "omero.db")) as database:
-        return database.execute(sql).fetchall()
-
-
-def filesets(sandbox: Any) -> int:
-    """How many filesets the server has, with images or without."""
-    return int(rows(sandbox, "select count(*) from fileset")[0][0])
-
-
-def wait_until(true: Callable[[], object], seconds: float = 20.0) -> None:
-    end = time.monotonic() + seconds
-    while not true():
-        assert time.monotonic() < end, "waited too long"
-        threading.Event().wait(0.02)
+pytestmark = pytest.mark.usefixtures("no_secret_in_logs")
 
 
 # -- the way it goes when nothing goes wrong -------------------------------------------------------------
@@ -486,7 +364,7 @@ def test_import_that_finishes_while_leftovers_are_looked_for_is_none(
     sandbox.set_faults(slow_after_verify="500ms")
     run(importer, batch, fileset, answers, progress=look)
     seen[:] = [replace(one, images=()) for one in seen]  # what was seen while the server was importing
-    left = inventory.settle(session, STAMP, seen, ())
+    left = inventory.settle(session, STAMP, seen)
     session.end()
     login.close()
 
@@ -695,28 +573,6 @@ def test_failed_import_of_a_killed_process_is_a_leftover_as_soon_as_it_has_faile
 
     assert isinstance(asked, Running)
     assert filesets(sandbox) == 0
-
-
-def test_asking_while_another_thread_imports_the_batch_disturbs_nothing(
-    sandbox: Any, importer: OmeroImporter, batch: Batch
-) -> None:
-    fileset, other = batch.image(size=1500), batch.image("b.ome.tif")
-    answers = importer.ask(batch.order, [fileset, other])
-    asked: list[Answers] = []
-
-    def ask(progress: Progress) -> None:
-        if not asked:
-            thread = threading.Thread(
-                target=lambda: asked.append(importer.ask(batch.order, [fileset, other]))
-            )
-            thread.start()
-            thread.join(20)
-
-    run(importer, batch, fileset, answers, progress=ask)
-
-    assert list(asked[0].found) == [fileset.id]
-    assert isinstance(asked[0].found[fileset.id], Running)
-    assert len(completed(sandbox)) == filesets(sandbox) == 1
 
 
 def test_replaced_file_leaves_no_leftover_of_the_old_one(
@@ -1005,6 +861,14 @@ def test_account_tells_what_omero_knows(importer: OmeroImporter) -> None:
     assert (bob.groups, bob.default_group) == (("lab-a", "lab-b"), "lab-a")
     assert dave.email is None
     assert importer.account("mallory").active is False
+
+
+def test_everybody_who_can_have_images_imported_is_told(importer: OmeroImporter) -> None:
+    told = importer.accounts()
+
+    assert [one.name for one in told] == ["alice", "bob", "carol", "dave"]  # mallory is inactive
+    assert told[1] == importer.account("bob")
+    assert [one.email for one in told] == ["alice@example.org", "bob@example.org", "carol@example.org", None]
 
 
 def test_doctor_names_a_remedy_for_each_finding(sandbox: Any, connect: Callable[..., OmeroImporter]) -> None:

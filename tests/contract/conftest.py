@@ -1,0 +1,60 @@
+"""For the tests of the OMERO importer: a batch, importers for the sandbox, and no secret in any log."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+if TYPE_CHECKING:
+    from omero_site import Batch
+
+    from dropwatch.importers.omero import OmeroImporter
+
+
+@pytest.fixture
+def batch(tmp_path: Path) -> Batch:
+    from omero_site import make_batch
+
+    return make_batch(tmp_path / "HeLa day 3")
+
+
+@pytest.fixture
+def no_secret_in_logs(caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]) -> Iterator[None]:
+    """Whatever a story does, no log line shows a session key or a password, and nothing is printed."""
+    from omero_site import KEY, SECRET
+
+    caplog.set_level(logging.DEBUG)
+    yield
+    assert capfd.readouterr() == ("", "")
+    logged = "\n".join(f"{record.getMessage()} {record.exc_text}" for record in caplog.records)
+
+    assert not KEY.search(logged)
+    assert SECRET not in logged
+
+
+@pytest.fixture
+def connect(sandbox: Any) -> Iterator[Callable[..., OmeroImporter]]:
+    """Makes importers for the sandbox, and closes them."""
+    from dropwatch.importers.omero import OmeroImporter
+
+    made: list[OmeroImporter] = []
+
+    def importer(
+        user: str = "dropwatch", password: Callable[[], str] | None = None, **more: Any
+    ) -> OmeroImporter:
+        port = more.pop("port", sandbox.server.omero_port)
+        made.append(OmeroImporter("127.0.0.1", port, False, user, password or (lambda: user), **more))
+        return made[-1]
+
+    yield importer
+    for each in made:
+        each.close()
+
+
+@pytest.fixture
+def importer(connect: Callable[..., OmeroImporter]) -> OmeroImporter:
+    return connect()
