@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from pathlib import Path
 
 from dropwatch.errors import OperatorError
-from dropwatch.formats import Unreadable
-from dropwatch.formats.words import cut
 from dropwatch.model import (
     Attached,
     Container,
     Failed,
-    FileFact,
     Image,
     Imported,
     Kind,
@@ -21,15 +17,9 @@ from dropwatch.model import (
     Problem,
     Refused,
     Skipped,
-    Target,
     Verdict,
 )
 from dropwatch.report import Entry, Site, Store, Story
-from dropwatch.spool.tree import Oddity, Snapshot
-from dropwatch.task import refusals
-from dropwatch.task.belonging import Contents, Stray
-from dropwatch.task.grouping import Group
-from dropwatch.task.looking import DEADLY
 
 SITE = Site("Imaging Facility", "imaging@example.org", "Europe/Paris", "https://omero.example.org/webclient")
 CLAIMED = 1_795_525_435.0  # 24 Nov 2026 13:03:55 UTC
@@ -166,36 +156,52 @@ def given_up(refused: Refused) -> Entry:
 
 def plate(name: str) -> Refused:
     """A plate in a batch that goes to a dataset, beside images."""
-    files = [FileFact(f"{name}/well_{number:03}.tif", 4_200_000, 1) for number in range(1153)]
-    group = Group(name, (), "MetaXpress TIFF", 384, True)
-    return refusals.misplaced(group, files, Target(Kind.DATASET, "HeLa day 3"), "HeLa day 3", mixed=True)
+    reason = "It is a plate: plates go to a screen, and the target is Dataset:HeLa day 3."
+    remedy = (
+        "Put the plates into a folder of their own, with a file batch.yaml in it that says:\n"
+        'target: "Screen:HeLa day 3"'
+    )
+    return Refused(f"{name}/well_000.tif", reason, remedy, "needs-screen", "", 1153, 4_800_000_000)
 
 
-def named_outside(name: str) -> Refused:
-    """An image file that names another one, which is not of the batch."""
-    folder = Path("/srv/dropwatch/alice/processing/20261124-130355-k3f9_HeLa day 3/HeLa day 3")
-    stray = Contents(folder, Snapshot(()), Path("/srv/dropwatch")).find("/srv/dropwatch/bob/inbox/secret.tif")
-    assert isinstance(stray, Stray)
-    group = Group(name, (name,), "OME-TIFF", 1, False, f"{name} names {stray.what}.", stray.remedy)
-    return refusals.stray(group, [FileFact(name, 2_000_000, 1)])
-
-
-#: what planning says of files that cannot be imported, in its own words
+#: what planning says of files that cannot be imported
 REFUSED = (
     plate("plates/P1"),
     plate("plates/P2"),
-    refusals.unreadable(FileFact("cut.tif", 31_000_000, 1), cut("cut.tif", "cut.tif")),
-    refusals.unreadable(
-        FileFact("packed.tif", 9_000_000, 1),
-        Unreadable(
-            False,
-            "Its format is known, but the way in which its pixels are packed is not.",
-            "loci.formats.codec.UnsupportedCompressionException: JPEG 2000 part 2",
-        ),
+    Refused(
+        "cut.tif",
+        "The file is damaged or incomplete: its end is missing.",
+        "Replace it by a good copy, or take it out of the folder.",
+        "unreadable",
+        bytes=31_000_000,
     ),
-    named_outside("outside.ome.tif"),
-    refusals.unreadable(FileFact("run 7/frozen.lif", 700_000_000, 1), DEADLY),
-    refusals.odd(Oddity("shortcut.czi", "a link")),
+    Refused(
+        "packed.tif",
+        "Its format is known, but the way in which its pixels are packed is not.",
+        "Open it in the program it comes from and save it anew there, for example as OME-TIFF; or take it out.",
+        "unreadable",
+        "loci.formats.codec.UnsupportedCompressionException: JPEG 2000 part 2",
+        bytes=9_000_000,
+    ),
+    Refused(
+        "outside.ome.tif",
+        "outside.ome.tif names ../../../../bob/inbox/secret.tif, which lies outside of the folder.",
+        "Put all files that belong together into one folder, and save them there so that they name nothing outside.",
+        "not-in-folder",
+        bytes=2_000_000,
+    ),
+    Refused(
+        "run 7/frozen.lif",
+        "Bio-Formats hangs or crashes at this file: it was tried twice, and had to be ended twice.",
+        "Open it in the program it comes from and save it anew there, for example as OME-TIFF; or take it out.",
+        "unreadable",
+        bytes=700_000_000,
+    ),
+    Refused(
+        "shortcut.czi",
+        "It is a link, and dropwatch neither follows nor opens such things.",
+        "Copy the file itself into the folder.",
+    ),
 )
 CUT = Failed(REFUSED[2].reason, REFUSED[2].remedy, lasting=True, error=REFUSED[2].error)
 TOO_LARGE = Failed(

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from dropwatch.model import Attached, Verdict
 from dropwatch.report import markup, plain
-from dropwatch.report.beside import attached
+from dropwatch.report.beside import attached, attachments
 from dropwatch.report.letter import Block, Heading, Letter, Say, Tone
 from dropwatch.report.portions import FILE, Most
 from dropwatch.report.sections import (
@@ -145,6 +145,7 @@ def outcome(story: Story, site: Site) -> Text:
     def compose(most: Most) -> Letter:
         blocks = (
             *lead(story, site),
+            *attachments(story, site),
             *troubles(story, most),
             *untried(story, most),
             *steps(story, site),
@@ -166,6 +167,7 @@ def progress(story: Story, site: Site) -> tuple[Block, ...]:
     if tally.open:
         left = f"{count(tally.open, FILE)} {are(tally.open)} still to come."
         blocks.append(Say(left))
+    blocks += attachments(story, site)
     if story.waiting_for:
         blocks.append(Say(f"Why it is waiting: {sentence(story.waiting_for)}"))
     if story.next_attempt is not None:

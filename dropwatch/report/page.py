@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dropwatch.model import Place, Verdict
-from dropwatch.report.beside import attached
+from dropwatch.report.beside import attached, attachments
 from dropwatch.report.letter import Block, Heading, Letter, Say, Tone
 from dropwatch.report.mails import news, progress
 from dropwatch.report.plain import plain_text
@@ -43,6 +43,7 @@ def report_txt(story: Story, site: Site) -> str:
 def _concluded(story: Story, site: Site) -> tuple[Block, ...]:
     return (
         *lead(story, site),
+        *attachments(story, site),
         *troubles(story, EVERYTHING),
         *untried(story, EVERYTHING),
         *steps(story, site),

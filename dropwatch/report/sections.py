@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from dropwatch.model import Failed, Image, Imported, Place, Skipped
-from dropwatch.report.beside import attachments, holder
+from dropwatch.report.beside import holder
 from dropwatch.report.letter import Block, Button, Heading, Items, Row, Rows, Say, Step, Steps
 from dropwatch.report.links import container_link, images_link
 from dropwatch.report.portions import FILE, REST, Most, about, left_out, rows
@@ -65,7 +65,7 @@ def lead(story: Story, site: Site) -> tuple[Block, ...]:
     link = container_link(site, story.container)
     open_it = f"Open the {holder(story, site)} in {site.store}"
     button = (Button(open_it, link),) if link and tally.there else ()
-    return (Say(" ".join(said)), *attachments(story, site), *button)
+    return (Say(" ".join(said)), *button)
 
 
 def _extent(story: Story) -> str:
