@@ -3,8 +3,9 @@
 The JVM that it starts belongs to the process; whoever uses it does so in a worker, never in the daemon.
 """
 
+from dropwatch.formats.by_name import look_by_name
 from dropwatch.formats.installation import Installation, Missing, find
 from dropwatch.formats.look import Look, Readable, Unreadable
 from dropwatch.formats.reader import BioFormats
 
-__all__ = ["BioFormats", "Installation", "Look", "Missing", "Readable", "Unreadable", "find"]
+__all__ = ["BioFormats", "Installation", "Look", "Missing", "Readable", "Unreadable", "find", "look_by_name"]
