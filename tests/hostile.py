@@ -1,4 +1,4 @@
-"""A workshop that meets what a hostile file does to its reader: it crashes or hangs where the name says so."""
+"""Workshops that do what is hard to come by: crash or hang as the name of a file says, or die slowly."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 
 from dropwatch.config import Config
 from dropwatch.model import ImportJob, Job, Progress
-from dropwatch.task import open_workshop
+from dropwatch.task import Workshop, open_workshop
 
 
 class Hostile:
@@ -27,3 +27,15 @@ class Hostile:
 
     def close(self) -> None:
         self._workshop.close()
+
+
+def slow_to_die(config: Config) -> Workshop:
+    """A workshop whose process goes on for some seconds after it saw that its daemon is gone."""
+    end = os._exit
+
+    def end_later(code: int) -> None:
+        time.sleep(4)
+        end(code)
+
+    os._exit = end_later  # type: ignore[assignment]
+    return open_workshop(config)

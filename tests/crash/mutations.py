@@ -20,6 +20,7 @@ ROOT = Path(__file__).parents[2]
 
 SWEEP = "tests/crash/test_sweep.py::test_the_daemon_may_die_at_any_point_of"
 BESIDE = "tests/crash/test_beside_the_sweep.py"
+PROCESSES = "tests/crash/test_processes.py"
 
 
 @dataclass(frozen=True)
@@ -205,6 +206,34 @@ MUTATIONS = (
         "dropwatch/spool/presence.py",
         {"            if not _take(stack, path):\n": "            if _take(stack, path) is None:\n"},
         (f"{BESIDE}::test_a_second_daemon_for_the_same_spool_is_refused",),
+    ),
+    Mutation(
+        "a worker outlives its daemon",
+        "dropwatch/workers/inside.py",
+        {'    threading.Thread(target=_die_with_parent, name="orphan-watch", daemon=True).start()\n': ""},
+        ("tests/faults/test_workers.py::test_workers_die_with_their_parent_however_it_dies",),
+    ),
+    Mutation(
+        "a worker does not hold its envelope",
+        "dropwatch/task/workshop.py",
+        {
+            "    with locked(envelope / MEMORY / LOCK, shared=True) as got:\n": (
+                "    from contextlib import nullcontext\n    with nullcontext(True) as got:\n"
+            )
+        },
+        (f"{PROCESSES}::test_nobody_acts_on_a_batch_while_a_worker_of_a_dead_daemon_still_lives",),
+    ),
+    Mutation(
+        "suspects side by side",
+        "dropwatch/pipeline/crew.py",
+        {"if not (case.suspect and alone)]": "]"},
+        ("tests/faults/test_suspects.py",),
+    ),
+    Mutation(
+        "a hanging reader is waited for",
+        "dropwatch/workers/inside.py",
+        {"faulthandler.dump_traceback_later(self._patience, exit=True, file=self._silence)": "pass"},
+        ("tests/faults/test_workers.py::test_a_worker_without_progress_ends_itself",),
     ),
 )
 

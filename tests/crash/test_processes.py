@@ -17,7 +17,7 @@ from dropwatch import config
 from dropwatch.sandbox.samples import ome_tiff
 from dropwatch.task import open_workshop
 from dropwatch.workers import Perform
-from tests.hostile import Hostile
+from tests.hostile import Hostile, slow_to_die
 from tests.lives import Life
 from tests.world import Drop, SandboxProcess, World, assert_imported_once, assert_told, leftovers, wait_until
 
@@ -52,6 +52,10 @@ def workers_of(pid: int) -> list[int]:
     """The processes that *pid* started, the resource tracker of Python's own included."""
     children = Path(f"/proc/{pid}/task/{pid}/children").parent.parent.glob("*/children")
     return [int(child) for file in children for child in file.read_text().split()]
+
+
+def is_worker(pid: int) -> bool:
+    return "spawn_main" in Path(f"/proc/{pid}/cmdline").read_text()
 
 
 def is_alive(pid: int) -> bool:
@@ -100,15 +104,36 @@ def test_killed_in_mid_upload_everything_is_imported_once_and_no_process_is_left
         wait_until(lambda: in_mid_upload(world), 30, f"see {world.log}")
         children = workers_of(life.pid)
         if whom == "a worker":
-            for pid in children:
-                if "spawn_main" in Path(f"/proc/{pid}/cmdline").read_text():
-                    os.kill(pid, signal.SIGKILL)
+            for pid in filter(is_worker, children):
+                os.kill(pid, signal.SIGKILL)
         else:
             life.kill(group="group" in whom)
             wait_until(lambda: not any(is_alive(pid) for pid in children), 10, "an orphan is left")
         world.sandbox.set_faults()
         if whom != "a worker":
             life = start(world)
+        finish(world, life, drop)
+    finally:
+        life.kill()
+
+
+def test_nobody_acts_on_a_batch_while_a_worker_of_a_dead_daemon_still_lives(world: World) -> None:
+    world.sandbox.set_faults(omero={"slow_upload": "1s"})
+    drop = world.drop("alice", "held", slides(world))
+    life = start(world, partial(slow_to_die, config.load(world.config)))
+    try:
+        wait_until(lambda: in_mid_upload(world), 30, f"see {world.log}")
+        workers = [pid for pid in workers_of(life.pid) if is_worker(pid)]
+        life.kill()
+        world.sandbox.set_faults()
+        life = start(world)
+        wait_until(lambda: f" {life.pid} adopt " in world.log.read_text(), 30)
+        acted = f" {life.pid} import "
+        while any(is_alive(pid) for pid in workers):
+            assert acted not in world.log.read_text()
+            assert not life.ends_within(0.05)
+
+        wait_until(lambda: acted in world.log.read_text() or world.is_quiet(), 30)
         finish(world, life, drop)
     finally:
         life.kill()
