@@ -1,8 +1,9 @@
 """Holds a program on a leash: it never outlives the worker that wants it, whatever becomes of that worker.
 
 A script of its own, started by omero_cli_program.py; it needs nothing but Python's library, so it is there in a
-moment. Its standard input is a pipe whose other end only the worker has: when that is closed, by the worker or
-by its death, the program and all that it started are killed, what it said is kept, and its folder is removed.
+moment. Its standard input is a pipe whose other end only the worker has. When a byte comes, or when that end is
+closed, by the worker or by its death, the program and all that it started are killed and what it said is kept;
+when it is closed, the program's folder is removed too.
 """
 
 from __future__ import annotations
@@ -47,7 +48,8 @@ def main(arguments: list[str]) -> int:
                 _keep(Path(folder, part), Path(logs), f"{stem}.{part}")
     with suppress(BrokenPipeError):
         print(code, flush=True)
-        os.read(0, 1)  # the worker still reads what the program said
+        while os.read(0, 1):  # the worker still reads what the program said
+            pass
     shutil.rmtree(folder, ignore_errors=True)
     return code
 

@@ -126,6 +126,14 @@ class Leashed:
             self._process.wait()
         self._process.stdout.close()
 
+    def kill(self) -> None:
+        """End it at once; what it said until then can still be heard."""
+        assert self._process.stdin is not None
+        with suppress(BrokenPipeError):
+            self._process.stdin.write(b"\n")
+            self._process.stdin.flush()
+        self.ended(_GOODBYE)
+
     def ended(self, wait: float) -> int | None:
         """Its exit code, or None when it still runs after *wait* seconds."""
         assert self._process.stdout is not None
