@@ -42,9 +42,18 @@ def sort_refusal(err: Any, fileset: Fileset, excerpt: str, log: int | None) -> D
     trace = f"{err.parameters.get('message', '')}\n{err.parameters.get('stacktrace', '')}".strip()
     told = [part for part in (excerpt and f"end of the import log:\n{excerpt}", trace) if part]
     detail = without_keys("\n".join((f"omero.cmd.ERR {err.name}", *told)))
-    error = _sort(err.name, trace, fileset, detail)
-    vars(error).update(log=log, code=err.name)
+    name = _name(err.name, trace)
+    error = _sort(name, trace, fileset, detail)
+    vars(error).update(log=log, code=name)
     return error
+
+
+def _name(name: str, trace: str) -> str:
+    """What the server would have called it in a later step: whatever opening a file throws is error-on-init."""
+    causes = "\n".join(line for line in trace.splitlines() if not line.lstrip().startswith("at "))
+    if name in _FAILED_IN_BETWEEN and "loci.formats" in trace and not _SERVER_SIDE.search(causes):
+        return "import-unknown-format" if _UNKNOWN.search(trace) else "import-file-exception"
+    return name
 
 
 def _sort(name: str, trace: str, fileset: Fileset, detail: str) -> DropwatchError:
@@ -55,9 +64,6 @@ def _sort(name: str, trace: str, fileset: Fileset, detail: str) -> DropwatchErro
             remedy="Make space in the managed repository of the OMERO server.",
             detail=detail,
         )
-    causes = "\n".join(line for line in trace.splitlines() if not line.lstrip().startswith("at "))
-    if name in _FAILED_IN_BETWEEN and "loci.formats" in trace and not _SERVER_SIDE.search(causes):
-        name = "import-unknown-format" if _UNKNOWN.search(trace) else "import-file-exception"
     if name in _UNREADABLE:
         return _unreadable(fileset, *_UNREADABLE[name], detail)
     return TemporaryError(f"OMERO broke off the import of {fileset.name}.", detail=detail)

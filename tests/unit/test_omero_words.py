@@ -193,8 +193,26 @@ def test_refusals_of_the_server(name: str, trace: str, kind: type, words: str) -
 
     assert type(error) is kind
     assert words in error.message and "a.czi" in error.message
-    assert (error.code, error.log) == (name, 42)
+    assert error.log == 42
     assert "last line" in error.detail and KEY not in error.detail
+
+
+@pytest.mark.parametrize(
+    ("name", "trace", "code"),
+    [
+        ("import-missing-library", "", "import-missing-library"),
+        ("error-on-init", "loci.formats.UnknownFormatException: x", "import-unknown-format"),
+        ("error-on-init", "java.lang.NullPointerException\n at loci.formats.in.X", "import-file-exception"),
+        ("error-on-init", "java.lang.OutOfMemoryError\n at loci.formats.in.X", "error-on-init"),
+        ("cancel-called", "", "cancel-called"),
+    ],
+)
+def test_bad_file_has_one_code_whichever_step_met_it(name: str, trace: str, code: str) -> None:
+    err = omero.cmd.ERR("::omero::grid::ImportRequest", name, {"message": "", "stacktrace": trace})
+    error = sort_refusal(err, FILESET, "", None)
+
+    assert error.code == code
+    assert f"omero.cmd.ERR {name}" in error.detail
 
 
 # -- files, where they cannot be opened step by step -------------------------------------------------------
