@@ -755,7 +755,7 @@ def test_batch_id_with_a_wildcard_is_refused(importer: OmeroImporter, batch: Bat
 
 
 def bad_file(folder: Path, kind: str) -> str:
-    path = folder / f"{kind}.tif"
+    path = folder / f"{kind}.{'notes' if kind == 'unknown' else 'tif'}"
     if kind == "corrupt":
         corrupt_tiff(path)
     else:
@@ -768,7 +768,7 @@ def bad_file(folder: Path, kind: str) -> str:
     [
         ("corrupt", "import-file-exception", "damaged"),
         ("unknown", "import-unknown-format", "no reader knows this format"),
-        ("empty", "import-unknown-format", "empty"),
+        ("empty", "import-file-exception", "empty"),
     ],
 )
 def test_unreadable_file_is_told_in_words_with_the_servers_log(
