@@ -8,13 +8,14 @@ from __future__ import annotations
 import traceback
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Any
 
 from dropwatch.config import Config
 from dropwatch.errors import DropwatchError
 from dropwatch.importers.base import Importer
 from dropwatch.model import Job, Progress
-from dropwatch.task import Workshop, make_importer
+from dropwatch.task import Workshop, looker, make_importer
 from dropwatch.task.staffing import ASKERS, PLANNERS
 from dropwatch.workers import Bug, Done, Work, Worker
 from dropwatch.workers.work import Board
@@ -74,4 +75,5 @@ def _answer(worker: Worker, job: Job, board: Board) -> Done:
 def thread_staff(config: Config, importer: Importer | None = None, environ: Any = None) -> ThreadStaff:
     """Staff for *config*, with *importer* or the one that the configuration names."""
     made = importer or make_importer(config, environ or {})
-    return ThreadStaff(Workshop(config, lambda: made), config.workers.imports)
+    look = partial(looker, config, environ or {})
+    return ThreadStaff(Workshop(config, lambda: made, look), config.workers.imports)

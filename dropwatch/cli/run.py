@@ -50,7 +50,7 @@ def run(
 
     settings = config_of(ctx)
     try:
-        check_installed(settings)
+        check_installed(settings, os.environ)
     except ConfigError as err:
         refuse(str(err))
     log_to_stderr()

@@ -6,15 +6,21 @@ import os
 from collections.abc import Mapping
 from functools import partial
 from importlib.util import find_spec
+from pathlib import Path
 
 from dropwatch import credentials
 from dropwatch.config import Config
 from dropwatch.errors import ConfigError
+from dropwatch.formats import Missing
 from dropwatch.importers.base import Importer
-from dropwatch.model import AskJob, ImportJob, LookUpJob, PlanJob
+from dropwatch.importers.omero_cli_program import Beside, Program
+from dropwatch.model import AskJob, ImportJob, LookUpJob, Order, PlanJob
+from dropwatch.spool.folders import LOCK, MEMORY
+from dropwatch.task.eyes import find_reader, looker
 from dropwatch.task.workshop import Workshop
 from dropwatch.workers import Perform, Squad, Workers
 
+LOGS = "cli"  #: in an envelope's memory: what `omero import` said
 OMERO_PASSWORD = "DROPWATCH_OMERO_PASSWORD"
 PLANNERS, ASKERS = 2, 2  #: processes; a batch that hangs one of them leaves the others the other
 _LEAST_GRACE = 5.0  #: seconds between the end of an import's time and the end of its process, at least
@@ -35,7 +41,25 @@ def make_importer(config: Config, environ: Mapping[str, str]) -> Importer:
     def password() -> str | None:
         return credentials.read(settings.password_file, OMERO_PASSWORD, environ, concerns="omero")
 
-    return OmeroImporter(settings.host, settings.port, settings.secure, settings.user, password)
+    server = (settings.host, settings.port, settings.secure, settings.user, password)
+    if config.importer == "omero":
+        return OmeroImporter(*server)
+    from dropwatch.importers.omero_cli import OmeroCliImporter  # it needs omero-py too, for asking
+
+    return OmeroCliImporter(_program(config, environ), _beside, *server)
+
+
+def _program(config: Config, environ: Mapping[str, str]) -> Program:
+    told = config.omero_cli
+    return Program(told.command, told.clientdir, told.arguments, environ)
+
+
+def _beside(order: Order) -> Beside | None:
+    """Where the envelope of *order* keeps logs and its lock; None for a folder that lies in no envelope."""
+    envelope = Path(order.folder).parent
+    if not envelope.name.startswith(order.claim):
+        return None  # `check --import-as` imports from a temporary folder
+    return Beside(envelope / MEMORY / LOGS, envelope / MEMORY / LOCK)
 
 
 def _folder_importer(config: Config) -> Importer:
@@ -49,15 +73,21 @@ def _folder_importer(config: Config) -> Importer:
 _LACKING = "importer: omero needs omero-py, which is not installed here ({}). Install dropwatch[omero]."
 
 
-def check_installed(config: Config) -> None:
-    """Raise ConfigError when what the configured importer needs is not installed. Loads nothing of it."""
+def check_installed(config: Config, environ: Mapping[str, str]) -> None:
+    """Raise ConfigError when what the configured importer needs is not installed, or cannot be called as
+    configured. Loads nothing of it."""
     if config.importer != "folder" and (find_spec("omero") is None or find_spec("Ice") is None):
         raise ConfigError([_LACKING.format("there is no module omero or Ice")])
+    if config.importer == "omero-cli":
+        _program(config, {}).check()
+    found = find_reader(config, environ)
+    if isinstance(found, Missing) and (config.bioformats.jar or config.bioformats.java):
+        raise ConfigError([f"bioformats: {found.what} {found.remedy}"])
 
 
 def open_workshop(config: Config) -> Workshop:
     """The workshop of this process. Runs in a worker, which has the environment of the daemon."""
-    return Workshop(config, partial(make_importer, config, os.environ))
+    return Workshop(config, partial(make_importer, config, os.environ), partial(looker, config, os.environ))
 
 
 def staff(config: Config, make: Perform | None = None) -> Workers:

@@ -32,26 +32,28 @@ from dropwatch.model import (
 from dropwatch.spool.folders import LOCK, MEMORY
 from dropwatch.spool.locks import locked
 from dropwatch.task import planning
-from dropwatch.task.looking import OneByOne
+from dropwatch.task.looking import Looker
 
 
 class Workshop:
     """The hands of one worker process. May be used by its threads at once.
 
     make -- makes the importer, when it is first needed: a process that only plans never has one
+    look -- makes who looks at files, likewise
     """
 
-    def __init__(self, config: Config, make: Callable[[], Importer]) -> None:
+    def __init__(self, config: Config, make: Callable[[], Importer], look: Callable[[], Looker]) -> None:
         self._config = config
-        self._make = make
+        self._make, self._look = make, look
         self._importer: Importer | None = None
+        self._looker: Looker | None = None
         self._lock = threading.Lock()
 
     def perform(self, job: Job, progress: Callable[[Progress], None], stopped: Callable[[], bool]) -> Any:
         """Do *job*. The errors are those of importers/base.py."""
         match job:
             case PlanJob():
-                return self._plan(job.batch)
+                return self._plan(job.batch, progress)
             case AskJob():
                 return self._ask(job.envelope, job.plan)
             case ImportJob():
@@ -70,11 +72,21 @@ class Workshop:
                 self._importer = self._make()
             return self._importer
 
-    def _plan(self, batch: Batch) -> Plan:
+    def _looker_here(self) -> Looker:
+        with self._lock:
+            if self._looker is None:
+                self._looker = self._look()
+            return self._looker
+
+    def _plan(self, batch: Batch, progress: Callable[[Progress], None]) -> Plan:
         """List what *batch* consists of. Raises TemporaryError when its folder cannot be read."""
+
+        def told(done: int, total: int) -> None:
+            progress(Progress("plan", done, total))
+
         try:
             with _held(batch.envelope.path):
-                return planning.plan(self._config, batch, OneByOne())
+                return planning.plan(self._config, batch, self._looker_here(), told)
         except OSError as err:
             raise TemporaryError(
                 f"The folder {batch.name} cannot be read: {err.strerror or err}.",

@@ -97,7 +97,7 @@ def _end(pool: ProcessPool | None, politely: bool) -> None:
     if politely and pool.active:
         with suppress(Exception):  # outermost guard: whatever it dies of, it is about to be ended
             pool.schedule(inside.close).result(_GOODBYE)
-    pool.stop()  # type: ignore[no-untyped-call]
+    pool.stop()
     pool.join()
 
 

@@ -9,7 +9,7 @@ from typing import Any
 from dropwatch.daemon import Daemon
 from dropwatch.errors import TemporaryError
 from dropwatch.model import ImportJob, Job, Progress
-from dropwatch.task import Workshop, make_importer
+from dropwatch.task import Workshop, looker, make_importer
 from dropwatch.workers import DIED
 from facility import Facility
 from threads import ThreadStaff
@@ -50,7 +50,7 @@ class Fragile:
 
 def most_at_a_time(place: Facility, deaths: int) -> int:
     config = place.config()
-    worker = Fragile(Workshop(config, lambda: make_importer(config, {})), deaths)
+    worker = Fragile(Workshop(config, lambda: make_importer(config, {}), lambda: looker(config, {})), deaths)
     place.daemon = Daemon(config, ThreadStaff(worker, config.workers.imports), {})
     place.run_in_thread()
     place.drop("alice", "run", *[f"a{number}.ome.tif" for number in range(5)])
