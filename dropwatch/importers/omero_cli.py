@@ -7,18 +7,14 @@ omero-blitz 5.8; the modules beside this one (omero_cli_*.py) name theirs.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
-from pathlib import PurePath
 from typing import Any
 
-from dropwatch.errors import ConfigError
 from dropwatch.importers import omero_cli_annotations as annotating
 from dropwatch.importers.base import Finding, Progress
 from dropwatch.importers.omero import OmeroImporter
-from dropwatch.importers.omero_cli_arguments import refused
 from dropwatch.importers.omero_cli_doctor import examine
 from dropwatch.importers.omero_cli_program import Beside, Program
 from dropwatch.importers.omero_cli_run import Run
@@ -38,14 +34,7 @@ class OmeroCliImporter(OmeroImporter):
     def __init__(
         self, program: Program, beside: Callable[[Order], Beside | None], *server: Any, **more: Any
     ) -> None:
-        problems = [f"omero-cli.arguments: {problem}" for problem in refused(program.arguments)]
-        if os.name != "posix":
-            # A process cannot be kept from outliving its worker there, nor a link be made without privileges.
-            problems.append("importer: omero-cli works on Linux and macOS only; use importer: omero")
-        if len(PurePath(program.command).parts) > 1 and not PurePath(program.command).is_absolute():
-            problems.append("omero-cli.command: it must be a name or an absolute path")
-        if problems:
-            raise ConfigError(problems)
+        program.check()
         super().__init__(*server, **more)
         self._program = program
         self._beside = beside

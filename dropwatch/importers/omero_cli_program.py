@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import os
 import select
+import shutil
 import signal
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePath
 from types import TracebackType
 from typing import Self
 
-from dropwatch.errors import OperatorError
+from dropwatch.errors import ConfigError, OperatorError
 from dropwatch.importers import omero_cli_leash as leash
+from dropwatch.importers.omero_cli_arguments import refused
 from dropwatch.importers.omero_cli_room import Room
 
 _GOODBYE = 30.0  # seconds in which the leash is gone, once the program was killed
@@ -36,7 +39,7 @@ class Program:
 
     command   -- its name, or its absolute path
     clientdir -- the folder of OMERO.java's jars; None: where the program looks by itself
-    arguments -- the facility's own; checked by omero_cli_arguments
+    arguments -- the facility's own
     environ   -- the daemon's environment
     temporary -- where its private folders go; None: where temporary files go
     """
@@ -47,15 +50,32 @@ class Program:
     environ: Mapping[str, str]
     temporary: Path | None = None
 
+    def check(self) -> None:
+        """Raise ConfigError with whatever stands against calling it so."""
+        problems = [f"omero-cli.arguments: {problem}" for problem in refused(self.arguments)]
+        if os.name != "posix":
+            # A process cannot be kept from outliving its worker there, nor a link be made without privileges.
+            problems.append("importer: omero-cli works on Linux and macOS only; use importer: omero")
+        if len(PurePath(self.command).parts) > 1 and not PurePath(self.command).is_absolute():
+            problems.append("omero-cli.command: it must be a name or an absolute path")
+        if problems:
+            raise ConfigError(problems)
+
     def line(self, *ours: str, path: str) -> list[str]:
         """The command that imports *path*. Nothing in it is secret: everybody can see it."""
-        told = [self.command, "import", *ours]
+        told = [self._found(), "import", *ours]
         if self.clientdir is not None:
             told += ["--clientdir", str(self.clientdir)]
             logback = self.clientdir / _LOGBACK
             if logback.is_file() and not any(one.startswith("--logback") for one in self.arguments):
                 told += ["--logback", str(logback)]
         return [*told, *self.arguments, path]
+
+    def _found(self) -> str:
+        """omero-py puts its program beside our Python, which need not be on the PATH of a service."""
+        beside = Path(sys.executable).with_name(self.command)
+        on_path = shutil.which(self.command, path=self.environ.get("PATH"))
+        return str(beside) if on_path is None and beside.is_file() else self.command
 
     def environment(self, room: Room) -> dict[str, str]:
         """The daemon's environment without its secrets, and with places of the room's own to write to."""
