@@ -94,8 +94,8 @@ class Index:
 
     def of_batch(self, owner: str, batch: str) -> list[Slot]:
         """All slots of a batch, wherever its filesets went."""
-        folders = [folder / _batch(batch) for folder in _folders(self._top / folder_name(owner))]
-        return [slot for folder in folders for slot in _slots(folder)]
+        name = _batch(batch)
+        return [slot for home in _folders(self._top / folder_name(owner)) for slot in _slots(home / name)]
 
     def alike(self, order: Order, home: Sequence[str], fileset: Fileset) -> Iterator[Slot]:
         """Slots of other batches in *home* whose files have the names and sizes of *fileset*."""

@@ -27,7 +27,9 @@ _PACKAGES = {
     "Screen": "ome.model.screen.Screen",
     "Plate": "ome.model.screen.Plate",
     "OriginalFile": "ome.model.core.OriginalFile",
+    "TagAnnotation": "ome.model.annotations.TagAnnotation",
 }
+_TABLES = {"TagAnnotation": "annotation"}  #: where it is not called as the kind
 
 _CONTENTS = """select 1 from link where parent = :id and kind in
     (:kind || 'DatasetLink', :kind || 'ImageLink', :kind || 'PlateLink')"""
@@ -74,7 +76,8 @@ def _delete(shared: Shared, request: Any, seen: View) -> Any:
 
 def _delete_one(db: sqlite3.Connection, kind: str, id: int, seen: View) -> list[str]:
     """Delete the row and what hangs on it; the folders that are to go too, once that is committed."""
-    row = db.execute(f"select * from {kind.lower()} where id = ?", (id,)).fetchone()
+    table = _TABLES.get(kind, kind.lower())
+    row = db.execute(f"select * from {table} where id = ?", (id,)).fetchone()
     if row is None or not seen.sees(row["owner"], row["grp"]):
         raise Failure("graph-fail", message=f"cannot read {_PACKAGES[kind]}:{id}")
     if not seen.edits(row["owner"]):
@@ -92,7 +95,7 @@ def _delete_one(db: sqlite3.Connection, kind: str, id: int, seen: View) -> list[
     elif db.execute(_CONTENTS, {"id": id, "kind": kind}).fetchone():
         raise Failure("graph-fail", message=f"The sandbox deletes no {kind} that is not empty.")
     _delete_links(db, kind, id)
-    db.execute(f"delete from {kind.lower()} where id = ?", (id,))
+    db.execute(f"delete from {table} where id = ?", (id,))
     return [row["prefix"]] if kind == "Fileset" else []
 
 
@@ -131,7 +134,8 @@ def _delete_links(db: sqlite3.Connection, kind: str, id: int) -> None:
         "select child from link where kind = ? and parent = ?", (f"{kind}AnnotationLink", id)
     ).fetchall()
     db.execute("delete from link where parent = ? and kind like ?", (id, f"{kind}%"))
-    db.execute("delete from link where child = ? and kind like ?", (id, f"%{kind}Link"))
+    as_child = "AnnotationLink" if kind == "TagAnnotation" else f"{kind}Link"
+    db.execute("delete from link where child = ? and kind like ?", (id, f"%{as_child}"))
     for (annotation,) in linked:
         db.execute(
             """delete from annotation where id = ? and kind <> 'TagAnnotation' and not exists
