@@ -11,7 +11,7 @@ import sys
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
-from pathlib import Path, PurePath
+from pathlib import Path
 from types import TracebackType
 from typing import Self
 
@@ -56,7 +56,7 @@ class Program:
         if os.name != "posix":
             # A process cannot be kept from outliving its worker there, nor a link be made without privileges.
             problems.append("importer: omero-cli works on Linux and macOS only; use importer: omero")
-        if len(PurePath(self.command).parts) > 1 and not PurePath(self.command).is_absolute():
+        if os.sep in self.command and not Path(self.command).is_absolute():
             problems.append("omero-cli.command: it must be a name or an absolute path")
         if problems:
             raise ConfigError(problems)

@@ -71,6 +71,7 @@ class Heard:
     log: int | None = None
     summary: Summary | None = None
     complaint: list[str] = field(default_factory=list)
+    nothing: str = ""
     last: deque[str] = field(default_factory=lambda: deque(maxlen=_LAST))
     versions: dict[str, str] = field(default_factory=dict)
 
