@@ -49,7 +49,10 @@ _ONE_OF_SEVERAL = re.compile(
 _PAPER = Unreadable(True, "Going by its name, it is not an image.")
 _SEVERAL = (
     "It may be one of several files that belong together, or its format cannot be told by its name, and Bio-Formats, "
-    "which would know, is not installed here. Ask the facility."
+    "which would know, is not installed here."
+)
+_ASK = (
+    "Ask the facility to install Bio-Formats for dropwatch; or save the images as OME-TIFF, each in one file."
 )
 
 
@@ -60,17 +63,19 @@ def look_by_name(path: Path) -> Look:
     """
     suffix = path.suffix.lower()
     if _ONE_OF_SEVERAL.search(path.name):
-        return Unreadable(False, _SEVERAL, path.name)
+        return Unreadable(False, _SEVERAL, path.name, remedy=_ASK)
     if suffix in PAPERS:
         return _PAPER
     if path.stat().st_size == 0:
         return EMPTY
     if suffix not in SINGLE:
-        return Unreadable(False, _SEVERAL, f"no single-file format has the extension {suffix or '(none)'}")
+        return Unreadable(
+            False, _SEVERAL, f"no single-file format has the extension {suffix or '(none)'}", remedy=_ASK
+        )
     if damage.cut_file((str(path),)):
         return cut(path.name, path.name)
     if _has_company(path):
-        return Unreadable(False, _SEVERAL, "OME-TIFF that names other files")
+        return Unreadable(False, _SEVERAL, "OME-TIFF that names other files", remedy=_ASK)
     return Readable(SINGLE[suffix], (str(path),), 1, False)
 
 

@@ -10,8 +10,8 @@ class Readable:
     """An image file. Whatever stands in it, *used* may name any path: whoever reads one checks it first.
 
     format -- as Bio-Formats calls it, e.g. ``OME-TIFF``
-    used   -- absolute paths of all files that belong to it, in the order of Bio-Formats; [0] is not always
-              the file that was asked about
+    used   -- absolute paths of all files that belong to it: the one that opens it, then in the order of Bio-Formats;
+              [0] is not always the file that was asked about
     series -- how many images are in it
     plate  -- it is of a screening format
     """
@@ -31,12 +31,14 @@ class Unreadable:
     detail  -- Java's exception and its message, for admins
     used    -- as in Readable, where the file was opened and one of those that belong to it is damaged or missing: then
                the others need no look of their own
+    remedy  -- what to do about it, where that is known; a whole sentence
     """
 
     unknown: bool
     reason: str
     detail: str = ""
     used: tuple[str, ...] = ()
+    remedy: str = ""
 
 
 Look = Readable | Unreadable

@@ -33,15 +33,18 @@ class BioFormats:
         self._turn = threading.Lock()
         self._reader: Any = None
 
-    def look(self, path: Path) -> Look:
-        """What *path* (absolute) is, and whether all that belongs to it can be read."""
+    def look(self, path: Path, folder: Path) -> Look:
+        """What *path* (absolute) is, and whether all that belongs to it can be read.
+
+        Files outside of *folder* that *path* names are not looked into, beyond what Bio-Formats itself does.
+        """
         if has_broken_name(path):
             return BROKEN_NAME
         size = path.stat().st_size
         with self.turn():
             reader = self._reader = self._reader or _new_reader()
             try:
-                return self._looked(reader, path)
+                return self._looked(reader, path, folder)
             except runtime.throwable() as thrown:
                 _check_ours(path)
                 told = of_throwable(thrown)
@@ -49,12 +52,18 @@ class BioFormats:
                 close(reader)
         return told if size else replace(EMPTY, detail=told.detail)
 
-    def _looked(self, reader: Any, path: Path) -> Look:
+    def _looked(self, reader: Any, path: Path, folder: Path) -> Look:
         """Raises a throwable of Java's for what Bio-Formats cannot read."""
         _check_visible(path)
         reader.setId(str(path))
         found = _described(reader)
-        return _damage(found, path) or _bad_pixels(reader, found, path, self._memory) or found
+        if found.plate:
+            # FakeReader, having read a plate, calls whatever it reads from then on a plate.
+            self._reader = None
+        if not _all_inside(found.used, folder):
+            return found
+        bad = _damage(found, path) or _bad_pixels(reader, found, path, self._memory)
+        return replace(bad, used=found.used) if bad else found
 
     @contextmanager
     def turn(self) -> Iterator[None]:
@@ -74,9 +83,14 @@ def _new_reader() -> Any:
 
 def _described(reader: Any) -> Readable:
     domains = {str(domain) for domain in reader.getDomains()}
+    used = [str(name) for name in reader.getUsedFiles()]
+    # The server opens the first, and not every file of a set opens it: a plate's result tables do not. This one does
+    # (so the Java client sorts them too, by FileInfo.usedToInitialize, which is this comparison in every reader).
+    opener = str(reader.getCurrentFile())
+    used.sort(key=lambda name: not name.endswith(opener))
     return Readable(
         format=str(reader.getFormat()),
-        used=tuple(_python_path(str(name)) for name in reader.getUsedFiles()),
+        used=tuple(map(_python_path, used)),
         series=int(reader.getSeriesCount()),
         plate=str(runtime.java("loci.formats.FormatTools").HCS_DOMAIN) in domains,
     )
@@ -86,6 +100,11 @@ def _python_path(name: str) -> str:
     """Absolute and normalised. With ``..`` in it only the file system knows which file Java meant."""
     path = Path(name)
     return os.path.realpath(path) if ".." in path.parts else str(path.absolute())
+
+
+def _all_inside(used: tuple[str, ...], folder: Path) -> bool:
+    top = os.path.join(os.path.realpath(folder), "")  # noqa: PTH118
+    return all(os.path.realpath(name).startswith(top) for name in used)
 
 
 def _damage(found: Readable, path: Path) -> Unreadable | None:

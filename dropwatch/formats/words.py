@@ -14,7 +14,8 @@ _DETAIL = 500  #: characters of Java's message that an admin gets to see
 EMPTY = Unreadable(False, "The file is empty.")
 BROKEN_NAME = Unreadable(
     False,
-    "The name of the file, or of a folder above it, has a character that is not valid. Rename it and drop it again.",
+    "The name of the file, or of a folder above it, has a character that is not valid.",
+    remedy="Rename it.",
 )
 
 _GARBLED = "The file is damaged or incomplete, or its format has a variant that Bio-Formats cannot read."

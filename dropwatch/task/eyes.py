@@ -17,9 +17,9 @@ class ByBioFormats:
         self.name = f"Bio-Formats {installation.version}"
         self._reader = BioFormats(installation, memory)
 
-    def look(self, path: Path) -> Look:
+    def look(self, path: Path, folder: Path) -> Look:
         """See Looker.look."""
-        return self._reader.look(path)
+        return self._reader.look(path, folder)
 
 
 class ByName:
@@ -27,7 +27,7 @@ class ByName:
 
     name = ""
 
-    def look(self, path: Path) -> Look:
+    def look(self, path: Path, folder: Path) -> Look:
         """See Looker.look."""
         return look_by_name(path)
 

@@ -61,9 +61,9 @@ def _group(asked: str, look: Look, contents: Contents) -> Group:
             members.append(found)
         elif found is not None:
             strays.append(found)
-    if isinstance(look, Unreadable):
-        return Group(asked, tuple(members), trouble=refusals.damage(look))
     trouble = refusals.names_stray(asked, strays[0]) if strays else None
+    if isinstance(look, Unreadable):
+        return Group(asked, tuple(members), trouble=trouble or refusals.damage(look))
     return Group(asked, tuple(members), look.format, look.series, look.plate, trouble)
 
 

@@ -13,7 +13,7 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Protocol
 
-from dropwatch.formats import Look, Readable, Unreadable
+from dropwatch.formats import Look, Unreadable
 from dropwatch.model import Batch, FileFact
 from dropwatch.spool.folders import MEMORY
 from dropwatch.spool.tree import Snapshot
@@ -22,10 +22,16 @@ from dropwatch.task.looks import Journal
 
 _DEATHS = 2  #: looks at a file that its planner did not survive; another one would be no use
 
-DEADLY = Unreadable(
-    False, "Bio-Formats hangs or crashes at this file: it was tried twice, and had to be ended twice."
+_DEADLY = Unreadable(
+    False,
+    "Bio-Formats hangs or crashes at this file: it was tried twice, and had to be ended twice.",
+    remedy="Open it in the program it comes from and save it anew there, for example as OME-TIFF; or take it out.",
 )
-CLOSED = Unreadable(False, "dropwatch may not read it.")
+_CLOSED = Unreadable(
+    False,
+    "dropwatch may not read it.",
+    remedy="Give the account that dropwatch runs as read permission on the file and its folders.",
+)
 
 
 class Looker(Protocol):
@@ -39,18 +45,9 @@ class Looker(Protocol):
         """
         ...
 
-    def look(self, path: Path) -> Look:
-        """What *path* (absolute) is. Raises OSError when it cannot be read at all, OperatorError."""
+    def look(self, path: Path, folder: Path) -> Look:
+        """What *path* (absolute) in *folder* is. Raises OSError when it cannot be read at all, OperatorError."""
         ...
-
-
-class OneByOne:
-    """Says of each file that it is an image by itself. For want of anybody who knows better."""
-
-    name = ""
-
-    def look(self, path: Path) -> Look:
-        return Readable("", (str(path),), 0, False)
 
 
 class Looking:
@@ -71,13 +68,13 @@ class Looking:
             return known
         # Once is no proof: somebody may have ended the daemon at that moment. Another look tells.
         if self._journal.deaths(file) >= _DEATHS:
-            return DEADLY
+            return _DEADLY
         look = None
         self._journal.begin(file)
         try:
-            look = self._looker.look(self._folder / file.path)
+            look = self._looker.look(self._folder / file.path, self._folder)
         except PermissionError:
-            look = CLOSED  # that file's trouble; what cannot be read for another reason may be the share's
+            look = _CLOSED  # that file's trouble; what cannot be read for another reason may be the share's
         finally:
             self._journal.end(file, look)
         return look

@@ -183,8 +183,8 @@ def _look(line: dict[str, Any], folder: str) -> Look | None:
         return None
     used = tuple(str(Path(folder, name)) for name in names)
     match line:
-        case {"unknown": bool(unknown), "reason": str(reason), "detail": str(detail)}:
-            return Unreadable(unknown, reason, detail, used)
+        case {"unknown": bool(unknown), "reason": str(reason), "detail": str(detail), "remedy": str(remedy)}:
+            return Unreadable(unknown, reason, detail, used, remedy)
         case {"format": str(name), "series": int(series), "plate": bool(plate)}:
             return Readable(name, used, series, plate)
     return None

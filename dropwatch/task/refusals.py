@@ -12,14 +12,9 @@ from dropwatch.report.words import named
 from dropwatch.spool.tree import Oddity
 from dropwatch.task.belonging import Stray
 from dropwatch.task.grouping import Group, Trouble
-from dropwatch.task.looking import CLOSED, DEADLY
 
 _NAMED = 20  #: names in one sentence
 
-_REMEDIES = {
-    CLOSED: "Give the account that dropwatch runs as read permission on the file and its folders.",
-    DEADLY: "Open it in the program it comes from and save it anew there, for example as OME-TIFF; or take it out.",
-}
 _MEND = "Replace it by a good copy, or take it out of the folder."
 
 
@@ -72,7 +67,7 @@ def unreadable(file: FileFact, look: Unreadable) -> Refused:
 
 
 def damage(look: Unreadable) -> Trouble:
-    return Trouble(look.reason, _REMEDIES.get(look, _MEND), "unreadable", look.detail)
+    return Trouble(look.reason, look.remedy or _MEND, "unreadable", look.detail)
 
 
 def names_stray(asked: str, stray: Stray) -> Trouble:
