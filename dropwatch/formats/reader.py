@@ -12,6 +12,7 @@ from typing import Any
 
 from dropwatch.errors import OperatorError
 from dropwatch.formats import runtime
+from dropwatch.formats.by_name import PAPERS
 from dropwatch.formats.damage import cut_file, empty_member, holds_pixels
 from dropwatch.formats.installation import Installation
 from dropwatch.formats.look import Look, Readable, Unreadable
@@ -48,9 +49,11 @@ class BioFormats:
             except runtime.throwable() as thrown:
                 _check_ours(path)
                 told = of_throwable(thrown)
+                if size == 0 and _names_an_image(reader, path):
+                    told = replace(EMPTY, detail=told.detail)
+                return told
             finally:
                 close(reader)
-        return told if size else replace(EMPTY, detail=told.detail)
 
     def _looked(self, reader: Any, path: Path, folder: Path) -> Look:
         """Raises a throwable of Java's for what Bio-Formats cannot read."""
@@ -105,6 +108,14 @@ def _python_path(name: str) -> str:
 def _all_inside(used: tuple[str, ...], folder: Path) -> bool:
     top = os.path.join(os.path.realpath(folder), "")  # noqa: PTH118
     return all(os.path.realpath(name).startswith(top) for name in used)
+
+
+def _names_an_image(reader: Any, path: Path) -> bool:
+    """Whether an empty file was to become an image. Acquisition software also leaves empty files as flags (DONE)."""
+    suffix = path.suffix.lower()
+    if not suffix or suffix in PAPERS:
+        return False
+    return suffix[1:] in {str(known).lower() for known in reader.getSuffixes()}
 
 
 def _damage(found: Readable, path: Path) -> Unreadable | None:

@@ -86,6 +86,17 @@ def test_damaged_file_is_refused_and_the_others_go_on(drop: Drop) -> None:
     assert made.notes == ("Left aside, not an image: readme.txt.",)
 
 
+def test_an_empty_file_is_a_broken_image_or_a_flag(drop: Drop) -> None:
+    ome_tiff(drop.folder / "good.ome.tif")
+    for name in ("broken.czi", "DONE", "scan.finished", "log.txt"):
+        drop.file(name, "")
+
+    made = drop.plan()
+
+    assert (only(made.refused).name, only(made.refused).reason) == ("broken.czi", "The file is empty.")
+    assert made.notes == ("Left aside, not an image: DONE, log.txt, scan.finished.",)
+
+
 def test_a_set_that_names_a_file_outside_is_refused(drop: Drop) -> None:
     images.plain_tiff(drop.spool / "alice" / "other" / "secret.tif")
     up = "../../../other/secret.tif"
