@@ -19,6 +19,7 @@ from dropwatch.model import FileFact, Fileset
 _SUBJECT = "omero import"
 _NAME = "dropwatch-check.ome.tif"
 _LIMIT = 120.0  # seconds
+_NO_CANDIDATES = 125  # exit code of `omero import -f` (omero-blitz CommandLineImporter.start)
 
 
 def examine(program: Program, host: str) -> list[Finding]:
@@ -33,6 +34,13 @@ def examine(program: Program, host: str) -> list[Finding]:
     if code is None:
         late = f"it did not read a tiny image within {_LIMIT:.0f} s"
         return [Finding(False, _SUBJECT, late, "Call it by hand, and see what it waits for.")]
+    if code == _NO_CANDIDATES:
+        odd = "it sees no image in a tiny OME-TIFF"
+        return [
+            Finding(
+                False, _SUBJECT, odd, "Install OMERO.java anew; look at --readers in omero-cli.arguments."
+            )
+        ]
     fileset = Fileset("check", (FileFact(_NAME, 1, 0),))
     failure = verdict.sort(Ended(code, heard), fileset, host, lambda: False)
     remedy = failure.remedy or "Call it by hand, as the account that dropwatch runs as."

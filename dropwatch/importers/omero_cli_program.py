@@ -73,6 +73,8 @@ class Program:
 
     def _found(self) -> str:
         """omero-py puts its program beside our Python, which need not be on the PATH of a service."""
+        if os.sep in self.command:
+            return self.command
         beside = Path(sys.executable).with_name(self.command)
         on_path = shutil.which(self.command, path=self.environ.get("PATH"))
         return str(beside) if on_path is None and beside.is_file() else self.command
