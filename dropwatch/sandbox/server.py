@@ -22,6 +22,7 @@ Only this module puts the parts together.
 from __future__ import annotations
 
 import json
+import gc
 import signal
 import time
 import uuid
@@ -126,6 +127,8 @@ def serve(folder: Path, omero_port: int = 0, smtp_port: int = 0) -> None:
     sandbox = Sandbox(folder, omero_port=omero_port, smtp_port=smtp_port)
     sandbox.start()
     print(f"ready omero=127.0.0.1:{sandbox.omero_port} smtp=127.0.0.1:{sandbox.smtp_port}", flush=True)
+    # Each time that Java collects its garbage, Python must; OMERO's hundred thousand objects never go.
+    gc.freeze()
     try:
         # With a time limit, or Windows would not deliver Ctrl-C while we wait.
         while not asked_to_stop.wait(1.0):
