@@ -6,7 +6,7 @@ It opens no file but the manifests; what is in the others, the looker says.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from dropwatch.config import Config
@@ -62,18 +62,18 @@ class _Draft:
         filesets = self._filesets()
         refused = tuple(self._refused())
         aside = [file.path for file, look in self.found.rest if look.unknown and not self.chosen.listed]
-        problems = () if filesets else (refusals.nothing(bool(refused), aside),)
+        problems = () if filesets or refused else (refusals.nothing(aside),)
         attachments = [attachment(file, self._sums) for file in self.chosen.attachments]
         folder = batch.envelope.batch_folder
         return Plan(
             name=self.name,
             order=self.order,
-            # With nothing to see there, nothing is attached either, nor an empty dataset made for it.
+            # Where no image goes, nothing is attached either: no dataset is made for it alone.
             filesets=(*filesets, *attachments) if filesets else (),
             problems=problems,
             refused=refused,
             writing=tuple(path for path in self._paths(filesets) if being_written(folder / path)),
-            notes=(*self._notes(filesets, aside), *not_told(config, read)),
+            notes=(*self._notes(filesets, () if problems else aside), *not_told(config, read)),
             notify=read.notify,
             in_groups=groups_to_prove(config, batch, self.order.user),
         )
@@ -117,7 +117,7 @@ class _Draft:
         ]
         return dict.fromkeys(file.path for file in files)
 
-    def _notes(self, filesets: list[Fileset], aside: list[str]) -> Iterable[str]:
+    def _notes(self, filesets: Sequence[Fileset], aside: Sequence[str]) -> Iterable[str]:
         """What the user would otherwise miss, or wonder at."""
         imported = {file.path for one in filesets for file in one.files}
         grouped = {path for group in self.found.groups for path in group.members}
@@ -127,7 +127,7 @@ class _Draft:
             yield f"Imported too, because they belong to files that the manifest lists: {some(needed)}."
         if unlisted:
             yield f"Left aside, because the manifest does not list them: {some(unlisted)}."
-        if aside and filesets:
+        if aside:
             yield f"Left aside, not an image: {some(aside)}."
         if self.chosen.attachments and not filesets:
             names = [file.path for file in self.chosen.attachments]

@@ -36,16 +36,15 @@ def is_link(name: str) -> Problem:
     return Problem(f"{name} is a link, not a folder.", "Copy the folder itself into inbox.")
 
 
-def nothing(refused: bool, aside: Sequence[str]) -> Problem:
-    """Nothing in the batch can be imported. refused -- there are files of which that is told one by one"""
-    if refused:
-        return Problem("None of the files in the folder can be imported.")
+def nothing(aside: Sequence[str]) -> Problem:
+    """There is no image in the batch, nor anything that was refused; *aside* is what there is."""
     if aside:
         return Problem(
             f"No file in the folder is an image that OMERO can read: {some(aside)}.",
             "Copy image files into it, or save the images in a format that OMERO reads, such as OME-TIFF.",
+            "no-image",
         )
-    return Problem("There is no image file in the folder.", "Copy image files into it.")
+    return Problem("There is no image file in the folder.", "Copy image files into it.", "no-image")
 
 
 def odd(oddity: Oddity) -> Refused:

@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 from dropwatch.formats import Look, Readable, Unreadable
-from dropwatch.model import Attachment, Kind, Plan, Problem, Refused, Target
+from dropwatch.model import Attachment, Kind, Plan, Refused, Target
 from dropwatch.sandbox.samples import corrupt_tiff, ome_tiff
 from tests import images
 from tests.drops import Drop, Told
@@ -45,6 +45,17 @@ def test_twelve_files_of_one_image_are_one_fileset(drop: Drop) -> None:
     assert [file.path for file in made.filesets[0].files] == files
     assert made.filesets[0].format == "OME-TIFF"
     assert (made.refused, made.problems, made.notes) == ((), (), ())
+
+
+def test_the_server_opens_the_file_that_bio_formats_opened(drop: Drop) -> None:
+    files = [f"set_T{number:02}.ome.tif" for number in range(12)]
+    images.ome_set(drop.folder, files)
+    drop.say(files=[{"path": "set_T07.ome.tif"}])
+
+    (fileset,) = drop.plan().filesets
+
+    assert fileset.name == "set_T07.ome.tif"
+    assert sorted(file.path for file in fileset.files) == files
 
 
 def test_metadata_in_a_file_of_its_own_belongs_to_the_set(drop: Drop) -> None:
@@ -111,6 +122,18 @@ def test_a_set_that_names_a_file_outside_is_refused(drop: Drop) -> None:
     assert refused.reason == f"evil.ome.tif names {up}, which lies outside of the folder."
 
 
+def test_a_file_outside_is_not_searched_for_damage(drop: Drop) -> None:
+    secret = drop.spool / "alice" / "other" / "secret.ome.tif"
+    images.plain_tiff(secret)
+    secret.write_bytes(secret.read_bytes()[:-300])
+    drop.file("evil.pattern", str(secret))
+
+    look = images.bioformats().look(drop.folder / "evil.pattern", drop.folder)
+
+    assert isinstance(look, Readable), look
+    assert str(secret) in look.used
+
+
 def test_an_absolute_name_of_a_file_outside_is_refused(drop: Drop, tmp_path: Path) -> None:
     secret = tmp_path / "elsewhere" / "secret.tif"
     images.plain_tiff(secret)
@@ -135,9 +158,7 @@ def test_a_set_with_a_link_in_it_is_refused_whole(drop: Drop, tmp_path: Path) ->
     assert [refused.name for refused in made.refused] == ["z.companion.ome", "a.ome.tif"]
     assert made.refused[1].reason == "a.ome.tif names z.companion.ome, which is a link."
     assert made.refused[1].files == 2
-    assert [problem.reason for problem in made.problems] == [
-        "None of the files in the folder can be imported."
-    ]
+    assert made.problems == ()  # what is refused says why nothing comes of it
 
 
 def test_a_set_that_reaches_through_a_linked_folder_is_refused(drop: Drop, tmp_path: Path) -> None:
@@ -277,9 +298,10 @@ def test_a_folder_without_an_image_says_what_was_found(drop: Drop) -> None:
 def test_an_empty_folder_says_so(drop: Drop) -> None:
     drop.say(name="nothing")
 
-    made = drop.plan(Told())
+    (problem,) = drop.plan(Told()).problems
 
-    assert made.problems == (Problem("There is no image file in the folder.", "Copy image files into it."),)
+    assert problem.reason == "There is no image file in the folder."
+    assert problem.remedy == "Copy image files into it."
 
 
 def test_one_closed_file_is_its_own_trouble(drop: Drop) -> None:
@@ -516,7 +538,6 @@ def test_a_plate_for_a_dataset_is_refused_with_the_line_to_write(drop: Drop) -> 
 
     line = only(made.refused).remedy.removeprefix("Write this line into batch.yaml:\n")
     assert yaml.safe_load(line) == {"target": 'Screen:7" plates'}
-    assert made.problems
 
 
 def test_images_for_a_screen_are_refused_with_the_line_to_write(drop: Drop) -> None:
