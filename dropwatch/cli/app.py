@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from dropwatch import __version__
-from dropwatch.cli import batches, mail, manifest, people, run, show, status
+from dropwatch.cli import batches, check, mail, manifest, run, show, status, submit, users
 from dropwatch.cli.command import VARIABLE, Commands, Options, usual_place
 
 
@@ -50,7 +50,7 @@ def _make() -> typer.Typer:
         pretty_exceptions_enable=False,  # a bug shows a plain traceback, without values that may be secret
         context_settings={"help_option_names": ["-h", "--help"]},
     )
-    for room in (run, status, show, batches, people, manifest, mail):
+    for room in (run, status, show, batches, submit, users, check, manifest, mail):
         room.register(made)
     return made
 

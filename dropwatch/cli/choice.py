@@ -1,4 +1,4 @@
-"""The one batch that a command is about: found by what people call it, or every candidate named."""
+"""The one batch or spool that a command is about: found by what people call it, or every candidate named."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from dropwatch.cli.command import refuse
+from dropwatch.cli.command import config_of, refuse
 from dropwatch.config import Config
 from dropwatch.pipeline import glance
 from dropwatch.status import Found, find
@@ -20,6 +20,20 @@ InSpool = Annotated[
     Path | None,
     typer.Option("--spool", metavar="PATH", help="Look in this spool only, where there are several."),
 ]
+SpoolOption = Annotated[
+    Path | None,
+    typer.Option("--spool", metavar="PATH", help="The spool; needed where the configuration has several."),
+]
+
+
+def spool_of(ctx: typer.Context, named: Path | None) -> Path:
+    """The spool that is meant. One that is named needs no configuration: workstations have none."""
+    if named is not None:
+        return named.absolute()
+    spools = config_of(ctx).spools
+    if len(spools) > 1:
+        refuse(f"Which spool? Say --spool with one of {', '.join(str(spool.path) for spool in spools)}.")
+    return spools[0].path
 
 
 def choose(config: Config, batch: str, spool: Path | None) -> Found:

@@ -1,10 +1,8 @@
-"""The commands that serve people: submit and user add; check has a module of its own."""
+"""The command submit: people hand files over, and see them copied."""
 
 from __future__ import annotations
 
 import getpass
-import os
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,26 +13,12 @@ from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
 
 from dropwatch import report
-from dropwatch.cli import check
-from dropwatch.cli.command import Options, config_of, refuse, say, usual_place
-from dropwatch.cli.tables import show
-from dropwatch.config import Config
-from dropwatch.doctor import look_at_user, on_duty
+from dropwatch.cli.choice import SpoolOption, spool_of
+from dropwatch.cli.command import refuse, say
 from dropwatch.spool import copying
-from dropwatch.spool.accounts import find_account, parse_owner
-from dropwatch.spool.folders import IDENTITY, Spool
-from dropwatch.spool.identity import planned_mounts
-from dropwatch.spool.permissions import Made, add_user, find_setfacl
-from dropwatch.spool.presence import read_heartbeat
 from dropwatch.spool.submit import submit as drop
 
-_PANEL = "Dropping"
 _WIDTH = 40  #: characters of a file name beside the bar
-
-SpoolOption = Annotated[
-    Path | None,
-    typer.Option("--spool", metavar="PATH", help="The spool; needed where the configuration has several."),
-]
 
 Files = Annotated[list[Path], typer.Argument(help="Image files and folders; one folder is a batch as it is.")]
 Target = Annotated[
@@ -53,20 +37,8 @@ Checksums = Annotated[
 
 
 def register(app: typer.Typer) -> None:
-    """Add the commands to *app*."""
-    app.command(rich_help_panel=_PANEL)(submit)
-    user = typer.Typer(help="Drop folders of people and instruments.", no_args_is_help=True)
-    user.command("add")(user_add)
-    user.callback()(_user)  # with one command only, typer would take `user` itself for that command
-    app.add_typer(user, name="user", rich_help_panel="Site")
-    check.register(app)
-
-
-def _user() -> None:
-    """Drop folders of people and instruments."""
-
-
-# -- submit ------------------------------------------------------------------------------------------------
+    """Add the command to *app*."""
+    app.command(rich_help_panel="Dropping")(submit)
 
 
 def submit(
@@ -90,7 +62,7 @@ def submit(
     with _bar() as progress:
         folder = drop(
             files,
-            spool=_spool(ctx, spool),
+            spool=spool_of(ctx, spool),
             user=user or getpass.getuser(),
             name=name,
             target=target,
@@ -119,16 +91,6 @@ def _pair(words: str) -> tuple[str, str]:
     return key.strip(), value.strip()
 
 
-def _spool(ctx: typer.Context, named: Path | None) -> Path:
-    """The spool that is meant. One that is named needs no configuration: workstations have none."""
-    if named is not None:
-        return named.absolute()
-    spools = config_of(ctx).spools
-    if len(spools) > 1:
-        refuse(f"Which spool? Say --spool with one of {', '.join(str(spool.path) for spool in spools)}.")
-    return spools[0].path
-
-
 @contextmanager
 def _bar() -> Iterator[copying.Progress]:
     """A bar on standard error while files are copied; nothing where nobody looks."""
@@ -150,60 +112,3 @@ def _bar() -> Iterator[copying.Progress]:
             bar.update(task, description=short.replace("[", r"\["), completed=done, total=total)
 
         yield progress
-
-
-# -- user add ----------------------------------------------------------------------------------------------
-
-
-def user_add(
-    ctx: typer.Context,
-    name: Annotated[str, typer.Argument(help="Name of the drop folder, best the login name.")],
-    spool: SpoolOption = None,
-    owner: Annotated[
-        str | None,
-        typer.Option(
-            metavar="NAME[:GROUP]",
-            help="The account that runs the daemon; whoever owns the spool if not given.",
-        ),
-    ] = None,
-) -> None:
-    """Make a drop folder with its permissions, or mend them; makes the spool too where there is none yet.
-
-    Run it as root: only root can give folders to the account of the daemon. Running it again does no harm.
-    """
-    config = _config_if_any(ctx, spool)
-    root = _spool(ctx, spool)
-    made = add_user(
-        root,
-        name,
-        owner=parse_owner(owner) if owner else None,
-        person=find_account(name),
-        served=config is not None and str(root) in read_heartbeat(config.state).get("spools", {}),
-        mounts=planned_mounts(),
-        setfacl=find_setfacl(),
-    )
-    typer.echo(made.folder)
-    _tell(root, name, made)
-    if config is not None:
-        for found in look_at_user(Spool(root), name, on_duty(config.state), os.environ):
-            show(check.picture(found))
-
-
-def _config_if_any(ctx: typer.Context, spool: Path | None) -> Config | None:
-    options = ctx.find_object(Options)
-    needed = spool is None or (options is not None and options.config is not None)
-    return config_of(ctx) if needed or usual_place().exists() else None
-
-
-def _tell(root: Path, name: str, made: Made) -> None:
-    if made.new_spool:
-        say(f"{root} is a spool now, by its identity file {IDENTITY}.")
-    owner = f", owner {made.owner}" if made.owner else ""
-    say(f"{'Made' if made.new_user else 'Mended'} the drop folder of {name}: {made.folder}{owner}.")
-    for note in made.notes:
-        say(f"- {note}")
-    if sys.platform != "win32":
-        say(
-            "- As a Samba share it needs `inherit permissions = yes` and `inherit acls = yes`: "
-            "service/samba/dropwatch.conf has both."
-        )
