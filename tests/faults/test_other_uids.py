@@ -29,22 +29,32 @@ if sys.platform != "linux" or os.geteuid() != 0 or find_setfacl() is None:
 DAEMON = Owner(64000, 64000)
 PEOPLE = {name: Account(name, uid, uid) for uid, name in enumerate(("alice", "bob", "carol"), 64001)}
 
-#: Another account may not be able to read this Python (below /root, say), so all of it is loaded before.
+#: Another account may not be able to read this Python (below /root, say), so all of it is loaded before, and the
+#: workers are threads: no process of that account could start it.
 WITHOUT_PRIVILEGE = """
-import encodings, importlib, os, pkgutil, sys
+import encodings, importlib, logging, os, pkgutil, sys
 for package in ("encodings", "dropwatch"):
     found = importlib.import_module(package)
     for module in pkgutil.walk_packages(found.__path__, package + "."):
         if not module.name.endswith(("__main__", "mbcs", "oem")) and "sandbox" not in module.name:
             importlib.import_module(module.name)
 import yagmail
-_, uid, config = sys.argv
+_, uid, path, tests = sys.argv
+sys.path.append(tests)
+from threads import thread_staff
+from dropwatch import config, daemon
+from dropwatch.cli.log import log_to_stderr
+log_to_stderr()
+settings = config.load(config.Path(path))
+staff = thread_staff(settings)
 os.setgroups([])
 os.setresgid(int(uid), int(uid), int(uid))
 os.setresuid(int(uid), int(uid), int(uid))
-sys.argv = ["dropwatch", "--config", config, "run"]
-sys.modules["dropwatch.cli"].main()
+life = daemon.Daemon(settings, staff, {})
+daemon.on_signals(life.stop)
+life.run()
 """
+TESTS = str(Path(__file__).parents[1])
 
 
 @dataclass
@@ -63,7 +73,7 @@ class Site:
             python = [sys.executable, "-m", "dropwatch", "--config", config, "run"]
             command = ["setpriv", *who, *may, *python]
         else:
-            command = [sys.executable, "-c", WITHOUT_PRIVILEGE, str(DAEMON.uid), config]
+            command = [sys.executable, "-c", WITHOUT_PRIVILEGE, str(DAEMON.uid), config, TESTS]
         with self.world.log.open("a") as log:
             self.daemons.append(subprocess.Popen(command, stdout=log, stderr=log))
         wait_until(lambda: " start version=" in self.world.log.read_text(), what="the daemon starts")
@@ -281,7 +291,7 @@ def test_a_closed_file_fails_alone_and_is_told_once(site: Site) -> None:
     wait_until(lambda: site.mails("admin@example.org", "b.ome.tif"))
 
     assert "a.ome.tif" in site.imported("alice")
-    assert "may not read b.ome.tif" in next(failed.glob("*_run/REPORT.txt")).read_text()
+    assert "b.ome.tif\n  dropwatch may not read it." in next(failed.glob("*_run/REPORT.txt")).read_text()
     assert len(site.mails("admin@example.org", "b.ome.tif")) == 1
 
 

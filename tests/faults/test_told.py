@@ -54,7 +54,7 @@ TABLE = {
         imported=("a.ome.tif",),
     ),
     "empty file": Drop(
-        ("empty.tif", "the file is empty"),
+        ("empty.tif", "The file is empty"),
         make=lambda folder: (folder / "empty.tif").touch(),
         imported=("a.ome.tif",),
     ),
