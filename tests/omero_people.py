@@ -95,11 +95,14 @@ def fileset(*client_paths: str) -> Any:
     return made
 
 
-def settings(algorithm: str = "SHA1-160", target: Any = None, annotations: Any = None) -> Any:
+def settings(
+    algorithm: str = "SHA1-160", target: Any = None, annotations: Any = None, name: str | None = None
+) -> Any:
     made = omero.grid.ImportSettings()
     made.checksumAlgorithm = omero.model.ChecksumAlgorithmI()
     made.checksumAlgorithm.value = rstring(algorithm)
     made.userSpecifiedTarget = target
+    made.userSpecifiedName = rstring(name) if name else None
     made.userSpecifiedAnnotationList = annotations
     return made
 

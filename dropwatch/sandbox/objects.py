@@ -6,7 +6,7 @@ import sqlite3
 from typing import Any
 
 import omero
-from omero.rtypes import rbool, rlong, rstring, rtime
+from omero.rtypes import rbool, rint, rlong, rstring, rtime
 
 from dropwatch.sandbox.accounts import USER, Group, User, group_with
 
@@ -21,6 +21,11 @@ def text(value: object) -> Any:
 def number(value: object) -> Any:
     """*value* as RLong, or None for NULL."""
     return None if value is None else rlong(value)
+
+
+def whole(value: object) -> Any:
+    """*value* as RInt, or None for NULL."""
+    return None if value is None else rint(value)
 
 
 def moment(value: object) -> Any:
@@ -63,12 +68,15 @@ def container(kind: str, row: sqlite3.Row, edits: bool = True) -> Any:
     """A Project, Dataset, Screen or Plate."""
     made = getattr(omero.model, kind + "I")(row["id"], True)
     made.name, made.description = text(row["name"]), text(row["description"])
+    if kind == "Plate":
+        made.rows, made.columns = whole(row["row_count"]), whole(row["column_count"])
     return owned(made, row, edits)
 
 
 def image(row: sqlite3.Row, edits: bool = True) -> Any:
     made = omero.model.ImageI(row["id"], True)
     made.name, made.description = text(row["name"]), text(row["description"])
+    made.series = whole(row["series"])
     made.fileset = omero.model.FilesetI(row["fileset"], False)
     return owned(made, row, edits)
 
@@ -76,9 +84,25 @@ def image(row: sqlite3.Row, edits: bool = True) -> Any:
 def pixels(row: sqlite3.Row) -> Any:
     made = omero.model.PixelsI(row["id"], True)
     made.image = omero.model.ImageI(row["image"], False)
+    made.pixelsType = omero.model.PixelsTypeI()
+    made.pixelsType.value = text(row["type"])
     for axis in "xyzct":
-        setattr(made, "size" + axis.upper(), omero.rtypes.rint(row[axis]))
+        setattr(made, "size" + axis.upper(), whole(row[axis]))
     return made
+
+
+def well(row: sqlite3.Row, edits: bool = True) -> Any:
+    made = omero.model.WellI(row["id"], True)
+    made.row, made.column = whole(row["row"]), whole(row["col"])
+    made.plate = omero.model.PlateI(row["plate"], False)
+    return owned(made, row, edits)
+
+
+def well_sample(row: sqlite3.Row, edits: bool = True) -> Any:
+    made = omero.model.WellSampleI(row["id"], True)
+    made.well = omero.model.WellI(row["well"], False)
+    made.image = omero.model.ImageI(row["image"], False)
+    return owned(made, row, edits)
 
 
 def original_file(row: sqlite3.Row, edits: bool = True) -> Any:

@@ -51,6 +51,7 @@ from dropwatch.sandbox.shared import Shared
 from dropwatch.sandbox.smtp import MailServer
 from dropwatch.sandbox.store import Store
 from dropwatch.sandbox.update import UpdateService
+from dropwatch.sandbox.thumbnails import ThumbnailStore
 from dropwatch.sandbox.uploads import ManagedRepository, Processes
 from dropwatch.sandbox.wire import Wire, communicator
 
@@ -231,7 +232,12 @@ class _Omero:
                 api.RawFileStore,
                 api.RawFileStorePrx,
                 RawFiles(shared, session),
-            )
+            ),
+            "createThumbnailStore": lambda session: (
+                api.ThumbnailStore,
+                api.ThumbnailStorePrx,
+                ThumbnailStore(shared, session),
+            ),
         }
         return ServiceFactory(clients, client, services, fresh, submitter(shared, clients))
 
