@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from pathlib import Path
 
+from dropwatch.errors import OperatorError
 from dropwatch.sandbox.server import serve
 
 
@@ -18,7 +20,10 @@ def main() -> None:
     )
     options.add_argument("--smtp-port", type=int, default=0, help="port of the mail server; 0: any free one")
     asked = options.parse_args()
-    serve(asked.dir, asked.omero_port, asked.smtp_port)
+    try:
+        serve(asked.dir, asked.omero_port, asked.smtp_port)
+    except OperatorError as error:
+        sys.exit(f"{error.message}\n{error.remedy}")
 
 
 if __name__ == "__main__":

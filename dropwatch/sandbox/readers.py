@@ -35,9 +35,9 @@ def bio_formats() -> BioFormats:
     found = _installed()
     if isinstance(found, Missing):
         raise OperatorError(
-            f"The sandbox reads images with Bio-Formats, as OMERO does, and there is none: {found.what}.",
+            f"The sandbox reads images with Bio-Formats, as OMERO does, but {found.what}.",
             concerns="bioformats",
-            remedy=f"To get it: {found.remedy}",
+            remedy=found.remedy,
             code="bioformats-missing",
         )
     return BioFormats(found, _MEMORY)
