@@ -101,13 +101,20 @@ def _contradictions(config: Config) -> Iterator[Problem]:
             yield Problem(("spools", number, "incomplete", "fail"), "it must not be shorter than tell")
         if config.state.is_relative_to(spool.path):
             yield Problem(("state",), f"it must not lie in the spool {spool.path}, which users can write to")
+        if config.folder is not None and _is_within(config.folder.path, spool.path):
+            yield Problem(("folder", "path"), f"it must be apart from the spool {spool.path}")
     for (_, first), (number, second) in combinations(enumerate(config.spools), 2):
-        if first.path.is_relative_to(second.path) or second.path.is_relative_to(first.path):
+        if _is_within(first.path, second.path):
             yield Problem(("spools", number, "path"), f"it must be apart from the spool {first.path}")
     for key, names in (("users", config.users), ("instruments", config.instruments)):
         for first_name, second_name in combinations(names, 2):
             if _folded(first_name) == _folded(second_name):
                 yield Problem((key, second_name), f"it is the same drop folder as {first_name}")
+
+
+def _is_within(one: Path, other: Path) -> bool:
+    """Whether one of the two folders lies in the other."""
+    return one.is_relative_to(other) or other.is_relative_to(one)
 
 
 def _told(found: list[Problem], layers: Layers, source: str) -> list[str]:

@@ -13,7 +13,7 @@ from dropwatch.doctor.drop_folders import look_at_user
 from dropwatch.doctor.duty import look_at_daemon, on_duty
 from dropwatch.doctor.findings import Finding, State, guarded, ill
 from dropwatch.doctor.machine import look_at_passwords, look_at_state
-from dropwatch.doctor.servers import import_as, look_at_mail, look_at_omero
+from dropwatch.doctor.servers import import_as, look_at_mail, look_at_store, store_of
 from dropwatch.doctor.spools import look_at_spool, look_for_strangers
 from dropwatch.importers.base import Importer
 from dropwatch.outbox import Outbox
@@ -46,6 +46,6 @@ def examine(
     yield from guarded("users", look_for_strangers(config))
     yield from guarded("mail server", look_at_mail(outbox, test_mail))
     if isinstance(importer, str):
-        yield ill("OMERO", importer, "Install what is missing, then check again.")
+        yield ill(store_of(config), importer, "Install what is missing, then check again.")
     else:
-        yield from guarded("OMERO", look_at_omero(config, importer))
+        yield from guarded(store_of(config), look_at_store(config, importer, daemon, environ))

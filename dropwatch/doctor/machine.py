@@ -20,7 +20,7 @@ def look_at_passwords(
     config: Config, daemon: Account | None, environ: Mapping[str, str]
 ) -> Iterator[Finding]:
     """Whether each password can be had, and by nobody else."""
-    if config.omero is not None:
+    if config.omero is not None and config.importer != "folder":
         yield from _password("OMERO password", config.omero.password_file, credentials.OMERO, daemon, environ)
     if config.mail is not None and config.mail.user is not None:
         yield from _password("mail password", config.mail.password_file, credentials.MAIL, daemon, environ)

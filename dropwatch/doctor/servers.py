@@ -1,4 +1,4 @@
-"""Asks the mail server and OMERO whether they would serve us, and imports a tiny image when told to.
+"""Asks the mail server and the image store whether they would serve us, and imports a tiny image when told to.
 
 Whatever it makes there it removes again.
 """
@@ -7,20 +7,23 @@ from __future__ import annotations
 
 import random
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 
 from dropwatch import probe_image
 from dropwatch.config import Config
 from dropwatch.doctor.findings import Finding, State, ill, of_error, well
+from dropwatch.doctor.machine import is_closed
 from dropwatch.errors import DropwatchError
 from dropwatch.importers.base import Finding as ImporterFinding
 from dropwatch.importers.base import Importer, Progress
 from dropwatch.model import FileFact, Fileset, Imported, Kind, Order, Target
 from dropwatch.outbox import Outbox
+from dropwatch.spool.accounts import Account
 from dropwatch.spool.folders import Spool, claim_stamp
 
+ARCHIVE = "the archive"
 _FILE = "dropwatch-check.ome.tif"
 
 
@@ -48,10 +51,14 @@ def look_at_mail(outbox: Outbox | None, test_mail: str | None) -> Iterator[Findi
         )
 
 
-def look_at_omero(config: Config, importer: Importer) -> Iterator[Finding]:
-    """Whether OMERO lets us in, and each user."""
+def look_at_store(
+    config: Config, importer: Importer, daemon: Account | None, environ: Mapping[str, str]
+) -> Iterator[Finding]:
+    """Whether OMERO (or the archive) lets us in, and each user. *daemon*: the account that does the work."""
     seen = [_taken_over(one) for one in importer.diagnose(None)]
     yield from seen
+    if config.importer == "folder" and config.folder is not None and daemon is not None:
+        yield from _archive_of(config.folder.path, daemon, environ)
     if any(one.state is State.NOT_OK for one in seen):
         return  # each user would only say the same again
     for owner in _owners(config):
@@ -59,6 +66,16 @@ def look_at_omero(config: Config, importer: Importer) -> Iterator[Finding]:
             if not any(_says_the_same(one, before) for before in seen):
                 seen.append(one)
                 yield one
+
+
+def _archive_of(path: Path, daemon: Account, environ: Mapping[str, str]) -> Iterator[Finding]:
+    """Whether the archive is open to the daemon, too: the importer could only try it as this account."""
+    if path.is_dir() and is_closed(daemon, [path], environ, write=True):
+        yield ill(
+            "archive",
+            f"{path} is closed to {daemon.name}, who runs the daemon and has to write in it",
+            f"chown {daemon.name} {path}, or let a group have it that {daemon.name} is in",
+        )
 
 
 def _says_the_same(one: Finding, before: Finding) -> bool:
@@ -108,10 +125,10 @@ def import_as(
             description="Made and removed by `dropwatch check`.",
             duplicates="import",
         )
-        yield from _there_and_back(importer, order, fileset)
+        yield from _there_and_back(importer, order, fileset, store_of(config))
 
 
-def _there_and_back(importer: Importer, order: Order, fileset: Fileset) -> Iterator[Finding]:
+def _there_and_back(importer: Importer, order: Order, fileset: Fileset, store: str) -> Iterator[Finding]:
     subject = f"import as {order.owner}"
     began = False
     try:
@@ -124,14 +141,20 @@ def _there_and_back(importer: Importer, order: Order, fileset: Fileset) -> Itera
             importer.discard(order, fileset, imported)
     except DropwatchError as err:
         found = of_error(subject, err)
-        left = f" A dataset {order.target.name!r} of {order.owner} may be left in OMERO; remove it by hand."
+        left = f" A dataset {order.target.name!r} of {order.owner} may be left in {store}; remove it by hand."
         yield replace(found, remedy=found.remedy + left) if began else found
         return
     if imported.images and isinstance(there, Imported):
-        yield well(subject, f"a tiny image came (image {imported.images[0].id}), and was removed again")
+        number = "" if store == ARCHIVE else f" (image {imported.images[0].id})"
+        yield well(subject, f"a tiny image came{number}, and was removed again")
     else:
         remedy = "See the import log on the server."
         yield ill(subject, "the import ended well, and no image came of it", remedy)
+
+
+def store_of(config: Config) -> str:
+    """Where the images go, as findings call it."""
+    return ARCHIVE if config.importer == "folder" else "OMERO"
 
 
 def _nobody(_: Progress) -> None:

@@ -19,12 +19,14 @@ from typing import Any
 
 import pytest
 import tifffile
+from stand_in_omero import stand_in
 
 from dropwatch import probe_image
 from dropwatch.config import Config
 from dropwatch.daemon.mailroom import make_outbox
 from dropwatch.doctor import Finding, State, examine, import_as
 from dropwatch.model import Place
+from dropwatch.spool.accounts import find_account
 from dropwatch.spool.permissions import add_user
 from dropwatch.spool.presence import only_daemon
 from dropwatch.task import make_importer
@@ -350,6 +352,102 @@ def test_the_tiny_image_is_a_valid_ome_tiff(tmp_path: Path, name: str) -> None:
         assert tiff.series[0].shape == (probe_image.SIDE, probe_image.SIDE)
         assert tiff.asarray()[3, 3] == 240
         assert tifffile.xml2dict(str(tiff.ome_metadata))["OME"]["Image"]["Name"] == name
+
+
+# -- other image stores ----------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def archive(site: Site) -> Path:
+    """The site puts its images into folders instead; it has no OMERO at all."""
+    path = site.facility.folder / "archive"
+    path.mkdir()
+    (path / ".dropwatch-archive").touch()
+    site.facility.sandbox.stop()
+    site.facility.password.unlink()
+    site.facility.settings |= {"importer": "folder", "folder": {"path": str(path)}, "mail": None}
+    return path
+
+
+def test_an_archive_that_is_well_is_left_as_it_is(site: Site, archive: Path) -> None:
+    found = site.examine()
+    imported = imported_as(site, "alice")
+
+    assert [one for one in (*found, *imported) if one.state is not State.OK] == []
+    subjects = {one.subject for one in found}
+    assert {"archive", "folder of alice", "folder of bob"} <= subjects
+    assert not {subject for subject in subjects if "OMERO" in subject}
+    assert imported[0].text == "a tiny image came, and was removed again"
+    assert tree(archive) == {".dropwatch-archive"}
+
+
+@POSIX
+@pytest.mark.parametrize(
+    ("breaks", "subject", "text", "remedy"),
+    [
+        (lambda a: (a / ".dropwatch-archive").unlink(), "archive", "is not there", "Mount the share"),
+        (lambda a: (a / "alice").symlink_to(a), "folder of alice", "is a link or no folder", "take it away"),
+        (lambda a: (a / "bob").write_text("x"), "folder of bob", "is a link or no folder", "take it away"),
+    ],
+)
+def test_what_is_wrong_with_an_archive_is_found_with_its_remedy(
+    site: Site, archive: Path, breaks: Callable[[Path], object], subject: str, text: str, remedy: str
+) -> None:
+    breaks(archive)
+
+    (found,) = site.ills()
+
+    assert found.subject == subject and text in found.text and remedy in found.remedy
+
+
+@pytest.mark.skipif(
+    os.name != "posix" or os.geteuid() != 0, reason="only root can try it as the daemon's account"
+)
+def test_an_archive_that_is_closed_to_the_daemons_account_is_found(site: Site, archive: Path) -> None:
+    nobody = find_account("nobody")
+    assert nobody is not None
+    os.chown(site.facility.spool / ".dropwatch-spool", nobody.uid, nobody.gid)
+
+    found = [one for one in site.ills() if one.subject == "archive"]
+
+    assert [one.text for one in found] == [
+        f"{archive} is closed to nobody, who runs the daemon and has to write in it"
+    ]
+
+
+def test_a_tiny_image_that_does_not_come_into_the_archive_says_so(site: Site, archive: Path) -> None:
+    (archive / ".dropwatch-archive").unlink()
+
+    (found,) = imported_as(site, "alice")
+
+    assert found.state is State.NOT_OK and "is not there" in found.text
+
+
+@POSIX
+def test_omero_cli_is_looked_at_with_its_program(site: Site) -> None:
+    program = stand_in(site.facility.folder)
+    site.environ = dict(program.environ)
+    site.facility.settings |= {"importer": "omero-cli", "omero-cli": {"clientdir": str(program.clientdir)}}
+
+    found = site.examine()
+    imported = imported_as(site, "bob")
+
+    assert [one for one in (*found, *imported) if one.state is not State.OK] == []
+    assert {"omero import", "OMERO privilege", "OMERO user bob"} <= {one.subject for one in found}
+    assert [one["user"] for one in site.facility.imports()] == ["bob"]
+    assert {table: rows(site, table) for table in ("image", "fileset", "dataset")} == dict.fromkeys(
+        ("image", "fileset", "dataset"), 0
+    )
+
+
+@POSIX
+def test_omero_cli_without_its_program_is_told_with_the_remedy(site: Site) -> None:
+    site.facility.settings |= {"importer": "omero-cli", "omero-cli": {"command": "/nowhere/omero"}}
+
+    found = site.ills()
+
+    assert [one.subject for one in found] == ["omero import"]
+    assert "/nowhere/omero" in found[0].text and found[0].remedy
 
 
 # -- the command -------------------------------------------------------------------------------------------

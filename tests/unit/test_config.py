@@ -406,6 +406,7 @@ state: /srv/drop/state
 omero: {host: omero.example.org, user: dropwatch}
 mail: null
 users: {alice: {}, Alice: {}}
+folder: {path: /srv}
 """
 
     assert complaints(text) == [
@@ -413,6 +414,8 @@ users: {alice: {}, Alice: {}}
         "dropwatch.yaml:3: spools[2].path: it must be apart from the spool /srv/drop",
         "dropwatch.yaml:4: state: it must not lie in the spool /srv/drop, which users can write to",
         "dropwatch.yaml:7: users.Alice: it is the same drop folder as alice",
+        "dropwatch.yaml:8: folder.path: it must be apart from the spool /srv/drop",
+        "dropwatch.yaml:8: folder.path: it must be apart from the spool /srv/drop/more",
     ]
 
 
