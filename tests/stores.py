@@ -178,20 +178,30 @@ def _of_sandbox(sandbox: Any) -> dict[str, Any]:
 
 
 def real_store(environ: Mapping[str, str] = os.environ) -> OmeroStore:
-    """The server that the environment names.
+    """The server that the environment names; README says how."""
+    return OmeroStore(**_named(environ))
 
-    DROPWATCH_TEST_OMERO=host[:port], and with _USER, _PASSWORD_FILE, _OWNER, _GROUP appended: the service account
-    and the file with its password, whom to import for, and in which group (their default group if not given).
-    """
+
+def real_cli_store(folder: Path, environ: Mapping[str, str] = os.environ) -> OmeroStore:
+    """The same server, by the `omero` in the PATH and the OMERO.java that the environment names."""
+    from dropwatch.importers.omero_cli_program import Program
+
+    program = Program("omero", Path(environ[f"{VARIABLE}_CLIENTDIR"]), (), environ, folder)
+    return OmeroCliStore(program, **_named(environ))
+
+
+def _named(environ: Mapping[str, str]) -> dict[str, Any]:
+    """DROPWATCH_TEST_OMERO=host[:port], and with _USER, _PASSWORD_FILE, _OWNER, _GROUP appended: the service account
+    and the file with its password, whom to import for, and in which group (their default group if not given)."""
     host, _, port = environ[VARIABLE].partition(":")
     file = Path(environ[f"{VARIABLE}_PASSWORD_FILE"])
-    return OmeroStore(
-        environ[f"{VARIABLE}_OWNER"],
-        environ.get(f"{VARIABLE}_GROUP") or None,
-        shared=True,
-        host=host,
-        port=int(port or 4064),
-        secure=True,
-        user=environ.get(f"{VARIABLE}_USER", "dropwatch"),
-        password=lambda: file.read_text("utf-8").strip(),
-    )
+    return {
+        "owner": environ[f"{VARIABLE}_OWNER"],
+        "group": environ.get(f"{VARIABLE}_GROUP") or None,
+        "shared": True,
+        "host": host,
+        "port": int(port or 4064),
+        "secure": True,
+        "user": environ.get(f"{VARIABLE}_USER", "dropwatch"),
+        "password": lambda: file.read_text("utf-8").strip(),
+    }

@@ -21,7 +21,7 @@ from typing import Any
 
 import pytest
 from orders import Batch, attach, make_batch, run
-from stores import VARIABLE, FolderStore, Store, real_store, sandbox_store, stand_in_store
+from stores import VARIABLE, FolderStore, Store, real_cli_store, real_store, sandbox_store, stand_in_store
 
 from dropwatch.errors import (
     DropwatchError,
@@ -36,7 +36,13 @@ from dropwatch.spool.folders import claim_stamp
 POSIX = pytest.mark.skipif(os.name != "posix", reason="modes and links are of POSIX")
 
 
-STORES = ["folder", "omero", "omero-cli", *(["real"] if VARIABLE in os.environ else [])]
+STORES = [
+    "folder",
+    "omero",
+    "omero-cli",
+    *(["real"] if VARIABLE in os.environ else []),
+    *(["real-cli"] if f"{VARIABLE}_CLIENTDIR" in os.environ else []),
+]
 
 
 @pytest.fixture(params=STORES)
@@ -51,7 +57,7 @@ def store(request: pytest.FixtureRequest, tmp_path: Path) -> Store:
         if os.name != "posix":
             pytest.skip("omero-cli works on Linux and macOS only")
         return stand_in_store(request.getfixturevalue("sandbox"), tmp_path / "program")
-    return real_store()
+    return real_store() if request.param == "real" else real_cli_store(tmp_path)
 
 
 Drop = Callable[..., Batch]
