@@ -29,13 +29,10 @@ def start(installation: Installation, memory: int) -> None:
 
     Raises OperatorError when it does not start, or runs with another Bio-Formats already.
     """
-    import jpype.config
+    import jpype
 
     with _starting:
         if not jpype.isJVMStarted():
-            # At the end of the process JPype would wait for the thread that started Java, which may be gone long since,
-            # or for one in which a file hangs.
-            jpype.config.onexit = False
             try:
                 with _unicode_names():
                     jpype.startJVM(
@@ -47,6 +44,9 @@ def start(installation: Installation, memory: int) -> None:
             except Exception as err:  # outermost guard: JPype raises whatever the start of a JVM comes to
                 raise _does_not_start(installation, err) from err
             _silence()
+            # At its end the process waits for whichever thread started Java, for ever if that one is gone by then. No
+            # thread that Java meets later is waited for, so let it meet this one anew.
+            jpype.java.lang.Thread.detach()
     _check_version(installation)
 
 
