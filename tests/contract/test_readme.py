@@ -96,6 +96,30 @@ def test_every_other_line_is_a_make_target_or_a_command_of_the_system() -> None:
             assert line.startswith(NOT_HERE), line
 
 
+def test_the_contract_tests_run_against_a_server_that_is_named(place: Facility) -> None:
+    """As README says it, but for the server, which is a sandbox here, and for the one story that is told."""
+    told = dict(
+        line.removeprefix("export ").split("=") for line in lines("console") if line.startswith("export ")
+    )
+    told["DROPWATCH_TEST_OMERO"] = f"127.0.0.1:{place.sandbox.omero_tls_port}"
+    told["DROPWATCH_TEST_OMERO_PASSWORD_FILE"] = str(place.password)
+    *_, command = lines("console")
+    words = [
+        sys.executable,
+        *shlex.split(command)[1:-1],
+        "real and one_file and not cli",
+        "-p",
+        "no:cacheprovider",
+    ]
+    done = subprocess.run(
+        words, cwd=ROOT, env={**os.environ, **told}, capture_output=True, text=True, timeout=100, check=False
+    )
+
+    assert done.returncode == 0 and "1 passed" in done.stdout, done.stdout
+    assert len(place.imports()) == 1
+    assert place.ask_server("select count(*) from fileset") == [(0,)]
+
+
 def test_configuration_and_manifest_load() -> None:
     texts = [body for language, body in BLOCKS if language == "yaml"]
     settings = next(text for text in texts if "spools:" in text)
