@@ -12,6 +12,7 @@ import subprocess
 import sys
 import textwrap
 import threading
+import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -26,6 +27,7 @@ if os.name != "posix":
 import fcntl
 
 import Glacier2
+import images
 import omero.clients
 from omero_site import KEY, completed, fails, filesets, rows, wait_until
 from orders import STAMP, Batch, make_batch, run
@@ -40,10 +42,12 @@ from dropwatch.errors import (
     TemporaryError,
     Unavailable,
 )
+from dropwatch.formats import Readable
 from dropwatch.importers import omero_keys
 from dropwatch.importers.base import Progress
 from dropwatch.importers.omero_cli import OmeroCliImporter
-from dropwatch.importers.omero_cli_program import Beside
+from dropwatch.importers.omero_cli_program import Beside, Leashed
+from dropwatch.importers.omero_cli_room import Room
 from dropwatch.model import Answers, Fileset, Imported, Kind, Running, Target
 from dropwatch.sandbox.samples import corrupt_tiff
 
@@ -205,6 +209,28 @@ def test_importers_find_what_the_other_one_imported(
         assert sorted(importer.ask(batch.order, [one, two]).found) == sorted([one.id, two.id])
 
 
+def test_bio_formats_itself_keeps_the_way_through_the_links(batch: Batch, tmp_path: Path) -> None:
+    """The client paths are made of the paths that its readers name; the real ones would have no key in them."""
+    folder = batch.folder
+    images.ome_set(folder / "set", ["one.ome.tif", "two.ome.tif", "three.ome.tif"])
+    images.companion_set(folder / "set", "all.companion.ome", ["c1.ome.tif", "c2.ome.tif"])
+    images.pair(folder, "brain")
+    images.plain_tiff(folder / "plain.tif")
+    sets = (
+        ("set/one.ome.tif", "set/two.ome.tif", "set/three.ome.tif"),
+        ("set/all.companion.ome", "set/c1.ome.tif", "set/c2.ome.tif"),
+        ("brain.hdr", "brain.img"),
+        ("plain.tif",),
+    )
+    for paths in sets:
+        room = Room(tmp_path)
+        shown = list(room.show(batch.order, batch.fileset(*paths)))
+        look = images.bioformats().look(Path(shown[0]), room.path)
+
+        assert isinstance(look, Readable), look
+        assert sorted(look.used) == sorted(shown)
+
+
 def test_program_is_shown_the_files_of_the_set_and_no_others(sandbox: Any, cli: Cli, batch: Batch) -> None:
     importer = cli()
     batch.image("set/b.ome.tif")
@@ -348,6 +374,26 @@ def test_what_the_program_says_is_kept_in_the_envelope_without_keys(
     assert "- Fileset: " in kept(memory, "out") and "==> Summary" in kept(memory, "err")
     assert not KEY.search(kept(memory, "out") + kept(memory, "err"))
     assert {path.name.partition("-")[0] for path in memory.logs.iterdir()} == {fileset.id}
+
+
+def test_what_is_kept_is_bounded(tmp_path: Path, memory: Beside) -> None:
+    memory.logs.mkdir()
+    for number in range(250):
+        (memory.logs / f"{number}.err").touch()
+        os.utime(memory.logs / f"{number}.err", (number, number))
+    room = Room(tmp_path)
+    line = f"here is {uuid.uuid4()}"
+    script = f"yes '{line}' | head -n 70000; echo the end"
+    with Leashed(["sh", "-c", script], os.environ, room, memory, "new") as leashed:
+        code = leashed.ended(30)
+        heard = list(leashed.said(last=True))
+    told = kept(memory, "out")
+
+    assert code == 0 and len(heard) > 60_000 and heard[-1].endswith("the end")
+    assert not KEY.search(told) and not re.search(r"[0-9a-f]{8}-", told)
+    assert len(told) < 300_000 and "bytes left out ...]" in told and told.endswith("the end\n")
+    assert len(list(memory.logs.iterdir())) == 200
+    assert not (memory.logs / "0.err").exists() and (memory.logs / "249.err").exists()
 
 
 # -- ends that are not what they seem ----------------------------------------------------------------------
@@ -513,7 +559,8 @@ WORKER = """
     from stand_in_omero import stand_in
 
     from dropwatch.importers.omero_cli import OmeroCliImporter
-    from dropwatch.importers.omero_cli_program import Beside
+    from dropwatch.importers.omero_cli_program import Beside, Leashed
+from dropwatch.importers.omero_cli_room import Room
 
     tmp_path = Path({folder!r})
     program = stand_in(tmp_path, trouble={trouble!r}, STAND_IN_MARK=str(tmp_path / "mark"))
@@ -559,6 +606,24 @@ def test_killed_worker_takes_the_program_with_it(
     assert not rooms(tmp_path)
     assert "FILE_UPLOAD_STARTED" in next(memory.logs.glob("*.err")).read_text()
     assert len(completed(sandbox)) == filesets(sandbox) == 1
+
+
+@LINUX
+def test_java_does_not_outlive_its_program(
+    sandbox: Any, cli: Cli, batch: Batch, tmp_path: Path, memory: Beside
+) -> None:
+    importer = cli(trouble="hang-in-upload")
+    fileset = batch.image()
+    under_way = InTheBackground(importer, batch, fileset, importer.ask(batch.order, [fileset]))
+    wait_until((tmp_path / "mark").exists)
+    (program,) = (
+        pid for pid, said in processes(tmp_path).items() if str(tmp_path / "bin" / "omero") in said[:3]
+    )
+    os.kill(program, signal.SIGKILL)
+    error = fails(TemporaryError, under_way.ended)
+
+    assert error.code == "omero-cli-died"
+    assert not processes(tmp_path) and is_free(memory) and filesets(sandbox) == 0
 
 
 @LINUX
