@@ -163,6 +163,31 @@ def test_a_file_that_crashes_its_worker_and_one_that_hangs_it_stop_no_other(
     assert world.record(world.envelope(drop))["attempts"] == 2
 
 
+def test_files_that_hang_or_kill_bio_formats_are_refused_and_the_others_imported(world: World) -> None:
+    """Real ones: Bio-Formats makes up as many series as the name of a .fake file asks for."""
+    settings = json.loads(world.config.read_text())
+    settings["bioformats"] = {"memory": "256MiB", "timeout": "4s"}
+    world.config.write_text(json.dumps(settings))
+    bad = {"hang&series=200000.fake": b"", "kill&series=2000000.fake": b""}
+    drop = world.drop("bob", "two bad ones", {**bad, **slides(world, 3)}, bad=tuple(bad))
+    calm = world.drop("carol", "undisturbed", slides(world, 1))
+    life = start(world)
+    try:
+        wait_until(lambda: world.place(calm) == "done", 60, f"see {world.log}")
+        finish(world, life, drop, place="failed")
+    finally:
+        life.kill()
+
+    report = " ".join((world.envelope(drop) / "REPORT.txt").read_text().split())
+    assert "3 of 5 image files imported" in report
+    assert report.count("Bio-Formats hangs or crashes at this file") in (
+        1,
+        2,
+    )  # told once of both, or of each
+    assert all(name in report for name in bad)
+    assert world.record(world.envelope(drop))["attempts"] == 1
+
+
 def test_a_stop_lets_running_uploads_end_when_there_is_grace(world: World) -> None:
     settings = json.loads(world.config.read_text())
     settings["workers"] |= {"grace": "30s"}
