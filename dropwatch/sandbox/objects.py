@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
 from typing import Any
 
 import omero
 from omero.rtypes import rbool, rint, rlong, rstring, rtime
 
-from dropwatch.sandbox.accounts import USER, Group, User, group_with
+from dropwatch.sandbox.accounts import USER, USERS, Group, User, group_with, user_with
 
 CONTAINERS = ("Project", "Dataset", "Screen", "Plate")
 
@@ -41,19 +42,35 @@ def experimenter(user: User) -> Any:
     made.email = text(user.email)
     made.ldap = rbool(False)
     for each in user.memberships:
-        link = omero.model.GroupExperimenterMapI()
-        link.owner = rbool(False)
-        link.parent = group(each)
-        link.child = omero.model.ExperimenterI(user.id, False)
-        made.addGroupExperimenterMap(link)
+        made.addGroupExperimenterMap(_membership(_group(each), omero.model.ExperimenterI(user.id, False)))
     return made
 
 
 def group(each: Group) -> Any:
+    """The group with its members, as ``IAdmin.lookupGroups`` loads it."""
+    made = _group(each)
+    for user in USERS:
+        if each in user.memberships:
+            member = omero.model.ExperimenterI(user.id, True)
+            member.omeName = rstring(user.name)
+            member.firstName, member.lastName = rstring(user.first_name), rstring(user.last_name)
+            link = _membership(omero.model.ExperimenterGroupI(each.id, False), member)
+            made.addGroupExperimenterMap(link)
+    return made
+
+
+def _group(each: Group) -> Any:
     made = omero.model.ExperimenterGroupI(each.id, True)
     made.name = rstring(each.name)
     made.ldap = rbool(False)
     made.details.permissions = permissions(each)
+    return made
+
+
+def _membership(group: Any, user: Any) -> Any:
+    made = omero.model.GroupExperimenterMapI()
+    made.owner = rbool(False)
+    made.parent, made.child = group, user
     return made
 
 
@@ -121,6 +138,40 @@ def fileset(row: sqlite3.Row, edits: bool = True) -> Any:
     return owned(made, row, edits)
 
 
+def fileset_entry(row: sqlite3.Row, edits: bool = True) -> Any:
+    made = omero.model.FilesetEntryI(row["id"], True)
+    made.clientPath = text(row["client_path"])
+    made.fileset = omero.model.FilesetI(row["fileset"], False)
+    made.originalFile = omero.model.OriginalFileI(row["file"], False)
+    return made
+
+
+def annotation(row: sqlite3.Row, edits: bool = True) -> Any:
+    """A tag, comment, map or file annotation."""
+    made = getattr(omero.model, row["kind"] + "I")(row["id"], True)
+    made.ns, made.description = text(row["ns"]), text(row["description"])
+    if row["kind"] == "MapAnnotation":
+        made.setMapValue([omero.model.NamedValue(*pair) for pair in json.loads(row["pairs"])])
+    elif row["kind"] == "FileAnnotation":
+        made.file = omero.model.OriginalFileI(row["file"], False)
+    else:
+        made.textValue = text(row["text"])
+    return owned(made, row, edits)
+
+
+def link(kind: str, parent: str, child: str, row: sqlite3.Row, edits: bool = True) -> Any:
+    """A link of this *kind*; its ends are not loaded."""
+    made = getattr(omero.model, kind + "I")(row["id"], True)
+    made.parent = getattr(omero.model, parent + "I")(row["parent"], False)
+    made.child = getattr(omero.model, _concrete(child) + "I")(row["child"], False)
+    return owned(made, row, edits)
+
+
+def _concrete(kind: str) -> str:
+    # Nothing says of a child that is not loaded which kind of annotation it is.
+    return "CommentAnnotation" if kind == "Annotation" else kind
+
+
 def algorithm(name: str) -> Any:
     made = omero.model.ChecksumAlgorithmI()
     made.value = rstring(name)
@@ -128,10 +179,27 @@ def algorithm(name: str) -> Any:
 
 
 def owned(made: Any, row: sqlite3.Row, edits: bool) -> Any:
-    """*made* with owner, group and permissions of its *row*."""
+    """*made* with owner, group and permissions of its *row*; its collections are not loaded."""
+    made.unloadCollections()
     made.details.owner = omero.model.ExperimenterI(row["owner"], False)
     made.details.group = omero.model.ExperimenterGroupI(row["grp"], False)
     found = group_with(row["grp"])
     if found is not None:
         made.details.permissions = permissions(found, edits=edits)
     return made
+
+
+def created(made: Any, row: sqlite3.Row) -> Any:
+    """*made* with owner and time of its making, as queries fetch them."""
+    owner = user_with(row["owner"])
+    if owner is not None:
+        made.details.owner = experimenter(owner)
+    made.details.creationEvent = omero.model.EventI(row["id"], True)
+    made.details.creationEvent.time = moment(row["created"])
+    return made
+
+
+def loaded(made: Any, collection: str, things: list[Any]) -> None:
+    """Set a collection of *made*, e.g. ``pixels``, which is loaded then."""
+    setattr(made, f"_{collection}Seq", things)
+    setattr(made, f"_{collection}Loaded", True)

@@ -1,8 +1,8 @@
 """The HQL that the sandbox understands, each text beside the SQL that answers it, and IQuery on top.
 
-Any other text is refused by name: a stand-in that guessed would hide what a real server refuses. ``{fs}``
-and the like stand for "what the call may see of this table" (``View.clause``), which the real server adds
-to each query too.
+What is not here is left to hql_answers.py, which refuses by name what it does not know: a stand-in that guessed
+would hide what a real server refuses. ``{fs}`` and the like stand for "what the call may see of this table"
+(``View.clause``), which the real server adds to each query too.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from omero.rtypes import unwrap
 
 from dropwatch.sandbox import objects
 from dropwatch.sandbox.accounts import group_with, user_with
+from dropwatch.sandbox.hql_answers import Answers, Page, Visible
 from dropwatch.sandbox.sessions import Session, View, view
 from dropwatch.sandbox.shared import Shared
 from dropwatch.sandbox.store import listed
@@ -181,13 +182,6 @@ KNOWN = (
     ),
 )
 
-#: Questions of BlitzGateway for whole objects by ``:ids``, by their HQL.
-WHOLE = {
-    "select obj from Experimenter as obj"
-    " left outer join fetch obj.groupExperimenterMap as groupExperimenterMap"
-    " left outer join fetch groupExperimenterMap.parent g where obj.id in (:ids)": "Experimenter",
-}
-
 #: one row by id, for IQuery.get and find
 _GETS: dict[str, Callable[[Any, bool], Any]] = {
     **{kind: partial(objects.container, kind) for kind in objects.CONTAINERS},
@@ -210,7 +204,7 @@ class QueryService:
     def projection(self, hql: str, parameters: Any, current: Any) -> list[list[Any]]:
         known = self._known.get(_normal(hql))
         if known is None:
-            raise omero.QueryException(None, None, f"The sandbox does not know this query: {_normal(hql)}")
+            return self._answers(parameters, current).columns(hql)
         rows = self._ask(known.sql, parameters, view(self._session, current.ctx))
         return [[_TYPES[kind](value) for kind, value in zip(known.columns, row, strict=True)] for row in rows]
 
@@ -241,11 +235,12 @@ class QueryService:
         return next(iter(self.findAllByQuery(hql, parameters, current)), None)
 
     def findAllByQuery(self, hql: str, parameters: Any, current: Any) -> list[Any]:
-        kind = WHOLE.get(_normal(hql))
-        if kind is None:
-            raise omero.QueryException(None, None, f"The sandbox does not know this query: {_normal(hql)}")
-        found = [self.find(kind, id, current) for id in _values(parameters)["ids"]]
-        return [each for each in found if each is not None]
+        return self._answers(parameters, current).objects(hql)
+
+    def _answers(self, parameters: Any, current: Any) -> Answers:
+        chosen = parameters.theFilter if parameters else None
+        page = Page(unwrap(chosen.offset) or 0, unwrap(chosen.limit)) if chosen else Page()
+        return Answers(self._store, view(self._session, current.ctx), _values(parameters), page)
 
     def _ask(self, sql: str, parameters: Any, seen: View) -> list[Any]:
         values: dict[str, object] = {}
@@ -256,18 +251,7 @@ class QueryService:
                 values.update(items)
             else:
                 values[name] = value
-        return self._store.rows(sql.format_map(_Clauses(seen)), values)
-
-
-class _Clauses(dict[str, str]):
-    """``{alias}`` in a SQL text: what a view may see of it."""
-
-    def __init__(self, seen: View) -> None:
-        super().__init__()
-        self._seen = seen
-
-    def __missing__(self, alias: str) -> str:
-        return self._seen.clause(alias)
+        return self._store.rows(sql.format_map(Visible(seen)), values)
 
 
 def _values(parameters: Any) -> Mapping[str, Any]:

@@ -21,8 +21,8 @@ Only this module puts the parts together.
 
 from __future__ import annotations
 
-import json
 import gc
+import json
 import signal
 import time
 import uuid
@@ -36,7 +36,9 @@ import omero
 import omero.api
 import omero.grid
 
+from dropwatch.sandbox.accounts import GROUPS, USERS
 from dropwatch.sandbox.certificate import self_signed
+from dropwatch.sandbox.containers import ContainerService
 from dropwatch.sandbox.deletion import submitter
 from dropwatch.sandbox.faults import Faults
 from dropwatch.sandbox.handles import Works
@@ -49,9 +51,9 @@ from dropwatch.sandbox.services import AdminService, ConfigService, Opener, Serv
 from dropwatch.sandbox.sessions import Session, Sessions
 from dropwatch.sandbox.shared import Shared
 from dropwatch.sandbox.smtp import MailServer
-from dropwatch.sandbox.store import Store
-from dropwatch.sandbox.update import UpdateService
+from dropwatch.sandbox.store import Store, insert
 from dropwatch.sandbox.thumbnails import ThumbnailStore
+from dropwatch.sandbox.update import UpdateService
 from dropwatch.sandbox.uploads import ManagedRepository, Processes
 from dropwatch.sandbox.wire import Wire, communicator
 
@@ -127,9 +129,9 @@ def serve(folder: Path, omero_port: int = 0, smtp_port: int = 0) -> None:
         signal.signal(number, lambda *_: asked_to_stop.set())
     sandbox = Sandbox(folder, omero_port=omero_port, smtp_port=smtp_port)
     sandbox.start()
-    print(f"ready omero=127.0.0.1:{sandbox.omero_port} smtp=127.0.0.1:{sandbox.smtp_port}", flush=True)
     # Each time that Java collects its garbage, Python must; OMERO's hundred thousand objects never go.
     gc.freeze()
+    print(f"ready omero=127.0.0.1:{sandbox.omero_port} smtp=127.0.0.1:{sandbox.smtp_port}", flush=True)
     try:
         # With a time limit, or Windows would not deliver Ctrl-C while we wait.
         while not asked_to_stop.wait(1.0):
@@ -146,6 +148,7 @@ class _Omero:
         self._ice = communicator(_identity(folder))
         store = Store(folder / "omero.db")
         _name_database(store)
+        _write_accounts(store)
         wire = Wire(self._ice)
         self._shared = Shared(
             store=store,
@@ -224,6 +227,11 @@ class _Omero:
             ),
             "getAdminService": lambda session: (api.IAdmin, api.IAdminPrx, AdminService(session)),
             "getQueryService": lambda session: (api.IQuery, api.IQueryPrx, QueryService(shared, session)),
+            "getContainerService": lambda session: (
+                api.IContainer,
+                api.IContainerPrx,
+                ContainerService(shared, session),
+            ),
             "getUpdateService": lambda session: (api.IUpdate, api.IUpdatePrx, UpdateService(shared, session)),
             "sharedResources": repositories,
         }
@@ -269,3 +277,16 @@ def _name_database(store: Store) -> None:
     """Each sandbox has a database of its own name, for good."""
     with store.transaction() as db:
         db.execute("insert or ignore into meta values ('database', ?)", (str(uuid.uuid4()),))
+
+
+def _write_accounts(store: Store) -> None:
+    """The accounts as tables, for queries."""
+    with store.transaction() as db:
+        for table in ("experimenter", "experimentergroup", "membership"):
+            db.execute(f"delete from {table}")
+        for user in USERS:
+            insert(db, "experimenter", id=user.id, name=user.name, email=user.email)
+            for group in user.memberships:
+                insert(db, "membership", user=user.id, grp=group.id)
+        for group in GROUPS:
+            insert(db, "experimentergroup", id=group.id, name=group.name)
