@@ -38,13 +38,12 @@ SINGLE = {
     ".sdt": "SPCImage Data",
     ".nii": "NIfTI",
 }
-#: What people put beside their images. `.xml` is not here: many plates are nothing without it.
 _TEXTS = {".txt", ".log", ".md", ".rtf", ".csv", ".tsv", ".json", ".yaml", ".yml", ".ini", ".htm", ".html"}
 _OFFICE = {".pdf", ".doc", ".docx", ".odt", ".xls", ".xlsx", ".ods", ".ppt", ".pptx", ".odp"}
+#: What people put beside their images. `.xml` is not here: many plates are nothing without it.
 PAPERS = frozenset(_TEXTS | _OFFICE)
-_ONE_OF_SEVERAL = re.compile(
-    r"\(\d+\)\.czi$|metadata\.txt$", re.IGNORECASE
-)  # Zeiss' further parts; Micro-Manager
+#: The further parts of a Zeiss image, and what Micro-Manager writes about its images.
+_ONE_OF_SEVERAL = re.compile(r"\(\d+\)\.czi$|metadata\.txt$", re.IGNORECASE)
 
 _PAPER = Unreadable(True, "Going by its name, it is not an image.")
 _SEVERAL = (

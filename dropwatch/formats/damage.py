@@ -13,9 +13,8 @@ from dropwatch.formats import runtime, tiff
 
 _MOST_FILES = 2000  #: of one fileset that are looked into, spread evenly
 _MOST_READS = 64
-_SHARE = (
-    16  #: one pixel may make Java unpack this part of its memory, and all pixels together four times as much
-)
+#: One pixel may make Java unpack this part of its memory, and all pixels together four times as much.
+_SHARE = 16
 
 
 def cut_file(used: tuple[str, ...]) -> Path | None:
@@ -38,12 +37,21 @@ def empty_member(path: Path) -> Path | None:
     return None
 
 
-def _is_cut_jpeg(path: Path) -> bool:
-    """A JPEG ends with FF D9, which cannot occur within its pixels; after it some cameras put notes of their own."""
+def _lacks_end(path: Path, first: bytes, last: bytes) -> bool:
+    """A file that begins with *first* ends with *last*; after it some cameras and programs put notes of their own."""
     with path.open("rb") as file:
-        is_jpeg = file.read(2) == b"\xff\xd8"
+        begins = file.read(len(first)) == first
         file.seek(max(0, path.stat().st_size - 65536))
-        return is_jpeg and b"\xff\xd9" not in file.read()
+        return begins and last not in file.read()
+
+
+def _is_cut_jpeg(path: Path) -> bool:
+    """JPEG's end mark cannot occur within its pixels."""
+    return _lacks_end(path, b"\xff\xd8", b"\xff\xd9")
+
+
+def _is_cut_png(path: Path) -> bool:
+    return _lacks_end(path, b"\x89PNG", b"IEND\xaeB`\x82")
 
 
 def _is_cut_bmp(path: Path) -> bool:
@@ -57,6 +65,7 @@ def _is_cut_bmp(path: Path) -> bool:
 _CHECKS: dict[str, Callable[[Path], bool]] = {
     **dict.fromkeys((".tif", ".tiff", ".btf", ".tf2", ".tf8", ".svs", ".qptiff"), tiff.is_cut),
     **dict.fromkeys((".jpg", ".jpeg"), _is_cut_jpeg),
+    ".png": _is_cut_png,
     ".bmp": _is_cut_bmp,
 }
 

@@ -22,7 +22,7 @@ _PACKAGE = (
 _READER = "loci/formats/ImageReader.class"
 _HOLDS_READER = re.compile(r"(formats-api|bioformats_package|loci_tools|bioformats)\b.*\.jar")
 
-_LIBRARY = {"win32": "bin/server/jvm.dll", "darwin": "lib/server/libjvm.dylib"}.get(
+LIBRARY = {"win32": "bin/server/jvm.dll", "darwin": "lib/server/libjvm.dylib"}.get(
     sys.platform, "lib/server/libjvm.so"
 )
 
@@ -193,10 +193,10 @@ def _usual_homes(environ: Mapping[str, str]) -> Iterator[tuple[Path, str]]:
 
 
 def _runtime_at(home: Path, what: str) -> _Runtime | Missing:
-    library = home.absolute() / _LIBRARY
+    library = home.absolute() / LIBRARY
     if not library.is_file():
         return Missing(
-            f"{what} is wrong: {home} holds no Java runtime ({_LIBRARY} is missing).",
+            f"{what} is wrong: {home} holds no Java runtime ({LIBRARY} is missing).",
             f"Correct {what}, or take it out.",
         )
     version = _java_version(home)

