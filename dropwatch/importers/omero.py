@@ -10,6 +10,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, closing
 
 from dropwatch.importers import omero_attachments as attachments
 from dropwatch.importers import omero_duplicates as duplicates
@@ -20,6 +21,7 @@ from dropwatch.importers.omero_attachments import Attacher
 from dropwatch.importers.omero_doctor import Doctor
 from dropwatch.importers.omero_handles import delete_containers, delete_filesets
 from dropwatch.importers.omero_keeper import Keeper
+from dropwatch.importers.omero_line import Line
 from dropwatch.importers.omero_login import Login, Server
 from dropwatch.importers.omero_people import Person
 from dropwatch.importers.omero_process import Carrier
@@ -47,6 +49,7 @@ class OmeroImporter:
     password -- called for each login of the service account
     idle     -- seconds after which OMERO may end an unused session; each is kept alive four times as often
     connect_wait, call_wait -- seconds that connecting, and one call, may take
+    reconnect -- seconds that a connection lost in mid-upload is given to come back
     patience -- seconds that the server may work on one fileset after its upload
     clock, wall_clock -- seconds that only ever grow; seconds since 1970
     """
@@ -62,6 +65,7 @@ class OmeroImporter:
         idle: float = 600.0,
         connect_wait: float = 10.0,
         call_wait: float = 120.0,
+        reconnect: float = 60.0,
         patience: float = 43200.0,
         clock: Callable[[], float] = time.monotonic,
         wall_clock: Callable[[], float] = time.time,
@@ -69,6 +73,7 @@ class OmeroImporter:
         self._server = Server(host, port, secure, user, password, idle, connect_wait, call_wait)
         self._login = Login(self._server)
         self._keeper = Keeper(self._login, clock)
+        self._reconnect = reconnect
         self._patience = patience
         self._clock = clock
         self._wall_clock = wall_clock
@@ -105,9 +110,10 @@ class OmeroImporter:
     ) -> Imported:
         """See base.Importer.import_."""
         doing = f"{fileset.name} was being imported"
-        with self._keeper.session(order.owner, order.group, doing) as session:
+        opening = self._keeper.session(order.owner, order.group, doing)
+        with opening as session, self._line(session, stopped) as line:
             return Carrier(
-                session=session,
+                line=line,
                 order=order,
                 fileset=fileset,
                 container=answers.container,
@@ -129,10 +135,20 @@ class OmeroImporter:
     ) -> Attached:
         """See base.Importer.attach."""
         doing = f"{attachment.name} was being attached"
-        with self._keeper.session(order.owner, order.group, doing) as session:
-            reporter = Reporter(progress, self._clock)
-            container, call_wait = answers.container, self._server.call_wait
-            return Attacher(session, order, attachment, container, reporter, stopped, call_wait).attach()
+        opening = self._keeper.session(order.owner, order.group, doing)
+        with opening as session, self._line(session, stopped) as line:
+            return Attacher(
+                line=line,
+                order=order,
+                attachment=attachment,
+                container=answers.container,
+                reporter=Reporter(progress, self._clock),
+                stopped=stopped,
+                call_wait=self._server.call_wait,
+            ).attach()
+
+    def _line(self, session: Session, stopped: Callable[[], bool]) -> AbstractContextManager[Line]:
+        return closing(Line(session, self._login.rejoin, stopped, self._reconnect, self._clock))
 
     def account(self, owner: str) -> Account:
         """See base.Importer.account."""

@@ -13,7 +13,7 @@ import mimetypes
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any, NoReturn
+from typing import Any
 
 import omero
 import omero.clients
@@ -26,6 +26,7 @@ from dropwatch.importers import omero_queries as queries
 from dropwatch.importers.omero_checksums import ALGORITHMS, Digest, algorithm_for
 from dropwatch.importers.omero_errors import WIRE, explain
 from dropwatch.importers.omero_handles import delete_files
+from dropwatch.importers.omero_line import Held, Line
 from dropwatch.importers.omero_sending import Reporter, Sender, hashing_limit
 from dropwatch.importers.omero_session import Session
 from dropwatch.importers.omero_settings import NAMESPACE, as_text, plain_name
@@ -57,9 +58,9 @@ def take_stock(session: Session, batch: str, attachment: str | None = None) -> d
 
 @dataclass(frozen=True)
 class Attacher:
-    """One attachment under way. call_wait -- seconds that one call may take"""
+    """One attachment under way, through *line*. call_wait -- seconds that one call may take"""
 
-    session: Session
+    line: Line
     order: Order
     attachment: Attachment
     container: Container
@@ -85,6 +86,10 @@ class Attacher:
         saved = self.session.update.saveAndReturnObject(self._link(file))
         return Attached(saved.child.id.val, file)
 
+    @property
+    def session(self) -> Session:
+        return self.line.session
+
     def _go_on(self) -> None:
         if self.stopped():
             raise Interrupted(f"Stopped while {self.attachment.name} was being attached.")
@@ -105,14 +110,15 @@ class Attacher:
         wanted = dict(self.attachment.listed).get(fact.path)
         digest, listed = ALGORITHMS[algorithm](), hashlib.sha256()
         with reading.opened(self.order.folder, fact) as descriptor:
-            store = self.session.factory.createRawFileStore()
+            store = self.line.held(self.session.factory.createRawFileStore())
             try:
-                store.setFileId(file)
+                store.now().setFileId(file)
                 self._send(store, descriptor, [digest] if wanted is None else [digest, listed])
-                saved = store.ice_invocationTimeout(hashing_limit(self.call_wait, fact.size)).save()
+                limit = hashing_limit(self.call_wait, fact.size)
+                saved = store.now().ice_invocationTimeout(limit).save()
             finally:
                 with suppress(*WIRE):
-                    store.close()
+                    store.now().close()
             if wanted is not None and listed.hexdigest() != wanted.lower():
                 raise reading.not_as_listed(descriptor, fact, wanted, listed.hexdigest())
         arrived = saved.hash.val if saved is not None and saved.hash is not None else ""
@@ -123,8 +129,9 @@ class Attacher:
                 code="checksum-differs",
             )
 
-    def _send(self, store: Any, descriptor: int, digests: list[Digest]) -> None:
-        sender, offset = Sender(store, _give_up), 0
+    def _send(self, store: Held, descriptor: int, digests: list[Digest]) -> None:
+        # A store does not tell how far it came; a block that it got twice does no harm.
+        sender, offset = Sender(self.line, store, lambda begin, end: False), 0
         for block in reading.blocks(descriptor, self.attachment.files[0]):
             self._go_on()
             for digest in digests:
@@ -148,10 +155,6 @@ class Attacher:
             delete_files(self.session, [file])
         except (*WIRE, DropwatchError) as error:
             _log.debug("leave half attachment batch=%s error=%s", self.order.batch, explain(error))
-
-
-def _give_up(error: Exception, _begin: int, _end: int) -> NoReturn:
-    raise error
 
 
 def mimetype(name: str) -> str:

@@ -23,6 +23,16 @@ WIRE = (Ice.Exception, omero.ClientError)  #: whatever comes from OMERO or Ice i
 DEAD = (Ice.LocalException, omero.SessionException, Glacier2.SessionNotExistException, omero.ClientError)
 """After one of these the session is not used again; a new one costs little."""
 
+LOST = (
+    Ice.SocketException,
+    Ice.TimeoutException,
+    Ice.CloseConnectionException,
+    Ice.ForcedCloseConnectionException,
+    Ice.ConnectionNotValidatedException,
+    Ice.ObjectNotExistException,
+)
+"""These may mean no more than that the connection broke; the session, and what is in it, may live on."""
+
 _KEY = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")  # session keys are UUIDs
 _DETAIL = 2000  # characters
 

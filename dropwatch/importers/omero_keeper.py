@@ -55,6 +55,8 @@ class Keeper:
                     self._forget(kept)
                     raise
         finally:
+            if kept.session.hung_up:
+                self._forget(kept)
             kept.used, kept.busy = self._clock(), False
 
     def close(self) -> None:

@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 import omero
 import omero.clients
 import omero.sys
+from omero.constants import CLIENTUUID
 
 from dropwatch.errors import OperatorError, PermanentError
 from dropwatch.importers.omero_errors import DEAD, connecting, explain
@@ -91,6 +92,16 @@ class Login:
             email=person.email,
             closing=self.closing,
         )
+
+    def rejoin(self, session: Session) -> None:
+        """Reach *session* through a new connection, as the same client. Raises what OMERO throws."""
+        with ExitStack() as undo:
+            client = self._client()
+            undo.callback(hang_up, client)
+            client.getImplicitContext().put(CLIENTUUID, session.client_id)
+            client.joinSession(session.key)
+            session.move(client)
+            undo.pop_all()
 
     def service(self, question: Callable[[Any], T]) -> T:
         """What *question* makes of the service account's omero.client. Raises Unavailable, OperatorError."""

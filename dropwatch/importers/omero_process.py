@@ -26,6 +26,7 @@ from dropwatch.importers.base import Progress
 from dropwatch.importers.omero_checksums import algorithm_for
 from dropwatch.importers.omero_errors import WIRE, without_keys
 from dropwatch.importers.omero_handles import responses
+from dropwatch.importers.omero_line import Held, Line
 from dropwatch.importers.omero_logs import last_lines
 from dropwatch.importers.omero_refusals import sort_refusal
 from dropwatch.importers.omero_sending import Reporter
@@ -37,14 +38,14 @@ from dropwatch.model import Container, Fileset, Image, Imported, Kind, Order
 
 @dataclass(frozen=True)
 class Carrier:
-    """One import under way.
+    """One import under way, through *line*.
 
     call_wait -- seconds that one call may take
     patience  -- seconds that the server may take after the upload before this attempt gives up following
     clock     -- seconds that only ever grow
     """
 
-    session: Session
+    line: Line
     order: Order
     fileset: Fileset
     container: Container
@@ -59,35 +60,45 @@ class Carrier:
         if self.stopped():
             raise Interrupted(f"Stopped before {self.fileset.name} was uploaded.")
         algorithm = algorithm_for(self.session.algorithms)
-        process = self._start(algorithm)
+        process = self.line.held(self._start(algorithm))
         try:
             handle = self._upload(process, algorithm)
         except Ice.LocalException:
             raise  # the connection is not to be relied on; the next ask closes and deletes
         except (Ice.Exception, DropwatchError):
-            self._abandon(process)
+            self._abandon(process.now())
             raise
-        return self._follow(process, handle)
+        return self._follow(process.now(), handle)
+
+    @property
+    def session(self) -> Session:
+        return self.line.session
 
     @property
     def _key(self) -> tuple[str, str]:
         return self.order.batch, self.fileset.id
 
+    @property
+    def _limit(self) -> int:
+        """Milliseconds for a call in which the server does something for each file."""
+        return int((self.call_wait + 0.05 * len(self.fileset.files)) * 1000)
+
     def _start(self, algorithm: str) -> Any:
         wanted = settings(self.session, self.order, self.fileset, self.container, algorithm)
-        # The server makes a row for each file.
-        limit = int((self.call_wait + 0.05 * len(self.fileset.files)) * 1000)
-        repository = self.session.repository.ice_invocationTimeout(limit)
+        repository = self.session.repository.ice_invocationTimeout(self._limit)
         return repository.importFileset(fileset_model(self.order, self.fileset), wanted)
 
-    def _upload(self, process: Any, algorithm: str) -> Any:
-        reporter = Reporter(self.progress, self.clock)
-        upload = Upload(self.order.folder, self.fileset, algorithm, reporter, self.stopped)
-        checksums = upload.send(process, self.call_wait)
+    def _upload(self, process: Held, algorithm: str) -> Any:
+        folder, reporter = self.order.folder, Reporter(self.progress, self.clock)
+        upload = Upload(
+            self.line, process, folder, self.fileset, algorithm, reporter, self.stopped, self.call_wait
+        )
+        checksums = upload.send()
         if self.stopped():
             raise Interrupted(f"Stopped after {self.fileset.name} was uploaded.")
         self.session.unfinished.add(self._key)  # before the call: its reply may be lost
-        return process.verifyUpload(checksums)
+        # Never a second time: the server would begin a second import (ManagedImportProcessI.verifyUpload).
+        return process.now().ice_invocationTimeout(self._limit).verifyUpload(checksums)
 
     def _abandon(self, process: Any) -> None:
         self.session.unfinished.discard(self._key)

@@ -10,7 +10,8 @@ from collections.abc import Callable
 from typing import Any
 
 from dropwatch.importers.base import Progress
-from dropwatch.importers.omero_errors import WIRE
+from dropwatch.importers.omero_errors import LOST
+from dropwatch.importers.omero_line import Held, Line
 
 _SLOWEST_HASH = 20_000_000  # bytes a second at which a slow server hashes what it got
 _BETWEEN = 0.25  # seconds between two reports of progress
@@ -39,42 +40,47 @@ class Reporter:
 
 
 class Sender:
-    """Sends to *store* (RawFileStorePrx).
+    """Sends to *store* (RawFileStorePrx) through *line*.
 
-    mend -- called when a block did not get through: with what OMERO or Ice threw, and where the block begins
-            and ends; it raises, or answers with the store to go on with and whether the block is there already
+    arrived -- asked after the connection was made anew: whether the block between these two offsets is there
     """
 
-    def __init__(self, store: Any, mend: Callable[[Exception, int, int], tuple[Any, bool]]) -> None:
+    def __init__(self, line: Line, store: Held, arrived: Callable[[int, int], bool]) -> None:
+        self._line = line
         self._store = store
-        self._mend = mend
+        self._arrived = arrived
         self._block, self._offset = b"", 0
-        self._call: Any = None
+        self._call: Any = None  # with the proxy that it was made through and the number of the connection
 
     def send(self, block: bytes, offset: int) -> None:
-        """Wait until the block before has arrived, and send this one. Raises what *mend* raises."""
+        """Wait until the block before has arrived, and send this one. Raises what Line.call raises."""
         self.finish()
         self._block, self._offset = block, offset
         self._begin()
 
     def finish(self) -> None:
-        """Wait until the last block has arrived. Raises what *mend* raises."""
+        """Wait until the last block has arrived. Raises what Line.call raises."""
         while self._call is not None:
-            call, self._call = self._call, None
+            (store, number, call), self._call = self._call, None
             try:
-                self._store.end_write(call)
-            except WIRE as error:
-                if not self._arrived(error):
-                    self._begin()
+                store.end_write(call)
+            except LOST as error:
+                self._go_on(number, error)
+            else:
+                self._line.well()
 
     def _begin(self) -> None:
-        while self._call is None:
+        while True:
+            number = self._line.number
             try:
-                self._call = self._store.begin_write(self._block, self._offset, len(self._block))
-            except WIRE as error:
-                if self._arrived(error):
-                    return
+                store = self._store.now()
+                self._call = store, number, store.begin_write(self._block, self._offset, len(self._block))
+            except LOST as error:
+                self._line.recover(number, error)
+            else:
+                return
 
-    def _arrived(self, error: Exception) -> bool:
-        self._store, arrived = self._mend(error, self._offset, self._offset + len(self._block))
-        return arrived
+    def _go_on(self, number: int, error: Exception) -> None:
+        self._line.recover(number, error)
+        if not self._arrived(self._offset, self._offset + len(self._block)):
+            self._begin()

@@ -1,7 +1,7 @@
 """One open session in OMERO: the services the importer needs, and questions with bound parameters.
 
 Whatever OMERO or Ice throws comes out as it is; whoever uses a session sorts it (omero_errors). A session
-is used by one thread at a time; only its keep-alive comes from another.
+is used by one thread at a time; only its keep-alive, and the blocks of an upload, come from others.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import omero
 import omero.clients
 import omero.model
 import omero.sys
+from omero.constants import CLIENTUUID
 from omero.rtypes import rlist, rlong, rstring, unwrap
 
 from dropwatch.importers.omero_errors import WIRE
@@ -33,6 +34,7 @@ class Session:
     closing    -- set when the importer is being closed: what waits gives up
     email      -- the owner's address, or None
     unfinished -- keys of imports that may go on in the server: they must not be ended with the session
+    hung_up    -- it has no connection any more
     """
 
     def __init__(
@@ -48,6 +50,8 @@ class Session:
     ) -> None:
         self.client = client
         self.factory = client.getSession()
+        self.key = str(client.getSessionId())  # for Login.rejoin alone
+        self.client_id = str(client.getImplicitContext().get(CLIENTUUID))
         self.owner = owner
         self.owner_id = owner_id
         self.group = group
@@ -55,6 +59,32 @@ class Session:
         self.email = email
         self.closing = closing
         self.unfinished: set[tuple[str, str]] = set()
+        self.hung_up = False
+        self._left: list[Any] = []
+
+    def cut(self) -> None:
+        """Close the connection, which is broken or does not answer; move() or hang_up() follows."""
+        self.hung_up = True
+        with suppress(*WIRE):
+            connection = self.factory.ice_getCachedConnection()
+            if connection is not None:
+                connection.close(True)
+
+    def move(self, client: Any) -> None:
+        """Go on through *client*, which joined this session anew."""
+        for service in ("query", "update", "repository"):
+            self.__dict__.pop(service, None)
+        # Not destroyed at once: other threads may be about to call through it.
+        self._left.append(self.client)
+        self.factory = client.getSession()
+        self.client = client
+        self.hung_up = False
+
+    def forget_left(self) -> None:
+        """Destroy what was moved away from. No other thread uses it any more."""
+        left, self._left = self._left, []
+        for client in left:
+            hang_up(client)
 
     # Each of these is asked for once: it costs the server a servant and us a round trip.
 
@@ -115,6 +145,7 @@ class Session:
 
     def hang_up(self) -> None:
         """Leave without a word to a server that may not answer; the session ends when it is idle."""
+        self.hung_up = True
         hang_up(self.client)
 
 

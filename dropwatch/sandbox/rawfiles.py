@@ -94,9 +94,13 @@ class Uploader:
         return objects.original_file(row) if row else None
 
     def close(self, current: Any) -> None:
-        self.save(current)
-        self.give_up()
+        with self._lock:
+            if self._stream is not None:
+                self.save(current)
+            self.give_up()
         self._closed()
+        if self._shared.fault("lose_closed"):
+            current.con.close(True)
 
     def give_up(self) -> None:
         """Close the file, and save nothing."""

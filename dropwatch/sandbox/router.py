@@ -87,8 +87,20 @@ class Clients:
         with self._lock:
             return _key(current.con) in self._connected
 
+    def joined(self, session: Session, category: str) -> bool:
+        """Whether the client that calls itself *category* is connected with *session*."""
+        with self._lock:
+            return any(
+                (client.session, client.category) == (session, category)
+                for client in self._connected.values()
+            )
+
     def add(self, session: Session, current: Any) -> Client:
+        """Raises WrappedCreateSessionException while the client's old connection is not known to be gone."""
         category = current.ctx.get("omero.client.uuid") or str(uuid.uuid4())
+        if self.joined(session, category):
+            text = f"id = session-{category}/{session.uuid}"
+            raise omero.WrappedCreateSessionException(text, False, -1, "Ice.AlreadyRegisteredException")
         client = Client(session, category, current.con)
         key = _key(current.con)
         with self._lock:
@@ -156,8 +168,8 @@ class Router:
     def getCategoryForClient(self, current: Any) -> str:
         return self._clients.of(current).category
 
-    def getClientProxy(self, current: Any) -> Any:
-        return proxy(Ice.ObjectPrx, *ROUTER, current)
+    def getClientProxy(self, current: Any) -> None:
+        """None, as Glacier2 by default: the client goes on calling where it reached the router."""
 
     def getServerProxy(self, current: Any) -> Any:
         return proxy(Ice.ObjectPrx, *ROUTER, current)

@@ -14,7 +14,8 @@ Trouble on order, section ``omero`` of ``FOLDER/faults.yaml`` (see faults.py; fo
 ``disk_full: true`` importFileset (``disk_full`` writing too); ``expire: n`` the session is gone at
 importFileset or a write; ``drop_after_bytes: n`` the connection is cut; ``checksum: n`` verifyUpload, or saving an
 attachment, finds a difference; ``lose_reply: n`` imported, and the client cut off; ``lose_saved: n`` the same
-after IUpdate.saveAndReturnObject; ``slow_upload: 5s`` and ``slow_after_verify: 30s``.
+after IUpdate.saveAndReturnObject, ``lose_closed: n`` after closing a raw file store; ``slow_upload: 5s`` and
+``slow_after_verify: 30s``.
 
 Only this module puts the parts together.
 """

@@ -121,9 +121,11 @@ class ImportProcess:
         self._uploaders: dict[int, tuple[Uploader, Any]] = {}
         self._handle: Any = None
         self._name = str(uuid.uuid4())
+        self._client = ""
 
     def publish(self, current: Any) -> None:
         """Make the process reachable in its session; ``proxy`` is known from now on."""
+        self._client = self._clients.of(current).category
         opened = omero.grid.ImportProcess, omero.grid.ImportProcessPrx, self
         self.proxy = self._clients.give(self._session, self._name, opened, current)
         self._session.ends.append(self._end)
@@ -177,6 +179,9 @@ class ImportProcess:
     def _open(self, index: int, current: Any) -> tuple[Uploader, Any]:
         if not 0 <= index < len(self.stored.files):
             raise omero.InternalException(None, "java.lang.IndexOutOfBoundsException", f"Index: {index}")
+        if not self._clients.joined(self._session, self._client):
+            # The process looks for the client that it was made for (RegisterServantMessage).
+            raise omero.InternalException(None, None, "No ServantHolder for proxy.")
         name = str(uuid.uuid4())
 
         def closed() -> None:

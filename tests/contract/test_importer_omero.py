@@ -318,8 +318,9 @@ def test_part_of_a_fileset_is_no_duplicate_of_it(importer: OmeroImporter, tmp_pa
 
 
 def test_connection_lost_in_mid_upload_leaves_nothing_after_the_next_ask(
-    sandbox: Any, importer: OmeroImporter, batch: Batch
+    sandbox: Any, connect: Callable[..., OmeroImporter], batch: Batch
 ) -> None:
+    importer = connect(reconnect=0)
     fileset = batch.image(size=1500)
     answers = importer.ask(batch.order, [fileset])
     sandbox.set_faults(drop_after_bytes=1_000_000)
@@ -576,8 +577,9 @@ def test_failed_import_of_a_killed_process_is_a_leftover_as_soon_as_it_has_faile
 
 
 def test_replaced_file_leaves_no_leftover_of_the_old_one(
-    sandbox: Any, importer: OmeroImporter, batch: Batch
+    sandbox: Any, connect: Callable[..., OmeroImporter], batch: Batch
 ) -> None:
+    importer = connect(reconnect=0)
     old = batch.image(size=1500)
     answers = importer.ask(batch.order, [old])
     sandbox.set_faults(drop_after_bytes=1_000_000)

@@ -121,8 +121,9 @@ def at_the_end(act: Callable[[], None]) -> Callable[[Progress], None]:
     "broken", ["at the first save", "in mid-upload", "at the last save", "other checksum"]
 )
 def test_whatever_breaks_it_is_attached_once_in_the_end(
-    sandbox: Any, importer: OmeroImporter, batch: Batch, broken: str
+    sandbox: Any, connect: Callable[..., OmeroImporter], batch: Batch, broken: str
 ) -> None:
+    importer = connect(reconnect=0)
     one = attachment(batch)
     answers = importer.ask(batch.order, [one])
     if broken == "at the first save":
@@ -143,9 +144,22 @@ def test_whatever_breaks_it_is_attached_once_in_the_end(
     assert importer.ask(batch.order, [one]).found == {one.id: attached}
 
 
-def test_half_one_that_nobody_asked_about_is_cleared_by_the_next_attempt(
+def test_cut_connection_is_made_anew_and_the_attachment_goes_on(
     sandbox: Any, importer: OmeroImporter, batch: Batch
 ) -> None:
+    one = attachment(batch)
+    answers = importer.ask(batch.order, [one])
+    sandbox.set_faults(drop_after_bytes=1_500_000)
+    attach(importer, batch, one, answers)
+
+    assert counted(sandbox) == (1, 1, 1)
+    assert [path.read_bytes() for path in files(sandbox)] == [(batch.folder / one.name).read_bytes()]
+
+
+def test_half_one_that_nobody_asked_about_is_cleared_by_the_next_attempt(
+    sandbox: Any, connect: Callable[..., OmeroImporter], batch: Batch
+) -> None:
+    importer = connect(reconnect=0)
     one = attachment(batch)
     answers = importer.ask(batch.order, [one])
     sandbox.set_faults(drop_after_bytes=1_500_000)
@@ -210,8 +224,9 @@ def test_changed_file_and_link_are_not_attached(
 
 
 def test_half_attachment_of_somebody_else_is_left_alone(
-    sandbox: Any, importer: OmeroImporter, batch: Batch
+    sandbox: Any, connect: Callable[..., OmeroImporter], batch: Batch
 ) -> None:
+    importer = connect(reconnect=0)
     one = attachment(batch)
     sandbox.set_faults(drop_after_bytes=1_500_000)
     answers = importer.ask(batch.order, [one])
