@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import sys
 import time
 from pathlib import Path
 
@@ -246,6 +247,13 @@ def test_a_damaged_set_is_refused_once_and_its_other_files_are_not_opened(drop: 
         5,
         "p3.tif, which belongs to it, is cut.",
     )
+
+
+def test_that_a_set_leads_out_is_told_even_where_it_is_damaged(drop: Drop) -> None:
+    path = drop.file("a.tif")
+    told = Told({"a.tif": Unreadable(False, "It is cut.", used=(str(path), "/etc/passwd"))})
+
+    assert only(drop.plan(told).refused).error == "not-in-folder"
 
 
 # -- what is no image --------------------------------------------------------------------------------------
@@ -550,6 +558,26 @@ def test_images_for_a_screen_are_refused_with_the_line_to_write(drop: Drop) -> N
         "It is no plate: images go to a dataset, and the target is Screen:12."
     )
     assert only(made.refused).remedy == 'Write this line into batch.yaml:\ntarget: "Dataset:HeLa"'
+
+
+# -- files that are still open -----------------------------------------------------------------------------
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere nobody can tell")
+def test_files_that_somebody_still_writes_are_told_also_where_they_look_damaged(drop: Drop) -> None:
+    for name in ("a.tif", "damaged.tif", "notes.pdf", "quiet.tif"):
+        drop.file(name)
+    drop.say(attachments=["notes.pdf"])
+    told = Told({"damaged.tif": Unreadable(False, "It is cut.")})
+
+    with (
+        (drop.folder / "a.tif").open("a"),
+        (drop.folder / "damaged.tif").open("a"),
+        (drop.folder / "notes.pdf").open("a"),
+    ):
+        made = drop.plan(told)
+
+    assert made.writing == ("a.tif", "damaged.tif", "notes.pdf")
 
 
 # -- the key in OMERO --------------------------------------------------------------------------------------
