@@ -29,6 +29,7 @@ from dropwatch.importers.omero import OmeroImporter  # noqa: F401  # likewise
 from dropwatch.model import Answers, Fileset, Imported, Order
 from dropwatch.pipeline.desk import Staff
 from dropwatch.task import make_importer, staff
+from dropwatch.task.eyes import ByName
 from dropwatch.workers import Perform
 from tests.threads import thread_staff
 
@@ -207,7 +208,7 @@ def _live(path: Path, log: Path, once: bool, trap: Trap | None, make: Perform | 
         if trap is not None:
             trap.set()
             importer = Trapped(importer, trap)
-        workers = thread_staff(settings, importer)
+        workers = thread_staff(settings, importer, ByName)  # a life is too short to start Java in
     daemon = Daemon(settings, workers, os.environ)
     on_signals(daemon.stop)
     daemon.run(once=once)

@@ -9,13 +9,13 @@ import traceback
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
-from typing import Any
 
 from dropwatch.config import Config
 from dropwatch.errors import DropwatchError
 from dropwatch.importers.base import Importer
 from dropwatch.model import Job, Progress
 from dropwatch.task import Workshop, looker, make_importer
+from dropwatch.task.looking import Looker
 from dropwatch.task.staffing import ASKERS, PLANNERS
 from dropwatch.workers import Bug, Done, Work, Worker
 from dropwatch.workers.work import Board
@@ -72,8 +72,10 @@ def _answer(worker: Worker, job: Job, board: Board) -> Done:
         return Done(error=Bug.of(err, traceback.format_exc()))
 
 
-def thread_staff(config: Config, importer: Importer | None = None, environ: Any = None) -> ThreadStaff:
-    """Staff for *config*, with *importer* or the one that the configuration names."""
-    made = importer or make_importer(config, environ or {})
-    look = partial(looker, config, environ or {})
+def thread_staff(
+    config: Config, importer: Importer | None = None, look: Callable[[], Looker] | None = None
+) -> ThreadStaff:
+    """Staff for *config*, with *importer* and *look* or with what the configuration names."""
+    made = importer or make_importer(config, {})
+    look = look or partial(looker, config, {})
     return ThreadStaff(Workshop(config, lambda: made, look), config.workers.imports)

@@ -14,6 +14,7 @@ import yaml
 from dropwatch import config
 from dropwatch.daemon import Daemon
 from dropwatch.model import Place
+from dropwatch.task.eyes import ByName
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 from threads import thread_staff
@@ -36,7 +37,7 @@ def daemon_for(root: Path, importer: Any, *, settle: str = "0", **settings: obje
     source = root / "dropwatch.yaml"
     source.write_text(yaml.safe_dump(text))
     settings_ = config.load(source)
-    return Daemon(settings_, thread_staff(settings_, importer), {}), spool / "alice" / "inbox"
+    return Daemon(settings_, thread_staff(settings_, importer, ByName), {}), spool / "alice" / "inbox"
 
 
 def waited(condition: Callable[[], object], deadline: float = 60.0) -> None:

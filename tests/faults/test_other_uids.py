@@ -44,9 +44,10 @@ sys.path.append(tests)
 from threads import thread_staff
 from dropwatch import config, daemon
 from dropwatch.cli.log import log_to_stderr
+from dropwatch.task.eyes import ByName
 log_to_stderr()
 settings = config.load(config.Path(path))
-staff = thread_staff(settings)
+staff = thread_staff(settings, None, ByName)
 os.setgroups([])
 os.setresgid(int(uid), int(uid), int(uid))
 os.setresuid(int(uid), int(uid), int(uid))
