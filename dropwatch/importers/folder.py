@@ -33,7 +33,7 @@ from dropwatch.model import (
     Skipped,
 )
 
-Found = Imported | Skipped | Attached | Running
+Found = Imported | Skipped | Attached | Running  #: what Answers may hold; a copy is never left running
 
 
 class FolderImporter:
@@ -64,12 +64,12 @@ class FolderImporter:
         )
 
     def _take_stock(self, order: Order) -> dict[str, Found]:
-        """What the archive has of the batch, by fileset id; leftovers of it are removed."""
+        """What the archive has of the batch, by fileset id; leftovers of it are removed.
+
+        What is being copied would look like one: nobody asks while a worker holds the lock of the envelope.
+        """
         stock: dict[str, Found] = {}
         for slot in self._archive.index.of_batch(order.owner, order.batch):
-            if (order.batch, slot.fileset) in self._busy:
-                stock[slot.fileset] = Running(number_of(f"{order.batch}/{slot.fileset}"))
-                continue
             entry = self._archive.settle(slot)
             if entry is not None:
                 stock[slot.fileset] = _attached(entry) if entry.attachment else _imported(entry)
@@ -121,11 +121,7 @@ class FolderImporter:
         self._archive.check_present()
         if stopped():
             raise Interrupted(f"Stopped before {fileset.name} was copied.")
-        self._busy.add((order.batch, fileset.id))
-        try:
-            return self._archive.store(order, home_of(order), fileset, progress, stopped)
-        finally:
-            self._busy.discard((order.batch, fileset.id))
+        return self._archive.store(order, home_of(order), fileset, progress, stopped)
 
     def account(self, owner: str) -> Account:
         """See base.Importer.account: everybody is known, and nothing is known of them."""

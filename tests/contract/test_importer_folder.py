@@ -384,6 +384,30 @@ def test_a_file_of_somebody_elses_or_of_another_dataset_is_no_duplicate(
     assert importer.ask(elsewhere.order, [same]).found == {}
 
 
+def test_a_batch_id_of_somebody_elses_shows_nothing(importer: FolderImporter, batch: Batch) -> None:
+    fileset = batch.image()
+    run(importer, batch, fileset, importer.ask(batch.order, [fileset]))
+    forged = batch.but(owner="bob", user="bob", duplicates="import")
+
+    assert importer.ask(forged.order, [fileset]).found == {}
+    assert isinstance(importer.ask(batch.order, [fileset]).found[fileset.id], Imported)
+
+
+def test_an_entry_that_leads_out_of_the_archive_counts_for_nothing(
+    archive: Path, importer: FolderImporter, batch: Batch
+) -> None:
+    fileset = batch.image()
+    imported = run(importer, batch, fileset, importer.ask(batch.order, [fileset]))
+    (path,) = (archive / ".dropwatch").rglob("*.json")
+    entry = json.loads(path.read_text())
+    entry["files"][0]["place"] = "../HeLa day 3/a.ome.tif"
+    path.write_text(json.dumps(entry))
+    importer.discard(batch.order, fileset, imported)
+
+    assert importer.ask(batch.order, [fileset]).found == {}
+    assert (batch.folder / "a.ome.tif").is_file()
+
+
 def test_an_attachment_lies_beside_the_images(
     archive: Path, importer: FolderImporter, tmp_path: Path
 ) -> None:

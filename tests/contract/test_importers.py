@@ -268,6 +268,45 @@ class TestEveryImporter:
         assert isinstance(made, Attached) and made == twice
         assert found == {notes.id: made}
 
+    def test_file_is_found_again_when_the_manifest_names_another_dataset_now(
+        self, importer: Importer, store: Store, drop: Drop
+    ) -> None:
+        batch = drop()
+        fileset = batch.image()
+        imported = run(importer, batch, fileset, importer.ask(batch.order, [fileset]))
+        elsewhere = Target(Kind.DATASET, name=f"{batch.order.target.name}, another")
+        changed = drop(batch=batch.order.batch, target=elsewhere)
+        found = importer.ask(changed.order, [fileset]).found
+
+        assert found[fileset.id].fileset == imported.fileset  # type: ignore[union-attr]
+        assert store.held(batch.order) == 1
+
+    def test_replaced_file_is_another_fileset_and_leaves_nothing_of_the_old_one(
+        self, importer: Importer, store: Store, drop: Drop
+    ) -> None:
+        batch = drop()
+        old = batch.image(size=1500)
+        told: list[Progress] = []
+        answers = importer.ask(batch.order, [old])
+        fails(
+            Interrupted,
+            lambda: run(importer, batch, old, answers, progress=told.append, stopped=lambda: bool(told)),
+        )
+        new = batch.image(seed=1)
+
+        assert old.id != new.id
+        assert importer.ask(batch.order, [new]).found == {} and store.held(batch.order) == 0
+
+    def test_file_that_is_only_attached_is_no_image_that_is_there_already(
+        self, importer: Importer, drop: Drop
+    ) -> None:
+        first, again = drop(), drop()
+        first.image("a.ome.tif")
+        attached = first.attachment("a.ome.tif")
+        attach(importer, first, attached, importer.ask(first.order, [attached]))
+
+        assert importer.ask(again.order, [again.copy(first, "a.ome.tif", "a.ome.tif")]).found == {}
+
     # -- what breaks off ---------------------------------------------------------------------------------
 
     def test_stop_in_the_middle_of_an_upload_leaves_nothing(
