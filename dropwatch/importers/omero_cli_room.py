@@ -11,7 +11,9 @@ from __future__ import annotations
 
 import errno
 import os
+import sys
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 from urllib.parse import quote
 
@@ -19,6 +21,7 @@ from dropwatch.errors import DropwatchError, OperatorError, PermanentError
 from dropwatch.importers import omero_keys
 from dropwatch.model import Fileset, Order
 
+HOLDS = sys.platform == "linux"  #: whether another process can be shown a file by our open descriptor
 PREFIX = "dropwatch-cli-"
 
 _SOMEBODY = "dropwatch"  # whose session it is; the program asks the server for the name
@@ -47,17 +50,21 @@ class Room:
     def router(self) -> Path:
         return self.path / "ice.config"
 
-    def show(self, order: Order, fileset: Fileset) -> dict[str, int]:
+    def show(self, order: Order, fileset: Fileset, held: Mapping[str, int]) -> dict[str, int]:
         """Lay out the fileset; the paths to give to the program, the one to open first, with their sizes.
+
+        held -- descriptors by path, of files that are open and stay so (only where HOLDS)
 
         Raises PermanentError (a name that cannot be shown), OperatorError.
         """
         shown: dict[str, int] = {}
         for fact in fileset.files:
+            # Through /proc a program opens the file that we have open; a name could be another file's by then.
+            mine = f"/proc/{os.getpid()}/fd/{held[fact.path]}" if fact.path in held else ""
             link = self.path / omero_keys.client_path(order.batch, fileset.id, fact.path)
             try:
                 link.parent.mkdir(parents=True, exist_ok=True)
-                link.symlink_to(os.path.join(order.folder, fact.path))  # noqa: PTH118 - undecodable names, as they are
+                link.symlink_to(mine or os.path.join(order.folder, fact.path))  # noqa: PTH118 - names as they are
             except OSError as error:
                 raise _cannot_show(fact.path, error) from error
             shown[str(link)] = fact.size

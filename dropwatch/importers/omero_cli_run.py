@@ -11,7 +11,7 @@ import hashlib
 import shutil
 import time
 from collections.abc import Callable, Mapping
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 
 from dropwatch.errors import DropwatchError, Interrupted
@@ -22,7 +22,7 @@ from dropwatch.importers import omero_keys, reading
 from dropwatch.importers import omero_queries as queries
 from dropwatch.importers.base import Progress
 from dropwatch.importers.omero_cli_program import Beside, Leashed, Program
-from dropwatch.importers.omero_cli_room import Room
+from dropwatch.importers.omero_cli_room import HOLDS, Room
 from dropwatch.importers.omero_cli_verdict import Ended
 from dropwatch.importers.omero_cli_words import Heard
 from dropwatch.importers.omero_errors import WIRE
@@ -37,6 +37,7 @@ from dropwatch.model import Container, FileFact, Fileset, Imported, Kind, Order
 _TICK = 0.1  # seconds between two looks at the program, and at whether to stop
 _PING = 60.0  # seconds; the server ends a connection on which nothing happens
 _PING_WAIT = 10_000  # milliseconds
+_MOST_HELD = 256  # files; a process may not have many more open
 _LONGEST = 100_000  # bytes of one argument; Linux allows 128 KiB
 
 
@@ -63,45 +64,57 @@ class Run:
         """Import the fileset. Raises what Importer.import_ promises, and whatever OMERO throws."""
         if self.stopped():
             raise Interrupted(f"Stopped before {self.fileset.name} was uploaded.")
-        listed = dict(self.fileset.listed)
-        for fact in self.fileset.files:
-            self._look_at(fact, listed.get(fact.path))
-        heard = Heard()
-        code = self._let_it_run(heard)
-        if heard.may_go_on(len(self.fileset.files)):
-            self.session.unfinished.add(self._key)
-        if code is None:
-            raise self._interrupted()
-        seen = self._seen(heard)
-        if seen is None:
-            raise self._failed(code, heard)
-        self.session.unfinished.discard(self._key)
-        return self._imported(Ended(code, heard), seen)
+        with ExitStack() as open_files:
+            held = self._hold(open_files)
+            heard = Heard()
+            code = self._let_it_run(heard, held)
+            if heard.may_go_on(len(self.fileset.files)):
+                self.session.unfinished.add(self._key)
+            if code is None:
+                raise self._interrupted()
+            seen = self._seen(heard)
+            if seen is None:
+                raise self._failed(code, heard)
+            self.session.unfinished.discard(self._key)
+            return self._imported(Ended(code, heard), seen, held)
 
     @property
     def _key(self) -> tuple[str, str]:
         return self.order.batch, self.fileset.id
 
-    def _look_at(self, fact: FileFact, listed: str | None) -> None:
-        """Raise unless the file is what it is said to be: a regular file below the folder, unchanged, as listed."""
-        with reading.opened(self.order.folder, fact) as descriptor:
-            if listed is None:
-                return
-            digest = hashlib.sha256()
-            for block in reading.blocks(descriptor, fact):
-                if self.stopped():
-                    raise Interrupted(f"Stopped before {self.fileset.name} was uploaded.")
-                digest.update(block)
-            if digest.hexdigest() != listed.lower():
-                raise reading.not_as_listed(descriptor, fact, listed, digest.hexdigest())
+    def _hold(self, open_files: ExitStack) -> dict[str, int]:
+        """Look at the files: regular ones below the folder, unchanged, as listed. Descriptors by path, of those that
+        can be kept open: the program then reads these very files, whatever comes to bear their names meanwhile.
+        """
+        listed = dict(self.fileset.listed)
+        keep = len(self.fileset.files) <= _MOST_HELD and HOLDS
+        held: dict[str, int] = {}
+        for fact in self.fileset.files:
+            with ExitStack() as briefly:
+                opened = reading.opened(self.order.folder, fact)
+                descriptor = (open_files if keep else briefly).enter_context(opened)
+                if fact.path in listed:
+                    self._compare(descriptor, fact, listed[fact.path])
+            if keep:
+                held[fact.path] = descriptor
+        return held
+
+    def _compare(self, descriptor: int, fact: FileFact, listed: str) -> None:
+        digest = hashlib.sha256()
+        for block in reading.blocks(descriptor, fact):
+            if self.stopped():
+                raise Interrupted(f"Stopped before {self.fileset.name} was uploaded.")
+            digest.update(block)
+        if digest.hexdigest() != listed.lower():
+            raise reading.not_as_listed(descriptor, fact, listed, digest.hexdigest())
 
     # -- while it runs -----------------------------------------------------------------------------------
 
-    def _let_it_run(self, heard: Heard) -> int | None:
+    def _let_it_run(self, heard: Heard, held: Mapping[str, int]) -> int | None:
         """The program's exit code; None when it was stopped."""
         room = Room(self.program.temporary)
         try:
-            shown = room.show(self.order, self.fileset)
+            shown = room.show(self.order, self.fileset, held)
             room.let_in(self.server.host, self.server.port, self.session.client.getSessionId())
             if not self.server.secure:
                 room.lead_in_the_open(self.server.host, self.server.port)
@@ -175,10 +188,9 @@ class Run:
         with suppress(*WIRE, DropwatchError):
             inventory.settle(self.session, self.order.batch, inventory.look(self.session, *self._key))
 
-    def _imported(self, ended: Ended, seen: Seen) -> Imported:
+    def _imported(self, ended: Ended, seen: Seen, held: Mapping[str, int]) -> Imported:
         try:
-            for fact in self.fileset.files:
-                self._look_at(fact, None)
+            self._look_again(held)
         except DropwatchError:
             # It read some of the one and some of the other. Nobody has been told of these images yet.
             delete_filesets(self.session, [seen.id])
@@ -191,6 +203,14 @@ class Run:
         kind = self.container.kind
         made = inventory.images(self.session, [seen.id], kind).get(seen.id, seen.images)
         return Imported(made, seen.id, warning=" ".join(filter(None, warnings)), log=ended.heard.log)
+
+    def _look_again(self, held: Mapping[str, int]) -> None:
+        for fact in self.fileset.files:
+            if fact.path in held:
+                reading.check(held[fact.path], fact)
+            else:
+                with reading.opened(self.order.folder, fact):
+                    pass  # being there and unchanged is all
 
     def _missing_files(self, id: int) -> str:
         rows = self.session.ask(

@@ -5,6 +5,8 @@ The program is a stand-in (tests/stand_ins) that speaks and misbehaves as the re
 
 from __future__ import annotations
 
+import hashlib
+import itertools
 import os
 import re
 import signal
@@ -14,6 +16,7 @@ import textwrap
 import threading
 import uuid
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -47,7 +50,7 @@ from dropwatch.importers import omero_keys
 from dropwatch.importers.base import Progress
 from dropwatch.importers.omero_cli import OmeroCliImporter
 from dropwatch.importers.omero_cli_program import Beside, Leashed
-from dropwatch.importers.omero_cli_room import Room
+from dropwatch.importers.omero_cli_room import HOLDS, Room
 from dropwatch.model import Answers, Fileset, Imported, Kind, Running, Target
 from dropwatch.sandbox.samples import corrupt_tiff
 
@@ -224,11 +227,41 @@ def test_bio_formats_itself_keeps_the_way_through_the_links(batch: Batch, tmp_pa
     )
     for paths in sets:
         room = Room(tmp_path)
-        shown = list(room.show(batch.order, batch.fileset(*paths)))
-        look = images.bioformats().look(Path(shown[0]), room.path)
+        with ExitStack() as open_files:
+            held = {
+                path: open_files.enter_context((folder / path).open("rb")).fileno() for path in paths if HOLDS
+            }
+            shown = list(room.show(batch.order, batch.fileset(*paths), held))
+            look = images.bioformats().look(Path(shown[0]), room.path)
 
         assert isinstance(look, Readable), look
         assert sorted(look.used) == sorted(shown)
+
+
+@LINUX
+def test_file_that_takes_the_name_of_another_is_not_read(
+    sandbox: Any, cli: Cli, batch: Batch, tmp_path: Path
+) -> None:
+    """Between our look at it and Java's there is time enough to put a link into its place."""
+    importer = cli(trouble="slow")
+    fileset = batch.image(size=700)
+    secret = make_batch(tmp_path / "outside").image(size=700, seed=1)
+    path = batch.folder / "a.ome.tif"
+    sha1 = hashlib.sha1(path.read_bytes()).hexdigest()
+    answers = importer.ask(batch.order, [fileset])
+    looked = itertools.count()
+
+    def replace_it() -> bool:
+        if next(looked) == 1:  # it was looked at, and the program is being started
+            path.unlink()
+            path.symlink_to(tmp_path / "outside" / secret.name)
+        return False
+
+    run(importer, batch, fileset, answers, stopped=replace_it)
+    (line,) = completed(sandbox)
+
+    assert path.is_symlink()
+    assert line["files"][0]["sha1"] == sha1
 
 
 def test_program_is_shown_the_files_of_the_set_and_no_others(sandbox: Any, cli: Cli, batch: Batch) -> None:
@@ -555,12 +588,11 @@ WORKER = """
     from pathlib import Path
 
     sys.path[:0] = [{tests!r}]
-    from orders import STAMP, make_batch, run
+    from orders import make_batch, run
     from stand_in_omero import stand_in
 
     from dropwatch.importers.omero_cli import OmeroCliImporter
-    from dropwatch.importers.omero_cli_program import Beside, Leashed
-from dropwatch.importers.omero_cli_room import Room
+    from dropwatch.importers.omero_cli_program import Beside
 
     tmp_path = Path({folder!r})
     program = stand_in(tmp_path, trouble={trouble!r}, STAND_IN_MARK=str(tmp_path / "mark"))
@@ -579,7 +611,8 @@ def worker(sandbox: Any, tmp_path: Path, trouble: str) -> subprocess.Popen[bytes
     told = {"tests": str(Path(__file__).parents[1]), "folder": str(tmp_path), "trouble": trouble}
     code = textwrap.dedent(WORKER.format(**told, port=sandbox.server.omero_port))
     made = subprocess.Popen([sys.executable, "-c", code], stderr=subprocess.DEVNULL)
-    wait_until((tmp_path / "mark").exists, 40)
+    wait_until(lambda: (tmp_path / "mark").exists() or made.poll() is not None, 60)
+    assert made.poll() is None
     return made
 
 
