@@ -180,7 +180,7 @@ def _unreadable(ended: Ended, fileset: Fileset) -> DropwatchError | None:
         )
     if ended.heard.began or not ended.heard.nothing:
         return None
-    if _LOCAL.search(ended.text):
+    if _LOCAL.search(ended.text) or "UNREADABLE_FILE" in ended.text:  # we could read it a moment ago
         return TemporaryError(f"{fileset.name} could not be read.", code="read-error")
     name = "import-unknown-format" if ended.heard.nothing == "found" else "import-file-exception"
     if "MISSING_LIBRARY" in ended.text:

@@ -200,6 +200,7 @@ def test_answers_of_the_server_are_sorted_as_those_to_the_native_importer(
          PermanentError, "import-file-exception"),
         (0, f"{ERROR}FILE_EXCEPTION: x\njava.io.IOException: Stale file handle\nNo imports due to errors!",
          TemporaryError, "read-error"),
+        (1, f"{ERROR}UNREADABLE_FILE: x\nNo imports found", TemporaryError, "read-error"),
         (0, f"{LOG}MISSING_LIBRARY: x\nNo imports due to errors!", PermanentError, "import-missing-library"),
         (1, "No imports found\n\n Usage:  importer-cli [OPTION]...", PermanentError, "import-unknown-format"),
         # before anything began
