@@ -18,6 +18,7 @@ from dropwatch.sandbox.handles import Failure, Work
 from dropwatch.sandbox.router import Clients, give_handle
 from dropwatch.sandbox.sessions import Session, View, view
 from dropwatch.sandbox.shared import Shared
+from dropwatch.sandbox.store import listed
 
 _PACKAGES = {
     "Fileset": "ome.model.fs.Fileset",
@@ -62,16 +63,37 @@ def _delete(shared: Shared, request: Any, seen: View) -> Any:
     deleted: dict[str, list[int]] = {}
     prefixes: list[str] = []
     with shared.store.transaction() as db:
+        db.execute("savepoint before")
         for name, ids in (request.targetObjects or {}).items():
             kind = name.rpartition(".")[2]
             if kind not in _PACKAGES:
                 raise Failure("graph-fail", message=f"The sandbox does not delete a {kind}.")
-            for id in ids:
-                prefixes += _delete_one(db, kind, id, seen)
-                deleted.setdefault(_PACKAGES[kind], []).append(id)
+            for one, id in _whole(db, kind, ids):
+                prefixes += _delete_one(db, one, id, seen)
+            deleted.setdefault(_PACKAGES[kind], []).extend(ids)
+        if request.dryRun:
+            db.execute("rollback to before")
+            prefixes.clear()
     for prefix in prefixes:
         remove_files(shared, prefix)
     return omero.cmd.Delete2Response(deleted)
+
+
+def _whole(db: sqlite3.Connection, kind: str, ids: list[int]) -> list[tuple[str, int]]:
+    """What is to be deleted, images by their filesets: those go whole or not at all."""
+    if kind != "Image":
+        return [(kind, id) for id in ids]
+    marks, values = listed("id", list(ids))
+    found = db.execute(f"select id, fileset from image where id in ({marks})", values).fetchall()
+    missing = set(ids) - {row["id"] for row in found}
+    if missing:
+        raise Failure("graph-fail", message=f"cannot read ome.model.core.Image:{min(missing)}")
+    filesets = sorted({row["fileset"] for row in found})
+    for fileset in filesets:
+        all_of_it = db.execute("select count(*) from image where fileset = ?", (fileset,)).fetchone()[0]
+        if all_of_it > sum(row["fileset"] == fileset for row in found):
+            raise Failure("graph-fail", message=f"may not delete a part of fileset {fileset}")
+    return [("Fileset", fileset) for fileset in filesets]
 
 
 def _delete_one(db: sqlite3.Connection, kind: str, id: int, seen: View) -> list[str]:
@@ -82,11 +104,6 @@ def _delete_one(db: sqlite3.Connection, kind: str, id: int, seen: View) -> list[
         raise Failure("graph-fail", message=f"cannot read {_PACKAGES[kind]}:{id}")
     if not seen.edits(row["owner"]):
         raise Failure("graph-fail", message=f"not permitted to delete {_PACKAGES[kind]}:{id}")
-    if kind == "Image":
-        others = db.execute("select count(*) from image where fileset = ?", (row["fileset"],)).fetchone()
-        if others[0] > 1:
-            raise Failure("graph-fail", message=f"may not delete a part of fileset {row['fileset']}")
-        return _delete_one(db, "Fileset", row["fileset"], seen)
     if kind == "OriginalFile":
         return _delete_file(db, row)
     if kind == "Fileset":

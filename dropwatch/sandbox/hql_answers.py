@@ -22,6 +22,11 @@ class Page:
     offset: int = 0
     limit: int | None = None
 
+    @property
+    def clause(self) -> str:
+        """In SQL."""
+        return "" if self.limit is None else f"limit {self.limit} offset {self.offset}"
+
 
 class Answers:
     """Answers questions from *store* for a caller who sees what *seen* says. *values* are those of the parameters."""
@@ -77,9 +82,7 @@ class Answers:
         sql = f"select {selected} from {found.table} obj where " + " and ".join(f"({one})" for one in clauses)
         if question.order:
             sql += " order by " + ", ".join(_ordered(found, one) for one in question.order)
-        if self._page.limit is not None and question.selected != ("count",):
-            sql += f" limit {self._page.limit} offset {self._page.offset}"
-        return self._store.rows(sql, values)
+        return self._store.rows(f"{sql} {self._page.clause}", values)
 
     def _clause(self, found: Class, condition: hql.Condition, values: dict[str, object], mark: str) -> str:
         relation = found.relations.get(condition.path) or f"{_column(found, condition.path)[0]} {{}}"

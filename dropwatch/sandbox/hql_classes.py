@@ -144,7 +144,10 @@ CLASSES: Mapping[str, Class] = {
     "Experimenter": Class(
         "experimenter",
         lambda row, _: objects.experimenter(_found(user_with(row["id"]))),
-        {"id": ("obj.id", "l"), "omeName": ("obj.name", "s"), "email": ("obj.email", "s")},
+        {
+            "id": ("obj.id", "l"), "omeName": ("obj.name", "s"), "email": ("obj.email", "s"),
+            "firstName": ("obj.first_name", "s"), "lastName": ("obj.last_name", "s"),
+        },
         {"groupExperimenterMap.parent.id": "obj.id in (select user from membership where grp {})"},
         frozenset({"groupExperimenterMap", "groupExperimenterMap.parent"}),
         visible="1 = 1",

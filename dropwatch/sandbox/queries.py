@@ -1,34 +1,25 @@
-"""The HQL that the sandbox understands, each text beside the SQL that answers it, and IQuery on top.
+"""The HQL of our importer, each text beside the SQL that answers it, and IQuery on top.
 
-What is not here is left to hql_answers.py, which refuses by name what it does not know: a stand-in that guessed
-would hide what a real server refuses. ``{fs}`` and the like stand for "what the call may see of this table"
-(``View.clause``), which the real server adds to each query too.
+What neither this nor client_queries.py has is left to hql_answers.py, which refuses by name what it does not know:
+a stand-in that guessed would hide what a real server refuses.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from functools import partial
-from typing import Any, NamedTuple
+from typing import Any
 
 import omero
-from omero.rtypes import unwrap
+from omero.rtypes import rmap, unwrap
 
 from dropwatch.sandbox import objects
-from dropwatch.sandbox.accounts import group_with, user_with
+from dropwatch.sandbox.client_queries import ASKED_BY_CLIENTS
 from dropwatch.sandbox.hql_answers import Answers, Page, Visible
+from dropwatch.sandbox.hql_classes import CLASSES
+from dropwatch.sandbox.known import Known, normal
 from dropwatch.sandbox.sessions import Session, View, view
 from dropwatch.sandbox.shared import Shared
 from dropwatch.sandbox.store import listed
-
-
-class Known(NamedTuple):
-    """A question with its answer. *columns* has a letter for each: l long, s string, t time."""
-
-    hql: str
-    sql: str
-    columns: str
-
 
 KNOWN = (
     Known(
@@ -182,15 +173,12 @@ KNOWN = (
     ),
 )
 
-#: one row by id, for IQuery.get and find
-_GETS: dict[str, Callable[[Any, bool], Any]] = {
-    **{kind: partial(objects.container, kind) for kind in objects.CONTAINERS},
-    "Image": objects.image,
-    "Fileset": objects.fileset,
-    "OriginalFile": objects.original_file,
+_TYPES: dict[str, Callable[[Any], Any]] = {
+    "l": objects.number,
+    "s": objects.text,
+    "i": objects.whole,
+    "t": objects.moment,
 }
-
-_TYPES: dict[str, Callable[[object], Any]] = {"l": objects.number, "s": objects.text, "t": objects.moment}
 
 
 class QueryService:
@@ -199,14 +187,14 @@ class QueryService:
     def __init__(self, shared: Shared, session: Session) -> None:
         self._store = shared.store
         self._session = session
-        self._known = {_normal(known.hql): known for known in KNOWN}
+        self._known = {normal(known.hql): known for known in (*KNOWN, *ASKED_BY_CLIENTS)}
 
     def projection(self, hql: str, parameters: Any, current: Any) -> list[list[Any]]:
-        known = self._known.get(_normal(hql))
+        known = self._known.get(normal(hql))
         if known is None:
             return self._answers(parameters, current).columns(hql)
         rows = self._ask(known.sql, parameters, view(self._session, current.ctx))
-        return [[_TYPES[kind](value) for kind, value in zip(known.columns, row, strict=True)] for row in rows]
+        return [_columns(known.columns, row) for row in rows]
 
     def get(self, kind: str, id: int, current: Any) -> Any:
         found = self.find(kind, id, current)
@@ -216,31 +204,27 @@ class QueryService:
         return found
 
     def find(self, kind: str, id: int, current: Any) -> Any:
-        name = kind.rpartition(".")[2]
-        if name == "Experimenter":
-            user = user_with(id)
-            return user and objects.experimenter(user)
-        if name == "ExperimenterGroup":
-            group = group_with(id)
-            return group and objects.group(group)
-        if name not in _GETS:
+        # BlitzGateway names the class of its own object, as ProjectI.
+        name = kind.rpartition(".")[2].removesuffix("I")
+        if name not in CLASSES:
             raise omero.ApiUsageException(None, None, f"The sandbox does not load a {kind} by its id.")
-        row = self._store.row(f"select * from {name.lower()} where id = ?", (id,))
-        seen = view(self._session, current.ctx)
-        if row is None or not seen.sees(row["owner"], row["grp"]):
-            return None
-        return _GETS[name](row, seen.edits(row["owner"]))
+        answers = Answers(self._store, view(self._session, current.ctx), {"id": id}, Page())
+        return next(iter(answers.objects(f"select obj from {name} obj where obj.id = :id")), None)
 
     def findByQuery(self, hql: str, parameters: Any, current: Any) -> Any:
         return next(iter(self.findAllByQuery(hql, parameters, current)), None)
 
     def findAllByQuery(self, hql: str, parameters: Any, current: Any) -> list[Any]:
-        return self._answers(parameters, current).objects(hql)
+        known = self._known.get(normal(hql))
+        if known is None or not known.columns.startswith("*"):
+            return self._answers(parameters, current).objects(hql)
+        seen = view(self._session, current.ctx)
+        load = CLASSES[known.columns[1:]].load
+        return [load(row, seen.edits(row["owner"])) for row in self._ask(known.sql, parameters, seen)]
 
     def _answers(self, parameters: Any, current: Any) -> Answers:
-        chosen = parameters.theFilter if parameters else None
-        page = Page(unwrap(chosen.offset) or 0, unwrap(chosen.limit)) if chosen else Page()
-        return Answers(self._store, view(self._session, current.ctx), _values(parameters), page)
+        seen = view(self._session, current.ctx)
+        return Answers(self._store, seen, _values(parameters), _page(parameters))
 
     def _ask(self, sql: str, parameters: Any, seen: View) -> list[Any]:
         values: dict[str, object] = {}
@@ -251,13 +235,21 @@ class QueryService:
                 values.update(items)
             else:
                 values[name] = value
-        return self._store.rows(sql.format_map(Visible(seen)), values)
+        return self._store.rows(f"{sql} {_page(parameters).clause}".format_map(Visible(seen)), values)
+
+
+def _columns(kinds: str, row: Any) -> list[Any]:
+    """The row as RTypes. ``{a b}``: as one map of longs."""
+    if kinds.startswith("{"):
+        pairs = zip(kinds.strip("{}").split(), row, strict=True)
+        return [rmap({name: objects.number(value) for name, value in pairs})]
+    return [_TYPES[kind](value) for kind, value in zip(kinds, row, strict=True)]
 
 
 def _values(parameters: Any) -> Mapping[str, Any]:
     return unwrap(parameters.map) if parameters and parameters.map else {}
 
 
-def _normal(hql: str) -> str:
-    """*hql* with its white space made one: what two texts of the same query share."""
-    return " ".join(hql.split())
+def _page(parameters: Any) -> Page:
+    chosen = parameters.theFilter if parameters else None
+    return Page(unwrap(chosen.offset) or 0, unwrap(chosen.limit)) if chosen else Page()

@@ -286,7 +286,8 @@ def _write_accounts(store: Store) -> None:
         for table in ("experimenter", "experimentergroup", "membership"):
             db.execute(f"delete from {table}")
         for user in USERS:
-            insert(db, "experimenter", id=user.id, name=user.name, email=user.email)
+            names = {"name": user.name, "first_name": user.first_name, "last_name": user.last_name}
+            insert(db, "experimenter", id=user.id, email=user.email, **names)
             for group in user.memberships:
                 insert(db, "membership", user=user.id, grp=group.id)
         for group in GROUPS:

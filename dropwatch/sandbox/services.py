@@ -250,6 +250,7 @@ def _privileges(user: User) -> list[Any]:
 def _session(session: Session) -> Any:
     made = omero.model.SessionI(session.id, True)
     made.uuid = rstring(session.uuid)
+    made.started = rtime(int((time.time() - time.monotonic() + session.started) * 1000))
     made.timeToLive, made.timeToIdle = rlong(session.to_live), rlong(session.to_idle)
     made.owner = omero.model.ExperimenterI(session.user.id, False)
     made.details.owner = omero.model.ExperimenterI(session.user.id, False)

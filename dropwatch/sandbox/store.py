@@ -48,7 +48,8 @@ create index if not exists image_fileset on image (fileset);
 create table if not exists pixels (
     id integer primary key autoincrement, image integer, type text, x integer, y integer, z integer,
     c integer, t integer);
-create table if not exists experimenter (id integer primary key, name text, email text);
+create table if not exists experimenter (
+    id integer primary key, name text, first_name text, last_name text, email text);
 create table if not exists experimentergroup (id integer primary key, name text);
 create table if not exists membership (user integer, grp integer, primary key (user, grp));
 create table if not exists completed (fileset integer primary key, line text not null);

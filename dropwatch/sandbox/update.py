@@ -95,11 +95,26 @@ def link(db: sqlite3.Connection, kind: str, parent: int, child: int, *, owner: i
 def _existing(db: sqlite3.Connection, kind: str, thing: Any, seen: View) -> int:
     id: int = thing.id.val
     table = "annotation" if kind.endswith("Annotation") else kind.lower()
-    row = db.execute(f"select owner, grp from {table} where id = ?", (id,)).fetchone()
+    row = db.execute(f"select * from {table} where id = ?", (id,)).fetchone()
     if row is None or not seen.sees(row["owner"], row["grp"]):
         text = f"The requested object (ome.model.{kind},{id}) is not available."
         raise omero.ValidationException(None, None, text)
+    if thing.loaded and kind in (*CONTAINERS, "Image"):
+        _rename(db, kind, thing, row, seen)
     return id
+
+
+def _rename(db: sqlite3.Connection, kind: str, thing: Any, row: sqlite3.Row, seen: View) -> None:
+    """Save what the client may have changed. The sandbox changes nothing else of what is there."""
+    new = {"name": _name(thing), "description": unwrap(thing.description)}
+    if (row["name"], row["description"]) == (new["name"], new["description"]):
+        return
+    if not seen.edits(row["owner"]):
+        raise omero.SecurityViolation(None, None, f"Updating {kind}:{row['id']} not allowed.")
+    db.execute(
+        f"update {kind.lower()} set name = :name, description = :description where id = :id",
+        {**new, "id": row["id"]},
+    )
 
 
 def _annotation(db: sqlite3.Connection, kind: str, thing: Any, seen: View) -> int:
