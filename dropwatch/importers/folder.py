@@ -17,6 +17,7 @@ from dropwatch.importers.folder_archive import Archive
 from dropwatch.importers.folder_doctor import examine
 from dropwatch.importers.folder_entries import Entry, last_step, number_of
 from dropwatch.importers.folder_errors import at_the_archive
+from dropwatch.importers.folder_index import Slot, outline
 from dropwatch.importers.folder_names import safe_path
 from dropwatch.importers.folder_tree import home_of
 from dropwatch.model import (
@@ -41,9 +42,6 @@ class FolderImporter:
 
     def __init__(self, root: Path) -> None:
         self._archive = Archive(root)
-        self._busy: set[tuple[str, str]] = (
-            set()
-        )  # what other threads are copying; other processes hold their lock
 
     def ask(self, order: Order, filesets: Sequence[Fileset]) -> Answers:
         """See base.Importer.ask."""
@@ -54,10 +52,7 @@ class FolderImporter:
             stock = self._take_stock(order)
             found = {one.id: stock[one.id] for one in filesets if one.id in stock}
             if order.duplicates == "skip":
-                for fileset in filesets:
-                    same = None if fileset.id in found else self._same(order, home, fileset)
-                    if same is not None:
-                        found[fileset.id] = _there_already(same)
+                found |= self._there_already(order, home, [one for one in filesets if one.id not in found])
         name, group = "/".join(home), order.group or ""
         return Answers(
             Container(order.target.kind, number_of(name), name, group, created), None, group, found
@@ -75,14 +70,28 @@ class FolderImporter:
                 stock[slot.fileset] = _attached(entry) if entry.attachment else _imported(entry)
         return stock
 
-    def _same(self, order: Order, home: Sequence[str], fileset: Fileset) -> Entry | None:
-        """What another batch brought to *home* that is the same by names, sizes and checksums."""
-        sums = None
-        for slot in self._archive.index.alike(order, home, fileset):
+    def _there_already(
+        self, order: Order, home: Sequence[str], filesets: Sequence[Fileset]
+    ) -> dict[str, Skipped | Attached]:
+        """Those of *filesets* that another batch brought to *home*: the same names, sizes and checksums."""
+        alike = self._archive.index.outlines(order, home)
+        there: dict[str, Skipped | Attached] = {}
+        for fileset in filesets:
+            same = self._same(order.folder, fileset, alike.get(outline(fileset.files), ()))
+            if same is not None:
+                there[fileset.id] = (
+                    _attached(same) if same.attachment else Skipped(_images(same), same.number)
+                )
+        return there
+
+    def _same(self, folder: str, fileset: Fileset, slots: Sequence[Slot]) -> Entry | None:
+        """A file is read only when one of its name and size is there."""
+        sums: list[tuple[str, str]] = []
+        for slot in slots:
             entry = self._archive.look(slot)
             if entry is None or entry.attachment is not isinstance(fileset, Attachment):
                 continue
-            sums = sums or _sums(order.folder, fileset)
+            sums = sums or _sums(folder, fileset)
             if sums == entry.sums:
                 return entry
         return None
@@ -154,10 +163,6 @@ def _imported(entry: Entry) -> Imported:
 
 def _attached(entry: Entry) -> Attached:
     return Attached(entry.number, entry.number)
-
-
-def _there_already(entry: Entry) -> Skipped | Attached:
-    return _attached(entry) if entry.attachment else Skipped(_images(entry), entry.number)
 
 
 def _images(entry: Entry) -> tuple[Image, ...]:

@@ -27,10 +27,7 @@ from dropwatch.model import Fileset, Order
 
 IDENTITY = ".dropwatch-archive"
 _REMEMBERED = 1024  # folders that were made here, for discard()
-_HOPELESS = {
-    errno.ENOENT,
-    errno.ENAMETOOLONG,
-}  # a copy has gone; a path that is too long for this file system
+_HOPELESS = {errno.ENOENT, errno.ENAMETOOLONG}  # a copy has gone; a path too long for the file system
 _TRIES = 5  # to give a fileset its places, when others take them at the same moment
 
 
@@ -136,6 +133,7 @@ class Archive:
             for fact, place, sha256 in zip(fileset.files, places, sums, strict=True)
         )
         entry = entry_of(order, "/".join(home), fileset, files)
+        fsync_directory(slot.staging)  # the entry says that the copies are there
         slot.write(entry)
         return entry
 

@@ -18,6 +18,7 @@ import json
 import os
 import re
 import shutil
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -97,12 +98,13 @@ class Index:
         name = _batch(batch)
         return [slot for home in _folders(self._top / folder_name(owner)) for slot in _slots(home / name)]
 
-    def alike(self, order: Order, home: Sequence[str], fileset: Fileset) -> Iterator[Slot]:
-        """Slots of other batches in *home* whose files have the names and sizes of *fileset*."""
-        wanted = outline(fileset.files)
+    def outlines(self, order: Order, home: Sequence[str]) -> dict[str, list[Slot]]:
+        """The slots of other batches in *home*, by outline. Nothing is opened."""
+        found: dict[str, list[Slot]] = defaultdict(list)
         for folder in _folders(self._of(order.owner, home)):
-            if folder.name != order.batch:
-                yield from (slot for slot in _slots(folder) if slot.outline == wanted)
+            for slot in _slots(folder) if folder.name != order.batch else ():
+                found[slot.outline].append(slot)
+        return found
 
     def _of(self, owner: str, home: Sequence[str]) -> Path:
         return self._top / folder_name(owner) / hashlib.sha256("/".join(home).encode()).hexdigest()[:16]
