@@ -113,7 +113,7 @@ class Journal:
             self.close()
 
     def _write(self, line: dict[str, object]) -> None:
-        # The line end comes first as well: a torn line of a planner that died must not swallow this one.
+        # The line end comes first as well: what a dying planner tore must not swallow this line.
         data = f"\n{json.dumps(line)}\n".encode("ascii")
         if self._descriptor < 0 or self._size + len(data) > _LARGEST:
             return

@@ -98,6 +98,18 @@ def test_damaged_file_is_refused_and_the_others_go_on(drop: Drop) -> None:
     assert made.notes == ("Left aside, not an image: readme.txt.",)
 
 
+def test_a_set_of_which_one_file_is_cut_is_refused_once(drop: Drop) -> None:
+    files = [f"set_T{number:02}.ome.tif" for number in range(12)]
+    images.ome_set(drop.folder, files)
+    cut = drop.folder / files[7]
+    cut.write_bytes(cut.read_bytes()[:-100])
+
+    made = drop.plan()
+
+    assert (only(made.refused).files, only(made.refused).error) == (12, "unreadable")
+    assert "set_T07.ome.tif, which belongs to it" in only(made.refused).reason
+
+
 def test_an_empty_file_is_a_broken_image_or_a_flag(drop: Drop) -> None:
     ome_tiff(drop.folder / "good.ome.tif")
     for name in ("broken.czi", "DONE", "scan.finished", "log.txt"):
@@ -126,7 +138,7 @@ def test_a_set_that_names_a_file_outside_is_refused(drop: Drop) -> None:
 def test_a_file_outside_is_not_searched_for_damage(drop: Drop) -> None:
     secret = drop.spool / "alice" / "other" / "secret.ome.tif"
     images.plain_tiff(secret)
-    secret.write_bytes(secret.read_bytes()[:-300])
+    secret.write_bytes(secret.read_bytes()[:600])
     drop.file("evil.pattern", str(secret))
 
     look = images.bioformats().look(drop.folder / "evil.pattern", drop.folder)
