@@ -148,7 +148,7 @@ class OmeroImporter:
             ).attach()
 
     def _line(self, session: Session, stopped: Callable[[], bool]) -> AbstractContextManager[Line]:
-        return closing(Line(session, self._login.rejoin, stopped, self._reconnect, self._clock))
+        return closing(Line(session, stopped, self._reconnect, self._clock))
 
     def account(self, owner: str) -> Account:
         """See base.Importer.account."""

@@ -81,6 +81,16 @@ def sort_connecting(error: Exception, host: str) -> DropwatchError:
     return Unavailable(f"OMERO at {host} cannot be reached.", detail=detail, code=type(error).__name__)
 
 
+def refuses(error: Exception) -> bool:
+    """Whether joining a session failed because it has ended, rather than the server not being there (yet)."""
+    if isinstance(error, Glacier2.PermissionDeniedException):
+        return not error.reason.startswith("Internal error")
+    if isinstance(error, omero.WrappedCreateSessionException):
+        # It may still know the connection that we lost: that has the identity of ours (SessionManagerI.create).
+        return not error.concurrency and "AlreadyRegistered" not in error.type
+    return isinstance(error, omero.AuthenticationException | omero.ServerError)
+
+
 def login_refused(host: str, detail: str) -> OperatorError:
     return OperatorError(
         f"OMERO at {host} refused the login of dropwatch's service account.",

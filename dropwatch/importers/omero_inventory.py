@@ -6,27 +6,22 @@ Leftovers are closed and deleted here. A fileset with images is never deleted he
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable
-from contextlib import suppress
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from typing import Any
 
 import Ice
-import omero
-import omero.clients
 
 from dropwatch.importers import omero_keys
 from dropwatch.importers import omero_queries as queries
 from dropwatch.importers.omero_errors import WIRE, explain
 from dropwatch.importers.omero_handles import delete_filesets
-from dropwatch.importers.omero_logs import says_ended
 from dropwatch.importers.omero_session import Session
 from dropwatch.importers.omero_settings import fileset_told_by
 from dropwatch.model import Image, Imported, Kind, Order, Running
 
 _log = logging.getLogger(__name__)
-
-_UNSEEN = 3600.0  # seconds that an import whose process we cannot look into is given to show its images
 
 
 @dataclass(frozen=True)
@@ -40,18 +35,24 @@ class Seen:
 
 @dataclass(frozen=True)
 class _Process:
-    """An import process the server lists. *handle* is None before its upload was verified."""
+    """An import process in a session of the owner's, with the batch id and fileset id in its settings.
+
+    handle -- None before its upload was verified
+    """
 
     proxy: Any
     handle: Any
-    answered: bool
-    fileset: int | None  # the server's id, known once there is a handle
-    batch: str
-    key: str
+    key: tuple[str, str]
 
-    def key_without_handle(self, batch: str) -> str | None:
-        """Our fileset id when the upload of a fileset of *batch* was never verified here, else None."""
-        return self.key if self.handle is None and self.batch == batch else None
+    def running(self) -> bool:
+        """Whether the server goes on with the import by itself."""
+        return self.handle is not None and self.handle.getResponse() is None
+
+    def close(self) -> None:
+        for part in (self.handle, self.proxy):
+            if part is not None:
+                with suppress(*WIRE):
+                    part.close()
 
 
 def look(session: Session, batch: str, fileset: str | None = None) -> list[Seen]:
@@ -123,63 +124,31 @@ def settle(session: Session, batch: str, seen: list[Seen]) -> list[Seen]:
     The filesets are looked at once more after all else, so that an import that finished meanwhile is seen as
     imported and not taken for a leftover.
     """
-    processes, unseen = _processes(session)
-    running = {process.fileset for process in processes if process.handle and not process.answered}
-    suspects = {one.id: one.key for one in seen if not one.images and one.id not in running}
-    if unseen:
-        for id in _may_run(session, list(suspects)):
-            del suspects[id]
-    for process in processes:
-        if process.fileset in suspects or process.key_without_handle(batch) in suspects.values():
-            _close(process)
+    with ExitStack() as visits:
+        processes = [process for process in _processes(session, visits) if process.key[0] == batch]
+        running = {process.key[1] for process in processes if process.running()}
+        suspects = {one.id for one in seen if not one.images and one.key not in running}
+        for process in processes:
+            if process.key[1] not in running:
+                process.close()
     again = look(session, batch)
     leftovers = {one.id for one in again if one.id in suspects and not one.images}
     delete_filesets(session, sorted(leftovers))
     return [one for one in again if one.id not in leftovers]
 
 
-def _processes(session: Session) -> tuple[list[_Process], bool]:
-    """The import processes that can be looked into, and whether there are others.
+def _processes(session: Session, visits: ExitStack) -> Iterator[_Process]:
+    """The import processes that can still be called: those in the owner's living sessions.
 
-    A server lists a process until it is restarted, closed or not (omero-blitz ProcessContainer.java), and its
-    router lets a session look only into its own (SessionManagerI.create): many may not answer.
+    A server lists a process until it is restarted, closed or not (omero-blitz ProcessContainer.java). Each belongs
+    to the session it was made in, which is its category, and can be called from within that only
+    (SessionManagerI.create); one that runs keeps its session alive (ManagedImportRequestI.registerKeepAlive). So
+    what a worker that died left running is found by joining its session.
     """
-    listed = session.repository.listImports()
-    calls = [(proxy, proxy.begin_getHandle()) for proxy in listed]
-    found: list[_Process] = []
-    unseen = False
-    for proxy, call in calls:
-        try:
-            found.append(_look_into(proxy, proxy.end_getHandle(call)))
-        except (Ice.ObjectNotExistException, omero.ServerError):
-            unseen = True
-    return found, unseen
-
-
-def _look_into(proxy: Any, handle: Any) -> _Process:
-    if handle is None:
-        batch, key = fileset_told_by(proxy.getImportSettings())
-        return _Process(proxy, None, False, None, batch, key)
-    request = handle.getRequest()
-    batch, key = fileset_told_by(request.settings) if request.settings is not None else ("", "")
-    answered = handle.getResponse() is not None
-    return _Process(proxy, handle, answered, request.activity.parent.id.val, batch, key)
-
-
-def _may_run(session: Session, ids: list[int]) -> set[int]:
-    """Those that passed verifyUpload not long ago by the server's clock: they may go on out of our sight."""
-    if not ids:
-        return set()
-    rows = session.ask_in_pages(queries.UPLOADS_FINISHED, "ids", ids, everywhere=True, owner=session.owner_id)
-    if not rows:
-        return set()
-    now = session.factory.getConfigService().getServerTime().val
-    young = {id for id, finished in rows if finished is not None and now - finished < _UNSEEN * 1000}
-    return {id for id in young if not says_ended(session, id)}
-
-
-def _close(process: _Process) -> None:
-    for part in (process.handle, process.proxy):
-        if part is not None:
-            with suppress(*WIRE):
-                part.close()
+    listed: dict[str, list[Any]] = {}
+    for proxy in session.repository.listImports():
+        listed.setdefault(proxy.ice_getIdentity().category, []).append(proxy)
+    for key in session.living(listed):
+        for proxy in session.reached(key, listed[key], visits):
+            with suppress(Ice.ObjectNotExistException):  # closed
+                yield _Process(proxy, proxy.getHandle(), fileset_told_by(proxy.getImportSettings()))

@@ -20,13 +20,11 @@ from itertools import chain, repeat
 from threading import Lock
 from typing import Any, TypeVar
 
-import Glacier2
 import Ice
-import omero
 
 from dropwatch.errors import Interrupted
-from dropwatch.importers.omero_errors import LOST, WIRE, explain
-from dropwatch.importers.omero_session import Session
+from dropwatch.importers.omero_errors import LOST, WIRE, explain, refuses
+from dropwatch.importers.omero_session import Session, through
 
 _log = logging.getLogger(__name__)
 
@@ -39,7 +37,6 @@ T = TypeVar("T")
 class Line:
     """The way to the server for *session*. May be used by several threads at once.
 
-    rejoin   -- opens a new connection to the session; raises what OMERO throws
     stopped  -- looked at while waiting for the server to come back
     patience -- seconds that a connection may be lost without anything getting through in between
     clock    -- seconds that only ever grow
@@ -48,14 +45,12 @@ class Line:
     def __init__(
         self,
         session: Session,
-        rejoin: Callable[[Session], None],
         stopped: Callable[[], bool],
         patience: float,
         clock: Callable[[], float],
     ) -> None:
         self.session = session
         self.number = 0  #: how often the connection was made anew
-        self._rejoin = rejoin
         self._stopped = stopped
         self._patience = patience
         self._clock = clock
@@ -131,9 +126,9 @@ class Line:
 
     def _joined(self, error: Exception) -> bool:
         try:
-            self._rejoin(self.session)
+            self.session.rejoin()
         except WIRE as refused:
-            if _is_final(refused):
+            if refuses(refused):
                 raise error from None
             return False
         return True
@@ -151,17 +146,6 @@ class Held:
         """The proxy, to be called through the present connection."""
         number = self._line.number
         if number != self._number:
-            communicator = self._line.session.client.getCommunicator()
-            self._proxy = type(self._proxy).uncheckedCast(communicator.stringToProxy(str(self._proxy)))
+            self._proxy = through(self._line.session.client, self._proxy)
             self._number = number
         return self._proxy
-
-
-def _is_final(refused: Exception) -> bool:
-    """Whether the session is gone for good, rather than the server not there yet."""
-    if isinstance(refused, Glacier2.PermissionDeniedException):
-        return not refused.reason.startswith("Internal error")
-    if isinstance(refused, omero.WrappedCreateSessionException):
-        # It still knows the connection that we lost: the identity of our session is taken (SessionManagerI.create).
-        return not refused.concurrency and "AlreadyRegistered" not in refused.type
-    return isinstance(refused, omero.AuthenticationException | omero.ServerError)

@@ -78,9 +78,8 @@ class Login:
         person = self.person(name)
         _check(person, group)
         with connecting(self.server.host), ExitStack() as undo:
-            client = self._client()
+            client = self._joined(self._sudo(person.name, group))
             undo.callback(hang_up, client)
-            client.joinSession(self._sudo(person.name, group))
             now = client.sf.getAdminService().getEventContext()
             undo.pop_all()
         return Session(
@@ -91,17 +90,8 @@ class Login:
             group_id=now.groupId,
             email=person.email,
             closing=self.closing,
+            join=self._joined,
         )
-
-    def rejoin(self, session: Session) -> None:
-        """Reach *session* through a new connection, as the same client. Raises what OMERO throws."""
-        with ExitStack() as undo:
-            client = self._client()
-            undo.callback(hang_up, client)
-            client.getImplicitContext().put(CLIENTUUID, session.client_id)
-            client.joinSession(session.key)
-            session.move(client)
-            undo.pop_all()
 
     def service(self, question: Callable[[Any], T]) -> T:
         """What *question* makes of the service account's omero.client. Raises Unavailable, OperatorError."""
@@ -130,6 +120,17 @@ class Login:
                 hang_up(client)
             else:
                 log_out(client)
+
+    def _joined(self, key: str, client_id: str = "") -> Any:
+        """A client of the session with *key*; *client_id* makes it the one it was before. Raises what OMERO throws."""
+        with ExitStack() as undo:
+            client = self._client()
+            undo.callback(hang_up, client)
+            if client_id:
+                client.getImplicitContext().put(CLIENTUUID, client_id)
+            client.joinSession(key)
+            undo.pop_all()
+        return client
 
     def _sudo(self, name: str, group: str | None) -> str:
         """The key of a new session of *name*."""

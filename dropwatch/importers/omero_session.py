@@ -6,8 +6,8 @@ is used by one thread at a time; only its keep-alive, and the blocks of an uploa
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Callable, Collection, Sequence
+from contextlib import ExitStack, suppress
 from functools import cached_property
 from threading import Event
 from typing import Any
@@ -19,7 +19,7 @@ import omero.sys
 from omero.constants import CLIENTUUID
 from omero.rtypes import rlist, rlong, rstring, unwrap
 
-from dropwatch.importers.omero_errors import WIRE
+from dropwatch.importers.omero_errors import WIRE, refuses
 from dropwatch.importers.omero_queries import ALL_GROUPS, NAMES_IN_A_PAGE
 
 Bound = int | str | Sequence[int] | Sequence[str]
@@ -32,6 +32,7 @@ class Session:
     """A session of *owner* (Experimenter *owner_id*) in *group*.
 
     closing    -- set when the importer is being closed: what waits gives up
+    join       -- opens another client to a session by its key, as the client with this id ("": a new one)
     email      -- the owner's address, or None
     unfinished -- keys of imports that may go on in the server: they must not be ended with the session
     hung_up    -- it has no connection any more
@@ -47,31 +48,36 @@ class Session:
         group_id: int,
         email: str | None,
         closing: Event,
+        join: Callable[[str, str], Any],
     ) -> None:
         self.client = client
         self.factory = client.getSession()
-        self.key = str(client.getSessionId())  # for Login.rejoin alone
-        self.client_id = str(client.getImplicitContext().get(CLIENTUUID))
+        self._key = str(client.getSessionId())
+        self._client_id = str(client.getImplicitContext().get(CLIENTUUID))
         self.owner = owner
         self.owner_id = owner_id
         self.group = group
         self.group_id = group_id
         self.email = email
         self.closing = closing
+        self._join = join
         self.unfinished: set[tuple[str, str]] = set()
         self.hung_up = False
         self._left: list[Any] = []
 
+    # -- other connections -----------------------------------------------------------------------------
+
     def cut(self) -> None:
-        """Close the connection, which is broken or does not answer; move() or hang_up() follows."""
+        """Close the connection, which is broken or does not answer; rejoin() or hang_up() follows."""
         self.hung_up = True
         with suppress(*WIRE):
             connection = self.factory.ice_getCachedConnection()
             if connection is not None:
                 connection.close(True)
 
-    def move(self, client: Any) -> None:
-        """Go on through *client*, which joined this session anew."""
+    def rejoin(self) -> None:
+        """Go on through a new connection. Raises what OMERO throws."""
+        client = self._join(self._key, self._client_id)
         for service in ("query", "update", "repository"):
             self.__dict__.pop(service, None)
         # Not destroyed at once: other threads may be about to call through it.
@@ -81,10 +87,33 @@ class Session:
         self.hung_up = False
 
     def forget_left(self) -> None:
-        """Destroy what was moved away from. No other thread uses it any more."""
+        """Destroy what was left for another connection. No other thread uses it any more."""
         left, self._left = self._left, []
         for client in left:
             hang_up(client)
+
+    def living(self, keys: Collection[str]) -> list[str]:
+        """Those of *keys* that are sessions of the same owner and still live, this one among them.
+
+        The server names those that the same admin opened (omero-server SessionManagerImpl.findSameUser).
+        """
+        if not set(keys) - {self._key}:
+            return list(keys)
+        opened = self.factory.getSessionService().getMyOpenSessions()
+        return [key for key in keys if key in {each.uuid.val for each in opened}]
+
+    def reached(self, key: str, proxies: Sequence[Any], visits: ExitStack) -> list[Any]:
+        """*proxies* of the session with *key*, to be called until *visits* ends; none if it ended just now."""
+        if key == self._key:
+            return list(proxies)
+        try:
+            client = self._join(key, "")
+        except WIRE as error:
+            if not refuses(error):
+                raise
+            return []
+        visits.callback(log_out, client)
+        return [through(client, proxy) for proxy in proxies]
 
     # Each of these is asked for once: it costs the server a servant and us a round trip.
 
@@ -147,6 +176,11 @@ class Session:
         """Leave without a word to a server that may not answer; the session ends when it is idle."""
         self.hung_up = True
         hang_up(self.client)
+
+
+def through(client: Any, proxy: Any) -> Any:
+    """*proxy*, to be called through the connection of *client*."""
+    return type(proxy).uncheckedCast(client.getCommunicator().stringToProxy(str(proxy)))
 
 
 def end_references(client: Any) -> None:

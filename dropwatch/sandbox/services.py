@@ -155,7 +155,7 @@ class SessionService:
         return self._sessions.use(uuid).references
 
     def getMyOpenSessions(self, current: Any) -> list[Any]:
-        return [_session(self._session)]
+        return [_session(each) for each in self._sessions.of_same_user(self._session)]
 
 
 class AdminService:

@@ -140,6 +140,12 @@ class Sessions:
         self.end(uuid)
         raise omero.SessionTimeoutException(None, None, f"Session {uuid} exceeded {exceeded}")
 
+    def of_same_user(self, asking: Session) -> list[Session]:
+        """The live sessions of the same user, opened by the same admin or by nobody else (findSameUser)."""
+        with self._lock:
+            live = list(self._live.values())
+        return [each for each in live if (each.user, each.sudoer) == (asking.user, asking.sudoer)]
+
     def attach(self, session: Session) -> None:
         with self._lock:
             session.references += 1

@@ -125,7 +125,11 @@ MUTATIONS = (
     Mutation(
         "do not wait for what the server goes on with",
         "dropwatch/importers/omero_inventory.py",
-        {"    return {id for id in young if not says_ended(session, id)}\n": "    return set()\n"},
+        {
+            "        running = {process.key[1] for process in processes if process.running()}\n": (
+                "        running = set()\n"
+            )
+        },
         (f"{BESIDE}::test_the_next_daemon_waits_for_an_import_that_the_server_goes_on_with",),
     ),
     Mutation(
