@@ -54,7 +54,12 @@ def cut(name: str, asked: str) -> Unreadable:
 
 def lacking(name: str, what: str) -> Unreadable:
     """The file *name* belongs to the one that was looked at, and is *what*: missing, empty."""
-    return Unreadable(False, f"It is not complete: {_one_line(name)}, which belongs to it, is {what}.")
+    name = _one_line(name)
+    return Unreadable(
+        False,
+        f"It is not complete: {name}, which belongs to it, is {what}.",
+        remedy=f"Copy {name} into the folder as well.",
+    )
 
 
 def of_throwable(thrown: Any) -> Unreadable:
