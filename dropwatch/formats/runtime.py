@@ -47,7 +47,7 @@ def start(installation: Installation, memory: int) -> None:
             # At its end the process waits for whichever thread started Java, for ever if that one is gone by then. No
             # thread that Java meets later is waited for, so let it meet this one anew.
             jpype.java.lang.Thread.detach()
-    _check_version(installation)
+    _check_jars(installation)
 
 
 @contextmanager
@@ -87,7 +87,7 @@ def _options(installation: Installation, memory: int) -> list[str]:
         "-XX:+ExitOnOutOfMemoryError",
         # One file at a time and short lives: start small (80 MB less in memory after 290 files), one thread that
         # collects (200 MB less), the quick compiler only (30 MB less).
-        "-Xms16m",
+        f"-Xms{min(memory, 16 * 2**20)}",
         "-XX:+UseSerialGC",
         "-XX:TieredStopAtLevel=1",
         # No file for tools that watch JVMs. When a library in it crashes: no core of a gigabyte, and the account of it
@@ -97,11 +97,11 @@ def _options(installation: Installation, memory: int) -> list[str]:
         f"-XX:ErrorFile={Path(tempfile.gettempdir(), 'dropwatch-java-%p.log')}",
     ]
     if _major(installation.java) >= 17:
-        options.append(
-            "--enable-native-access=ALL-UNNAMED"
-        )  # JPype's own library; without it, a warning on stderr
+        # For JPype's own library; without it, a warning on stderr.
+        options.append("--enable-native-access=ALL-UNNAMED")
     if _major(installation.java) >= 23:
-        options.append("--sun-misc-unsafe-memory-access=allow")  # likewise, for libraries inside Bio-Formats
+        # Likewise, for libraries inside Bio-Formats.
+        options.append("--sun-misc-unsafe-memory-access=allow")
     return options
 
 
@@ -119,14 +119,12 @@ def _silence() -> None:
     java("loci.common.DebugTools").setRootLevel("ERROR")
 
 
-def _check_version(installation: Installation) -> None:
-    import jpype
-
+def _check_jars(installation: Installation) -> None:
     try:
         java("loci.formats.ImageReader")
-    except TypeError as err:  # JPype's answer for a class that is not on the class path
+    except TypeError as err:  # JPype's answer for a class that is not there
         raise _does_not_start(installation, err) from err
-    running = str(jpype.java.lang.System.getProperty("java.class.path"))
+    running = str(java("java.lang.System").getProperty("java.class.path"))
     if any(str(jar) not in running for jar in installation.jars):
         raise OperatorError(
             "Java runs already in this process, with another Bio-Formats.",

@@ -774,6 +774,24 @@ def test_the_java_of_the_system_serves_as_well(tmp_path: Path) -> None:
     assert (done.returncode, done.stdout, done.stderr) == (0, "3\n", "")
 
 
+def test_a_jar_may_lie_in_a_folder_of_any_name(tmp_path: Path) -> None:
+    images.fake(tmp_path, images.THREE)
+    folder = tmp_path / "Jürgen's programs"
+    folder.mkdir()
+    shutil.copy(found_here().jars[0], folder)
+
+    done = alone(
+        """
+        reader = BioFormats(find(Settings(jar=Path(argv[1])), {}), 2**27)
+        print(look(argv[0]).series)
+        """,
+        tmp_path / images.THREE,
+        folder,
+    )
+
+    assert (done.returncode, done.stdout, done.stderr) == (0, "3\n", "")
+
+
 def test_a_java_that_does_not_start_is_a_matter_for_the_admin(tmp_path: Path, home: Path) -> None:
     images.fake(tmp_path, images.THREE)
 
