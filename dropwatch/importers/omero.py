@@ -6,7 +6,6 @@ omero-blitz 5.8, omero-server and omero-model; the modules beside this one name 
 
 from __future__ import annotations
 
-import threading
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -77,7 +76,6 @@ class OmeroImporter:
         self._patience = patience
         self._clock = clock
         self._wall_clock = wall_clock
-        self._making = threading.Lock()  # two batches for one new dataset must not make it twice
         self._made: deque[tuple[str, Container]] = deque(maxlen=_REMEMBERED)
 
     def ask(self, order: Order, filesets: Sequence[Fileset]) -> Answers:
@@ -93,8 +91,7 @@ class OmeroImporter:
             return Answers(container, session.email, session.group, found)
 
     def _container(self, session: Session, order: Order) -> Container:
-        with self._making:
-            container = targets.resolve(session, order.target)
+        container = targets.resolve(session, order.target)
         if container.created:
             self._made.append((order.batch, container))
         return container

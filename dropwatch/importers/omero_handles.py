@@ -61,6 +61,11 @@ def delete_containers(session: Session, kind: Kind, ids: Sequence[int]) -> None:
     )
 
 
+def delete_tag(session: Session, id: int) -> None:
+    """Delete this tag, which nothing bears. Raises as delete_filesets."""
+    run(session, omero.cmd.Delete2(targetObjects={"TagAnnotation": [id]}), "an unused tag was being deleted")
+
+
 def run(
     session: Session,
     request: Any,

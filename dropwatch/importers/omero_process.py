@@ -22,6 +22,7 @@ import omero.model
 
 from dropwatch.errors import DropwatchError, Interrupted, TemporaryError
 from dropwatch.importers import omero_inventory as inventory
+from dropwatch.importers import omero_queries as queries
 from dropwatch.importers.base import Progress
 from dropwatch.importers.omero_checksums import algorithm_for
 from dropwatch.importers.omero_errors import WIRE, without_keys
@@ -34,6 +35,8 @@ from dropwatch.importers.omero_session import Session
 from dropwatch.importers.omero_settings import fileset_model, settings
 from dropwatch.importers.omero_upload import Upload
 from dropwatch.model import Container, Fileset, Image, Imported, Kind, Order
+
+_FEW = 1000  # files of a fileset
 
 
 @dataclass(frozen=True)
@@ -108,12 +111,10 @@ class Carrier:
             inventory.remove(self.session, self.order.batch, self.fileset.id)
 
     def _follow(self, process: Any, handle: Any) -> Imported:
-        request = handle.getRequest()
-        fileset = request.activity.parent.id.val
-        log = request.logFile.id.val if request.logFile is not None else None
         response = self._wait(handle)
         self.session.unfinished.discard(self._key)
         try:
+            fileset, log = self._made_as(handle)
             if isinstance(response, omero.cmd.ERR):
                 return self._after_error(response, fileset, log)
             return Imported(self._made(response, fileset), fileset, log=log)
@@ -121,6 +122,19 @@ class Carrier:
             for part in (handle, process):
                 with suppress(*WIRE):
                     part.close()
+
+    def _made_as(self, handle: Any) -> tuple[int, int | None]:
+        """OMERO's ids of the fileset and of its import log."""
+        if len(self.fileset.files) <= _FEW:
+            request = handle.getRequest()
+            log = request.logFile.id.val if request.logFile is not None else None
+            return request.activity.parent.id.val, log
+        # The request brings every file of the fileset along, 640 bytes and many objects each.
+        newest = max(one.id for one in inventory.look(self.session, *self._key))
+        logs = self.session.ask(
+            queries.LOG_OF_FILESET, everywhere=True, owner=self.session.owner_id, id=newest
+        )
+        return newest, logs[0][0] if logs else None
 
     def _wait(self, handle: Any) -> Any:
         reporter = Reporter(self.progress, self.clock)

@@ -89,22 +89,25 @@ columns                 -- dataset id (long), project id (long)
 """
 
 FILES_IN_DATASET = (
-    "select distinct fs.id, f.name, f.size, f.hash, h.value"
-    " from DatasetImageLink l join l.child i join i.fileset fs join fs.usedFiles e"
-    " join e.originalFile f left outer join f.hasher h"
-    " where l.parent.id = :id and fs.details.owner.id = :owner and f.name in (:names)"
+    "select fs.id, f.name, f.size, f.hash, h.value"
+    " from Fileset fs join fs.usedFiles e join e.originalFile f left outer join f.hasher h"
+    " where fs.details.owner.id = :owner and f.name in (:names) and fs.id in"
+    " (select i.fileset.id from DatasetImageLink l join l.child i where l.parent.id = :id)"
 )
 FILES_IN_SCREEN = (
-    "select distinct fs.id, f.name, f.size, f.hash, h.value"
-    " from ScreenPlateLink l join l.child p join p.wells w join w.wellSamples ws join ws.image i"
-    " join i.fileset fs join fs.usedFiles e join e.originalFile f left outer join f.hasher h"
-    " where l.parent.id = :id and fs.details.owner.id = :owner and f.name in (:names)"
+    "select fs.id, f.name, f.size, f.hash, h.value"
+    " from Fileset fs join fs.usedFiles e join e.originalFile f left outer join f.hasher h"
+    " where fs.details.owner.id = :owner and f.name in (:names) and fs.id in"
+    " (select i.fileset.id from ScreenPlateLink l join l.child p join p.wells w join w.wellSamples ws"
+    " join ws.image i where l.parent.id = :id)"
 )
 """Which of these file names the owner has, with images, in the target (compare FilenameExclusion.java).
 
+Not joined with the images: a plate has thousands of them, and as many files.
+
 :owner, :id, :names -- long, long (Dataset or Screen), list of string (at most NAMES_IN_A_PAGE)
 columns             -- fileset id (long), name (string), size (long or null), hash (string or null), name of
-                       the checksum algorithm (string or null)
+                       the checksum algorithm (string or null): a row for each file
 """
 
 FILES_OF_FILESETS = (

@@ -18,6 +18,7 @@ from omero_version import omero_version
 
 from dropwatch.importers import omero_keys
 from dropwatch.importers import omero_queries as queries
+from dropwatch.importers.omero_handles import delete_tag
 from dropwatch.importers.omero_session import Session
 from dropwatch.importers.omero_targets import reference
 from dropwatch.model import Container, Fileset, Order
@@ -47,7 +48,8 @@ def settings(session: Session, order: Order, fileset: Fileset, container: Contai
     made.doThumbnails = rbool(True)
     made.noStatsInfo = rbool(False)
     made.userSpecifiedTarget = reference(container)
-    name = omero_keys.image_name(fileset.name)
+    # Not for plates: their own name says more than that of their file (WellProcessor.java would replace it).
+    name = None if fileset.plate else omero_keys.image_name(fileset.name)
     made.userSpecifiedName = rstring(name) if name else None
     made.userSpecifiedDescription = rstring(order.description) if order.description else None
     made.userSpecifiedAnnotationList = annotations_of(session, order, fileset)
@@ -109,14 +111,21 @@ def plain_name(path: str) -> str:
 
 def _tags(session: Session, words: tuple[str, ...]) -> list[int]:
     """Ids of the owner's tags with these words; those that are missing are made."""
-    if not words:
-        return []
-    rows = session.ask(queries.TAGS_BY_NAME, owner=session.owner_id, names=sorted(set(words)))
-    known = {row[1]: row[0] for row in reversed(rows)}  # several of one name: the oldest
+    known = _known(session, sorted(set(words)))
     return [known[word] if word in known else _new_tag(session, word) for word in dict.fromkeys(words)]
+
+
+def _known(session: Session, words: list[str]) -> dict[str, int]:
+    """Ids of the owner's tags by their words; of several of one word the oldest."""
+    rows = session.ask(queries.TAGS_BY_NAME, owner=session.owner_id, names=words) if words else []
+    return {row[1]: row[0] for row in reversed(rows)}
 
 
 def _new_tag(session: Session, word: str) -> int:
     tag = omero.model.TagAnnotationI()
     tag.textValue = rstring(word)
-    return int(session.update.saveAndReturnObject(tag).id.val)
+    made = int(session.update.saveAndReturnObject(tag).id.val)
+    first = _known(session, [word]).get(word, made)
+    if first != made:  # another process made it in the same moment
+        delete_tag(session, made)
+    return first

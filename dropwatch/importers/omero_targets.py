@@ -14,6 +14,7 @@ from omero.rtypes import rstring
 
 from dropwatch.errors import PermanentError
 from dropwatch.importers import omero_queries as queries
+from dropwatch.importers.omero_handles import delete_containers
 from dropwatch.importers.omero_session import Session
 from dropwatch.model import Container, Kind, Target
 
@@ -85,22 +86,36 @@ def _absent(session: Session, kind: Kind, id: int) -> PermanentError:
 
 
 def _by_name(session: Session, kind: Kind, name: str, project: str | None) -> Container:
-    if project is not None:
-        inside = session.ask(queries.DATASETS_IN_PROJECT, owner=session.owner_id, name=name, project=project)
-        found = sorted({row[0] for row in inside}, reverse=True)
-    else:
-        found = [row[0] for row in session.ask(_BY_NAME[kind], owner=session.owner_id, name=name)]
+    found = _named(session, kind, name, project)
     if found:
         return Container(kind, found[0], name, session.group, note=_several(kind, name, found))
-    return _make(session, kind, name, project)
+    made, new_project = _make(session, kind, name, project)
+    first = min(_named(session, kind, name, project), default=made.id)
+    if first == made.id:
+        return made
+    # Another process made it in the same moment: the first one counts, there as here.
+    if is_empty(session, made):
+        delete_containers(session, kind, [made.id])
+        if new_project is not None:
+            delete_containers(session, Kind.PROJECT, [new_project])
+    return Container(kind, first, name, session.group)
 
 
-def _make(session: Session, kind: Kind, name: str, project: str | None) -> Container:
+def _named(session: Session, kind: Kind, name: str, project: str | None) -> list[int]:
+    """Ids of one's own containers of that name, newest first."""
+    if project is None:
+        return [row[0] for row in session.ask(_BY_NAME[kind], owner=session.owner_id, name=name)]
+    inside = session.ask(queries.DATASETS_IN_PROJECT, owner=session.owner_id, name=name, project=project)
+    return sorted({row[0] for row in inside}, reverse=True)
+
+
+def _make(session: Session, kind: Kind, name: str, project: str | None) -> tuple[Container, int | None]:
+    """The new container, and the id of its project if that is new too."""
     new = _MODEL[kind]()
     new.name = rstring(name)
     if project is None:
         made = session.update.saveAndReturnObject(new)
-        return Container(kind, made.id.val, name, session.group, created=True)
+        return Container(kind, made.id.val, name, session.group, created=True), None
     own = session.ask(queries.PROJECTS_BY_NAME, owner=session.owner_id, name=project)
     link = omero.model.ProjectDatasetLinkI()
     link.parent = omero.model.ProjectI(own[0][0], False) if own else omero.model.ProjectI()
@@ -109,7 +124,8 @@ def _make(session: Session, kind: Kind, name: str, project: str | None) -> Conta
     link.child = new
     made = session.update.saveAndReturnObject(link)  # one transaction: no dataset without its project
     note = _several(Kind.PROJECT, project, [row[0] for row in own])
-    return Container(kind, made.child.id.val, name, session.group, created=True, note=note)
+    container = Container(kind, made.child.id.val, name, session.group, created=True, note=note)
+    return container, None if own else made.parent.id.val
 
 
 def _several(kind: Kind, name: str, found: list[int]) -> str:

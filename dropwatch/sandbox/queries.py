@@ -78,29 +78,40 @@ KNOWN = (
         and d.name = :name and p.name = :project order by d.id desc""",
         "ll",
     ),
-    Known(
-        """select distinct fs.id, f.name, f.size, f.hash, h.value
-        from DatasetImageLink l join l.child i join i.fileset fs join fs.usedFiles e
-        join e.originalFile f left outer join f.hasher h
-        where l.parent.id = :id and fs.details.owner.id = :owner and f.name in (:names)""",
-        """select distinct fs.id, f.name, f.size, f.hash, f.hasher
-        from link l join image i on i.id = l.child join fileset fs on fs.id = i.fileset
-        join entry e on e.fileset = fs.id join originalfile f on f.id = e.file
-        where l.kind = 'DatasetImageLink' and {fs} and l.parent = :id
-        and fs.owner = :owner and f.name in (:names)""",
-        "lslss",
+    *(
+        Known(
+            f"""select fs.id, f.name, f.size, f.hash, h.value
+            from Fileset fs join fs.usedFiles e join e.originalFile f left outer join f.hasher h
+            where fs.details.owner.id = :owner and f.name in (:names) and fs.id in
+            (select i.fileset.id from {hql} where l.parent.id = :id)""",
+            f"""select fs.id, f.name, f.size, f.hash, f.hasher
+            from fileset fs join entry e on e.fileset = fs.id join originalfile f on f.id = e.file
+            where {{fs}} and fs.owner = :owner and f.name in (:names) and fs.id in
+            (select i.fileset from {sql} where l.parent = :id)""",
+            "lslss",
+        )
+        for hql, sql in (
+            (
+                "DatasetImageLink l join l.child i",
+                "link l join image i on l.kind = 'DatasetImageLink' and i.id = l.child",
+            ),
+            (
+                "ScreenPlateLink l join l.child p join p.wells w join w.wellSamples ws join ws.image i",
+                "link l join image i on l.kind = 'ScreenPlateLink' and i.plate = l.child",
+            ),
+        )
     ),
     Known(
-        """select distinct fs.id, f.name, f.size, f.hash, h.value
+        """select distinct fs.id, f.id, f.name, f.size, f.hash, h.value
         from ScreenPlateLink l join l.child p join p.wells w join w.wellSamples ws join ws.image i
         join i.fileset fs join fs.usedFiles e join e.originalFile f left outer join f.hasher h
         where l.parent.id = :id and fs.details.owner.id = :owner and f.name in (:names)""",
-        """select distinct fs.id, f.name, f.size, f.hash, f.hasher
+        """select distinct fs.id, f.id, f.name, f.size, f.hash, f.hasher
         from link l join image i on i.plate = l.child join fileset fs on fs.id = i.fileset
         join entry e on e.fileset = fs.id join originalfile f on f.id = e.file
         where l.kind = 'ScreenPlateLink' and {fs} and l.parent = :id
         and fs.owner = :owner and f.name in (:names)""",
-        "lslss",
+        "llslss",
     ),
     Known(
         """select fs.id, count(e.id) from Fileset fs join fs.usedFiles e

@@ -15,6 +15,7 @@ import textwrap
 import threading
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, suppress
 from dataclasses import replace
 from pathlib import Path
@@ -50,6 +51,7 @@ from dropwatch.importers import omero_inventory as inventory
 from dropwatch.importers.base import Progress
 from dropwatch.importers.omero import OmeroImporter
 from dropwatch.importers.omero_login import Login, Server
+from dropwatch.importers.omero_settings import annotations_of
 from dropwatch.model import (
     Answers,
     Fileset,
@@ -242,24 +244,48 @@ def test_two_users_at_once_in_two_threads(sandbox: Any, importer: OmeroImporter,
     assert sorted(line["user"] for line in completed(sandbox)) == ["alice"] * 5 + ["bob"] * 5
 
 
-def test_same_dataset_wanted_by_two_threads_at_once_is_made_once(
-    sandbox: Any, importer: OmeroImporter, batch: Batch
-) -> None:
-    found: list[int] = []
-    together = threading.Barrier(4)
+def at_once(*acts: Callable[[], Any]) -> list[Any]:
+    """What they answer when they begin in the same moment, each in a thread of its own."""
+    together = threading.Barrier(len(acts))
 
-    def work() -> None:
-        importer.ask(replace(batch.order, target=OTHER), [])  # opens this thread's session
+    def act(one: Callable[[], Any]) -> Any:
         together.wait(20)
-        found.append(importer.ask(batch.order, []).container.id)
+        return one()
 
-    threads = [threading.Thread(target=work) for _ in range(4)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(30)
+    with ThreadPoolExecutor(len(acts)) as pool:
+        return list(pool.map(act, acts))
 
-    assert len(found) == 4 and len(set(found)) == 1
+
+@pytest.mark.parametrize("project", [None, "HeLa"])
+def test_same_dataset_wanted_by_several_processes_at_once_is_made_once(
+    sandbox: Any, connect: Callable[..., OmeroImporter], batch: Batch, project: str | None
+) -> None:
+    importers = [connect() for _ in range(4)]  # as in processes of their own: they share nothing
+    for each in importers:
+        each.ask(replace(batch.order, target=OTHER), [])  # opens its session
+    order = replace(batch.order, target=Target(Kind.DATASET, name="day 3", project=project))
+    found = at_once(*(lambda each=each: each.ask(order, []).container.id for each in importers))
+
+    assert len(set(found)) == 1
+    assert rows(sandbox, "select id from dataset where name = 'day 3'") == [(found[0],)]
+    assert len(rows(sandbox, "select id from project")) == (0 if project is None else 1)
+
+
+def test_same_new_tag_wanted_by_several_processes_at_once_is_made_once(sandbox: Any, batch: Batch) -> None:
+    server = Server("127.0.0.1", sandbox.server.omero_port, False, "dropwatch", lambda: "dropwatch")
+    login = Login(server)
+    sessions = [login.open("alice", None) for _ in range(5)]
+    words = tuple(f"word {number}" for number in range(8))
+    order, fileset = replace(batch.order, tags=words), batch.image()
+    made = at_once(*(lambda each=each: annotations_of(each, order, fileset) for each in sessions))
+    for session in sessions:
+        session.end()
+    login.close()
+    told = [[each.id.val for each in annotations if each.id is not None] for annotations in made]
+
+    assert [len(ids) for ids in told] == [len(words)] * len(sessions)
+    assert len({tuple(ids) for ids in told}) == 1
+    assert len(rows(sandbox, "select id from annotation where kind = 'TagAnnotation'")) == len(words)
 
 
 # -- files that are there already ------------------------------------------------------------------------
@@ -312,6 +338,54 @@ def test_part_of_a_fileset_is_no_duplicate_of_it(importer: OmeroImporter, tmp_pa
 
     assert importer.ask(again.order, [alone]).found == {}
     assert list(importer.ask(again.order, [alone, whole]).found) == [whole.id]
+
+
+def test_set_with_equal_names_in_several_folders_is_known_again(
+    sandbox: Any, importer: OmeroImporter, tmp_path: Path
+) -> None:
+    first, again = make_batch(tmp_path / "first"), make_batch(tmp_path / "again", batch=OTHER_STAMP)
+    sets = []
+    first.image("a.ome.tif")
+    again.copy(first, "a.ome.tif", "a.ome.tif")
+    for batch in (first, again):
+        names = [f"pos {number}/settings.txt" for number in range(3)]
+        for name in names:
+            (batch.folder / name).parent.mkdir()
+            (batch.folder / name).write_bytes(b"the same in all of them")
+        sets.append(batch.fileset("a.ome.tif", *names))
+    imported = run(importer, first, sets[0], importer.ask(first.order, [sets[0]]))
+
+    assert importer.ask(again.order, [sets[1]]).found == {
+        sets[1].id: Skipped(imported.images, imported.fileset)
+    }
+
+
+def test_plate_that_is_there_already_is_skipped(importer: OmeroImporter, tmp_path: Path) -> None:
+    name, target = "plate&plates=1&plateRows=2&plateCols=2.fake", Target(Kind.SCREEN, name="plates")
+    first = make_batch(tmp_path / "first", target=target)
+    again = make_batch(tmp_path / "again", batch=OTHER_STAMP, target=target)
+    for batch in (first, again):
+        (batch.folder / name).write_bytes(b"x" * 10)
+    imported = run(importer, first, first.fileset(name), importer.ask(first.order, []))
+    (found,) = importer.ask(again.order, [again.fileset(name)]).found.values()
+
+    assert found == Skipped(imported.images, imported.fileset)
+    assert [image.kind for image in imported.images] == ["Plate"]
+
+
+def test_names_of_several_series_and_of_plates(sandbox: Any, importer: OmeroImporter, tmp_path: Path) -> None:
+    series, plate = "a:b&series=2.fake", "c:d&plates=1&plateRows=1&plateCols=1.fake"
+    batch = make_batch(tmp_path / "batch")
+    screen = Batch(batch.folder, replace(batch.order, target=Target(Kind.SCREEN, name="plates")))
+    for name in (series, plate):
+        (batch.folder / name).touch()
+    run(importer, batch, batch.fileset(series), importer.ask(batch.order, []))
+    images = [name for (name,) in rows(sandbox, "select name from image order by id")]
+    run(importer, screen, replace(batch.fileset(plate), plate=True), importer.ask(screen.order, []))
+    (called,) = rows(sandbox, "select name from plate")
+
+    assert [name.startswith("a:b&series=2.fake [") for name in images] == [True, True]
+    assert not called[0].startswith("c:d")  # as the format calls it
 
 
 # -- what breaks off, and what a later ask says of it ----------------------------------------------------

@@ -298,6 +298,17 @@ def test_progress_counts_the_bytes_of_all_files_and_never_goes_back(
     assert [each.done for each in sent] == sorted(each.done for each in sent)
 
 
+def test_set_of_many_files_is_followed_without_asking_for_all_of_them(
+    sandbox: Any, importer: OmeroImporter, batch: Batch
+) -> None:
+    fileset = small_set(batch, 1100)
+    imported = run(importer, batch, fileset, importer.ask(batch.order, [fileset]))
+    (log,) = rows(sandbox, "select id from originalfile where mimetype = 'application/omero-log-file'")
+
+    assert arrived_whole(sandbox, batch, fileset)
+    assert (imported.fileset, imported.log) == (completed(sandbox)[0]["fileset"], log[0])
+
+
 def test_equal_names_in_different_folders_stay_apart(
     sandbox: Any, importer: OmeroImporter, batch: Batch
 ) -> None:
