@@ -228,12 +228,14 @@ def test_half_attachment_of_somebody_else_is_left_alone(
 ) -> None:
     importer = connect(reconnect=0)
     one = attachment(batch)
+    bob = Batch(batch.folder, replace(batch.order, owner="bob", user="bob", group="lab-b"))
     sandbox.set_faults(drop_after_bytes=1_500_000)
-    answers = importer.ask(batch.order, [one])
+    answers = importer.ask(bob.order, [one])
     with suppress(DropwatchError):
-        attach(importer, batch, one, answers)
-    importer.ask(replace(batch.order, owner="bob", user="bob"), [one])
+        attach(importer, bob, one, answers)
+    found = importer.ask(replace(bob.order, owner="carol", user="carol"), [one]).found  # she can read it
 
+    assert found == {}
     assert counted(sandbox) == (1, 0, 0)
 
 

@@ -202,10 +202,11 @@ def test_session_that_was_joined_anew_is_used_for_the_next_file_too(
     answers = importer.ask(batch.order, [fileset, second])
     run(importer, batch, fileset, answers, progress=once(relay.cut))
     joined = relay.joined
-    run(importer, batch, second, answers)
+    imported = run(importer, batch, second, answers)
+    importer.discard(batch.order, second, imported)
 
     assert relay.joined == joined
-    assert len(completed(sandbox)) == 2
+    assert len(completed(sandbox)) == 2 and filesets(sandbox) == 1
 
 
 # -- several files at a time ---------------------------------------------------------------------------
