@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import time
 from collections.abc import Callable
@@ -10,11 +11,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from dropwatch import exits
+from dropwatch import exits, journal
 from dropwatch.cli.command import config_of, refuse, with_remedy
 from dropwatch.cli.log import log_to_stderr
 from dropwatch.config import Config
 from dropwatch.errors import ConfigError, OperatorError
+from dropwatch.formats import Installation, Missing
 from dropwatch.model import Verdict
 from dropwatch.outbox import Shelf
 from dropwatch.pipeline import glance
@@ -23,6 +25,8 @@ from dropwatch.status import Most, snapshot
 if TYPE_CHECKING:
     from dropwatch.daemon import Daemon
 
+
+log = logging.getLogger("dropwatch")
 
 _PANEL = "Running"
 
@@ -50,10 +54,11 @@ def run(
 
     settings = config_of(ctx)
     try:
-        check_installed(settings, os.environ)
+        found = check_installed(settings, os.environ)
     except ConfigError as err:
         refuse(str(err))
     log_to_stderr()
+    log.info(journal.line("formats", **_reader(found)))
     daemon = Daemon(settings, staff(settings), os.environ)
     on_signals(_Stopper(daemon.stop))
     try:
@@ -62,6 +67,14 @@ def run(
         refuse(with_remedy(err))
     if once:
         raise typer.Exit(_came_to(daemon, settings))
+
+
+def _reader(found: Installation | Missing) -> dict[str, str]:
+    """What looks at the files, for the log."""
+    if isinstance(found, Missing):
+        names = "file names only: formats of several files are refused"
+        return {"reader": names, "lacking": found.what, "remedy": found.remedy}
+    return {"reader": str(found)}
 
 
 class _Stopper:

@@ -22,7 +22,6 @@ from dropwatch.config import Config
 from dropwatch.daemon.mailroom import SENT_KEPT, Mailroom, make_outbox
 from dropwatch.daemon.pulse import pulse
 from dropwatch.errors import OperatorError, Unavailable
-from dropwatch.formats import Missing
 from dropwatch.ledger import Ledger
 from dropwatch.model import Place
 from dropwatch.outbox import Letter
@@ -33,7 +32,6 @@ from dropwatch.pipeline.line import FOREVER, Pipeline, pipeline
 from dropwatch.pipeline.pauses import Pauses, first_pause
 from dropwatch.spool.folders import MEMORY, Spool
 from dropwatch.spool.presence import HOLD, only_daemon, write_heartbeat
-from dropwatch.task import find_reader
 from dropwatch.watch import Doorbell, needs_polling
 
 log = logging.getLogger("dropwatch")
@@ -61,7 +59,7 @@ class Daemon:
         clock: Callable[[], float] = time.time,
         rng: random.Random | None = None,
     ) -> None:
-        self._config, self._environ = config, environ
+        self._config = config
         self._clock = clock
         self._rng = rng or random.Random()
         self._bell, self._stopping = threading.Event(), threading.Event()
@@ -109,7 +107,6 @@ class Daemon:
         when another daemon serves one of the spools."""
         with only_daemon([spool.path for spool in self._config.spools], self._config.state):
             log.info(journal.line("start", version=__version__, pid=os.getpid()))
-            log.info(journal.line("formats", **_reader(self._config, self._environ)))
             threads = [threading.Thread(target=self._housekeeper, name="housekeeper", daemon=True)]
             if self.mailroom:
                 run_mail = partial(self.mailroom.run, self.line.desk.letters)
@@ -204,18 +201,6 @@ class Daemon:
             write_heartbeat(self._config.state, beat)
         except OSError as err:
             log.info(journal.line("heartbeat", error=f"{type(err).__name__}: {err}"))
-
-
-def _reader(config: Config, environ: Mapping[str, str]) -> dict[str, str]:
-    """What looks at the files, for the log."""
-    found = find_reader(config, environ)
-    if isinstance(found, Missing):
-        return {
-            "reader": "names only: formats of several files are refused",
-            "lacking": found.what,
-            "remedy": found.remedy,
-        }
-    return {"reader": str(found)}
 
 
 def _polling(path: Path, watch: str) -> str:

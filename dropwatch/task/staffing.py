@@ -11,7 +11,7 @@ from pathlib import Path
 from dropwatch import credentials
 from dropwatch.config import Config
 from dropwatch.errors import ConfigError
-from dropwatch.formats import Missing
+from dropwatch.formats import Installation, Missing
 from dropwatch.importers.base import Importer
 from dropwatch.importers.omero_cli_program import Beside, Program
 from dropwatch.model import AskJob, ImportJob, LookUpJob, Order, PlanJob
@@ -73,9 +73,11 @@ def _folder_importer(config: Config) -> Importer:
 _LACKING = "importer: omero needs omero-py, which is not installed here ({}). Install dropwatch[omero]."
 
 
-def check_installed(config: Config, environ: Mapping[str, str]) -> None:
-    """Raise ConfigError when what the configured importer needs is not installed, or cannot be called as
-    configured. Loads nothing of it."""
+def check_installed(config: Config, environ: Mapping[str, str]) -> Installation | Missing:
+    """What will look at the files. Loads nothing of what it looks for.
+
+    Raises ConfigError when what is configured is not installed, or cannot be called as configured.
+    """
     if config.importer != "folder" and (find_spec("omero") is None or find_spec("Ice") is None):
         raise ConfigError([_LACKING.format("there is no module omero or Ice")])
     if config.importer == "omero-cli":
@@ -83,6 +85,7 @@ def check_installed(config: Config, environ: Mapping[str, str]) -> None:
     found = find_reader(config, environ)
     if isinstance(found, Missing) and (config.bioformats.jar or config.bioformats.java):
         raise ConfigError([f"bioformats: {found.what} {found.remedy}"])
+    return found
 
 
 def open_workshop(config: Config) -> Workshop:
