@@ -45,6 +45,9 @@ def _gateway() -> Iterator[Known]:
         "select i.id, p.id from image i join pixels p on p.image = i.id where {i} and i.id in (:ids)",
         "{im_id pix_id}",
     )
+
+
+def _plates() -> Iterator[Known]:
     yield Known(
         "select max(row), max(column) from Well where plate.id = :id",
         "select max(w.row), max(w.col) from well w where {w} and w.plate = :id",
@@ -152,4 +155,4 @@ def _tags() -> Iterator[Known]:
         )
 
 
-ASKED_BY_CLIENTS = (*_gateway(), *_fs_sets(), *_fs_images(), *_fs_logfile(), *_tags())
+ASKED_BY_CLIENTS = (*_gateway(), *_plates(), *_fs_sets(), *_fs_images(), *_fs_logfile(), *_tags())

@@ -25,9 +25,11 @@ RECORD = Record(EARLIER, CLAIM, "alice", "HeLa day 3", "run", 1795507200.0, atte
 
 
 class Idle:
-    """An importer that nobody calls here."""
+    """Workers whom nobody gives a job here."""
 
-    def close(self) -> None:
+    died = 0
+
+    def close(self, grace: float) -> None:
         pass
 
 
