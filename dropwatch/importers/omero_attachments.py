@@ -27,7 +27,7 @@ from dropwatch.importers.omero_checksums import ALGORITHMS, Digest, algorithm_fo
 from dropwatch.importers.omero_errors import WIRE, explain
 from dropwatch.importers.omero_handles import delete_files
 from dropwatch.importers.omero_line import Held, Line
-from dropwatch.importers.omero_sending import Reporter, Sender, hashing_limit
+from dropwatch.importers.omero_sending import BLOCK, Reporter, Sender, hashing_limit
 from dropwatch.importers.omero_session import Session
 from dropwatch.importers.omero_settings import NAMESPACE, as_text, plain_name
 from dropwatch.importers.omero_targets import reference
@@ -132,7 +132,7 @@ class Attacher:
     def _send(self, store: Held, descriptor: int, digests: list[Digest]) -> None:
         # A store does not tell how far it came; a block that it got twice does no harm.
         sender, offset = Sender(self.line, store, lambda begin, end: False), 0
-        for block in reading.blocks(descriptor, self.attachment.files[0]):
+        for block in reading.blocks(descriptor, self.attachment.files[0], BLOCK):
             self._go_on()
             for digest in digests:
                 digest.update(block)

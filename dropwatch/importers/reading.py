@@ -49,12 +49,12 @@ def opened(folder: str, fact: FileFact) -> Iterator[int]:
         os.close(descriptor)
 
 
-def blocks(descriptor: int, fact: FileFact) -> Iterator[bytes]:
-    """The file in blocks, as many bytes as *fact* says. Raises TemporaryError when there are fewer."""
+def blocks(descriptor: int, fact: FileFact, most: int = BLOCK) -> Iterator[bytes]:
+    """The file in blocks of *most* bytes, as many as *fact* says. Raises TemporaryError when there are fewer."""
     os.lseek(descriptor, 0, os.SEEK_SET)
     left = fact.size
     while left:
-        block = os.read(descriptor, min(BLOCK, left))
+        block = os.read(descriptor, min(most, left))
         if not block:
             raise changed(fact.path)
         left -= len(block)

@@ -23,7 +23,7 @@ from dropwatch.model import Answers, Attached, Attachment, Kind, Target
 pytestmark = pytest.mark.usefixtures("no_secret_in_logs")
 
 
-def attachment(batch: Batch, path: str = "notes.pdf", size: int = 3_000_000, sha256: str = "") -> Attachment:
+def attachment(batch: Batch, path: str = "notes.pdf", size: int = 10_000_000, sha256: str = "") -> Attachment:
     file = batch.folder / path
     file.parent.mkdir(parents=True, exist_ok=True)
     if not file.exists():
@@ -129,7 +129,7 @@ def test_whatever_breaks_it_is_attached_once_in_the_end(
     if broken == "at the first save":
         sandbox.set_faults(lose_saved=1)
     elif broken == "in mid-upload":
-        sandbox.set_faults(drop_after_bytes=1_500_000)
+        sandbox.set_faults(drop_after_bytes=5_000_000)
     elif broken == "other checksum":
         sandbox.set_faults(checksum=1)
     late = at_the_end(lambda: sandbox.set_faults(lose_saved=1) if broken == "at the last save" else None)
@@ -149,7 +149,7 @@ def test_cut_connection_is_made_anew_and_the_attachment_goes_on(
 ) -> None:
     one = attachment(batch)
     answers = importer.ask(batch.order, [one])
-    sandbox.set_faults(drop_after_bytes=1_500_000)
+    sandbox.set_faults(drop_after_bytes=5_000_000)
     attach(importer, batch, one, answers)
 
     assert counted(sandbox) == (1, 1, 1)
@@ -162,7 +162,7 @@ def test_half_one_that_nobody_asked_about_is_cleared_by_the_next_attempt(
     importer = connect(reconnect=0)
     one = attachment(batch)
     answers = importer.ask(batch.order, [one])
-    sandbox.set_faults(drop_after_bytes=1_500_000)
+    sandbox.set_faults(drop_after_bytes=5_000_000)
     fails(TemporaryError, lambda: attach(importer, batch, one, answers))
     attach(importer, batch, one, answers)
 
@@ -229,7 +229,7 @@ def test_half_attachment_of_somebody_else_is_left_alone(
     importer = connect(reconnect=0)
     one = attachment(batch)
     bob = Batch(batch.folder, replace(batch.order, owner="bob", user="bob", group="lab-b"))
-    sandbox.set_faults(drop_after_bytes=1_500_000)
+    sandbox.set_faults(drop_after_bytes=5_000_000)
     answers = importer.ask(bob.order, [one])
     with suppress(DropwatchError):
         attach(importer, bob, one, answers)
