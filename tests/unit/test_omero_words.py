@@ -20,7 +20,7 @@ import omero.clients
 import omero.cmd
 
 from dropwatch.errors import OperatorError, PermanentError, TemporaryError, Unavailable
-from dropwatch.importers import omero_keys, reading
+from dropwatch.importers import omero_keys, omero_queries, reading
 from dropwatch.importers.omero_checksums import ALGORITHMS, choose
 from dropwatch.importers.omero_errors import sort_connecting, sort_talking
 from dropwatch.importers.omero_refusals import sort_refusal
@@ -29,6 +29,17 @@ from dropwatch.model import FileFact, Fileset
 BATCH = "20261124-140355-k3f9"
 KEY = "5f0e8a5e-3d7c-4f7e-9f5a-0123456789ab"
 FILESET = Fileset("f1", (FileFact("a.czi", 10, 0),))
+
+
+# -- what is written about it ------------------------------------------------------------------------------
+
+
+def test_every_question_is_traced_to_the_servers_source() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "omero.md").read_text(encoding="utf-8")
+    questions = [name for name, value in vars(omero_queries).items() if str(value).startswith("select ")]
+
+    assert len(questions) > 10
+    assert [name for name in questions if f"`{name}`" not in page] == []
 
 
 # -- keys --------------------------------------------------------------------------------------------------
