@@ -16,7 +16,7 @@ from dropwatch import exits
 from dropwatch.errors import DropwatchError
 from dropwatch.model import Place
 from dropwatch.sandbox.demo_check import check, half_uploaded, imports, strays
-from dropwatch.sandbox.demo_drops import BRAIN, DROPS, EMBRYO, HEART, HELA, SCAN, Drop, make_samples
+from dropwatch.sandbox.demo_drops import BRAIN, DROPS, EMBRYO, HEART, HELA, PLATE, Drop, make_samples
 from dropwatch.sandbox.demo_mails import Mail, received
 from dropwatch.sandbox.demo_programs import Stuck
 from dropwatch.sandbox.demo_scene import Scene, set_faults
@@ -24,7 +24,7 @@ from dropwatch.sandbox.demo_screen import Screen, print_check, print_mail, print
 from dropwatch.sandbox.demo_stage import Stage, raised
 
 _SLOW = {"slow_upload": "2s", "slow_after_verify": "400ms"}  #: so that a kill comes in mid-upload
-_BRISK = {"slow_upload": "700ms", "slow_after_verify": "400ms"}  #: and that people can follow
+_BRISK = {"slow_upload": "400ms", "slow_after_verify": "200ms"}  #: and that people can follow
 _GOOD = sum(len(drop.good) for drop in DROPS)
 _SENTENCE = 0.7  #: seconds to read one
 _PATIENCE = 90.0  #: seconds for what takes a few
@@ -104,7 +104,7 @@ def _drop(stage: Stage) -> None:
     _hand_in(
         stage,
         "bob",
-        "copies a folder and a single file. He writes no batch.yaml; the names will do.",
+        "copies a folder and a single file. The three files of the folder are one image, the file holds three.",
         HEART,
         EMBRYO,
     )
@@ -114,8 +114,8 @@ def _drop(stage: Stage) -> None:
     _hand_in(
         stage,
         "microscope",
-        f'saves "{SCAN.name}" for carol, image by image, and at last a list with checksums.',
-        SCAN,
+        f'saves "{PLATE.name}" for carol, well by well, and at last a list with checksums.',
+        PLATE,
     )
 
 
@@ -140,10 +140,14 @@ def _kill(stage: Stage) -> None:
         raise Stuck("The daemon was to be killed in mid-upload, but it was quicker.")
     screen.say("trouble", f'dropwatch is killed (SIGKILL) while "{half[0]}" is half uploaded.')
     screen.say(
-        "OMERO", f"has {len(imports(scene))} of {_GOOD} good files by now, and a half one that is of no use."
+        "OMERO", f"has {_files_in(scene)} of {_GOOD} good files by now, and a half one that is of no use."
     )
     stage.let_pass(2.0)
     set_faults(scene, omero=_BRISK, smtp={"refuse": True})
+
+
+def _files_in(scene: Scene) -> int:
+    return sum(len(line["files"]) for line in imports(scene))
 
 
 def _come_back(stage: Stage) -> None:

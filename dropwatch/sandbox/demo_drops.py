@@ -11,12 +11,12 @@ from pathlib import Path
 from dropwatch import manifest
 from dropwatch.model import ListedFile, Place
 from dropwatch.sandbox.demo_scene import ADMIN, Scene
-from dropwatch.sandbox.samples import corrupt_tiff, ome_tiff
+from dropwatch.sandbox.samples import corrupt_tiff, ome_plate, ome_set, ome_tiff
 
 Wait = Callable[[float], None]  #: lets so many seconds pass, and keeps the screen alive
 
-_SIZE = 1000  #: pixels each way: 2 MB, two blocks of an upload, so that a kill can come in between
-_SIZE_IN_SERIES = 700
+_SIZE = 1500  #: pixels each way: 4.5 MB, two blocks of an upload, so that a kill can come in between
+_SIZE_IN_SET = 700  #: where a file is a part of several, or holds several
 _FRAME = 0.5  #: seconds that the microscope takes for an image
 
 _BY_ALICE = """\
@@ -30,19 +30,23 @@ files:
 
 @dataclass(frozen=True)
 class Sample:
-    """An image file. *images*: how many images OMERO finds in it; none in a corrupt one."""
+    """A file. *images*: how many images of its own OMERO makes of it; a set of files that is one image has it in
+    the first one. *good*: it can be read."""
 
     name: str
     images: int = 1
+    good: bool = True
 
 
 @dataclass(frozen=True)
 class Drop:
-    """A batch of *user*. *hand_in* puts copies of the samples into the inbox, in its own way."""
+    """A batch of *user*. *draw* writes the samples into a folder, each image with pixels of its own; *hand_in* puts
+    copies of them into the inbox, in its own way."""
 
     user: str
     name: str
     samples: tuple[Sample, ...]
+    draw: Callable[[Drop, Path, int], None]
     hand_in: Callable[[Drop, Scene, Wait], None]
 
     @property
@@ -52,7 +56,7 @@ class Drop:
     @property
     def good(self) -> tuple[str, ...]:
         """The files that must be imported, each one once."""
-        return tuple(sample.name for sample in self.samples if sample.images)
+        return tuple(sample.name for sample in self.samples if sample.good)
 
     @property
     def place(self) -> Place:
@@ -73,18 +77,32 @@ class Drop:
 
 
 def make_samples(scene: Scene, drops: tuple[Drop, ...]) -> None:
-    """Write the images of all *drops*, each image with pixels of its own."""
-    seed = 0
-    for drop in drops:
+    """Write the samples of all *drops*."""
+    for number, drop in enumerate(drops):
         folder = drop.source(scene)
         folder.mkdir(parents=True)
-        for sample in drop.samples:
-            seed += 1
-            size = _SIZE if sample.images == 1 else _SIZE_IN_SERIES
-            if sample.images:
-                ome_tiff(folder / sample.name, seed=seed, series=sample.images, size=size)
-            else:
-                corrupt_tiff(folder / sample.name)
+        drop.draw(drop, folder, 100 * number)
+
+
+def _singly(drop: Drop, folder: Path, seed: int) -> None:
+    """Each file for itself."""
+    for number, sample in enumerate(drop.samples):
+        path = folder / sample.name
+        if sample.good:
+            size = _SIZE if sample.images == 1 else _SIZE_IN_SET
+            ome_tiff(path, seed=seed + number, series=sample.images, size=size)
+        else:
+            corrupt_tiff(path)
+
+
+def _as_set(drop: Drop, folder: Path, seed: int) -> None:
+    """All files together are one image."""
+    ome_set(folder, [sample.name for sample in drop.samples], seed=seed, size=_SIZE_IN_SET)
+
+
+def _as_plate(drop: Drop, folder: Path, seed: int) -> None:
+    """All files together are one plate, with an image in each well."""
+    ome_plate(folder, [sample.name for sample in drop.samples], seed=seed, size=_SIZE_IN_SET)
 
 
 def _as_folder(drop: Drop, scene: Scene, wait: Wait) -> None:
@@ -117,7 +135,7 @@ def _by_microscope(drop: Drop, scene: Scene, wait: Wait) -> None:
         _appear(folder / sample.name, data)
         listed.append(ListedFile(sample.name, len(data), hashlib.sha256(data).hexdigest()))
     wait(_FRAME)
-    keys = {"target": "Dataset:overview scans", "tags": ["overview"]}
+    keys = {"target": "Screen:drug screen", "tags": ["dose response"]}
     _appear(folder / "batch.json", manifest.compose(keys, listed))
 
 
@@ -127,13 +145,16 @@ def _appear(path: Path, data: bytes) -> None:
     part.replace(path)
 
 
-def _images(stem: str, count: int) -> tuple[Sample, ...]:
-    return tuple(Sample(f"{stem} {number}.ome.tif") for number in range(1, count + 1))
+def _files(stem: str, count: int) -> tuple[Sample, ...]:
+    return tuple(Sample(f"{stem}{number}.ome.tif") for number in range(1, count + 1))
 
 
-HELA = Drop("alice", "HeLa day 3", _images("cell", 5), _with_manifest)
-HEART = Drop("bob", "zebrafish heart", _images("beat", 3), _as_folder)
-EMBRYO = Drop("bob", "embryo", (Sample("embryo.ome.tif", images=3),), _loose)
-BRAIN = Drop("carol", "mouse brain", (*_images("slice", 2), Sample("slice 3.ome.tif", images=0)), _as_folder)
-SCAN = Drop("carol", "scan 42", _images("field", 3), _by_microscope)
-DROPS = (HELA, HEART, EMBRYO, BRAIN, SCAN)
+_BEATS = (Sample("beat 1.ome.tif"), Sample("beat 2.ome.tif", images=0), Sample("beat 3.ome.tif", images=0))
+_SLICES = (*_files("slice ", 2), Sample("slice 3.ome.tif", images=0, good=False))
+
+HELA = Drop("alice", "HeLa day 3", _files("cell ", 5), _singly, _with_manifest)
+HEART = Drop("bob", "zebrafish heart", _BEATS, _as_set, _as_folder)
+EMBRYO = Drop("bob", "embryo", (Sample("embryo.ome.tif", images=3),), _singly, _loose)
+BRAIN = Drop("carol", "mouse brain", _SLICES, _singly, _as_folder)
+PLATE = Drop("carol", "plate 42", _files("well A", 3), _as_plate, _by_microscope)
+DROPS = (HELA, HEART, EMBRYO, BRAIN, PLATE)

@@ -206,12 +206,13 @@ def print_mail(console: Console, mail: Mail) -> None:
 def print_check(console: Console, seen: Sequence[Seen]) -> None:
     """Print for each batch what was expected and what was found."""
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    for title in ("", "batch", "images", "lies in", "letters", ""):
+    for title in ("", "batch", "files", "images", "lies in", "letters", ""):
         table.add_column(title, no_wrap=title != "batch")
     for one in seen:
         drop = one.drop
         good = Text("as told", "green") if not one.problems else Text("NOT as told", "bold red")
         images = f"{one.images} of {drop.images}"
         letters = f"{len(one.letters)} of {len(drop.recipients)}"
-        table.add_row(drop.user, drop.name, images, one.place or "nowhere", letters, good)
+        files = str(len(drop.samples))
+        table.add_row(drop.user, drop.name, files, images, one.place or "nowhere", letters, good)
     console.print(Padding(table, (0, 0, 0, 1)))

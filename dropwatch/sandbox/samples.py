@@ -2,10 +2,30 @@
 
 from __future__ import annotations
 
+import uuid
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy
 import tifffile
+
+_OME = (
+    '<?xml version="1.0" encoding="UTF-8"?>'
+    '<OME xmlns="http://www.openmicroscopy.org/Schemas/OME/2016-06" UUID="urn:uuid:{own}">{inside}</OME>'
+)
+_PLATE = '<Plate ID="Plate:0" Name="{name}">{wells}</Plate>'
+_WELL = (
+    '<Well ID="Well:0:{n}" Row="0" Column="{n}"><WellSample ID="WellSample:0:{n}:0" Index="{n}">'
+    '<ImageRef ID="Image:{n}"/></WellSample></Well>'
+)
+_IMAGE = (
+    '<Image ID="Image:{n}" Name="{name}"><Pixels ID="Pixels:{n}" DimensionOrder="XYZCT" Type="uint16"'
+    ' SizeX="{size}" SizeY="{size}" SizeZ="1" SizeC="1" SizeT="{times}">'
+    '<Channel ID="Channel:{n}:0" SamplesPerPixel="1"/>{planes}</Pixels></Image>'
+)
+_PLANE = (
+    '<TiffData FirstT="{t}" IFD="0" PlaneCount="1"><UUID FileName="{file}">urn:uuid:{id}</UUID></TiffData>'
+)
 
 
 def ome_tiff(path: Path, *, seed: int = 0, series: int = 1, size: int = 64) -> None:
@@ -15,6 +35,35 @@ def ome_tiff(path: Path, *, seed: int = 0, series: int = 1, size: int = 64) -> N
         for number in range(series):
             pixels = noise.integers(0, 4096, (size, size), dtype=numpy.uint16)
             tiff.write(pixels, metadata={"axes": "YX", "Name": f"{path.name.split('.')[0]} {number + 1}"})
+
+
+def ome_set(folder: Path, names: Sequence[str], *, seed: int = 0, size: int = 64) -> None:
+    """Write one OME-TIFF image in several files: a time point in each, and in each the names of all."""
+    ids = {name: uuid.uuid4() for name in names}
+    planes = "".join(_PLANE.format(t=t, file=name, id=ids[name]) for t, name in enumerate(names))
+    image = _IMAGE.format(n=0, name=folder.name, size=size, times=len(names), planes=planes)
+    _write(folder, ids, image, seed, size)
+
+
+def ome_plate(folder: Path, names: Sequence[str], *, seed: int = 0, size: int = 64) -> None:
+    """Write a plate with one row as an OME-TIFF in several files: a well in each, and in each the names of all."""
+    ids = {name: uuid.uuid4() for name in names}
+    wells = "".join(_WELL.format(n=n) for n in range(len(names)))
+    images = [
+        _IMAGE.format(
+            n=n, name=f"well A{n + 1}", size=size, times=1, planes=_PLANE.format(t=0, file=name, id=ids[name])
+        )
+        for n, name in enumerate(names)
+    ]
+    _write(folder, ids, _PLATE.format(name=folder.name, wells=wells) + "".join(images), seed, size)
+
+
+def _write(folder: Path, ids: dict[str, uuid.UUID], inside: str, seed: int, size: int) -> None:
+    noise = numpy.random.default_rng(seed)
+    for name, own in ids.items():
+        pixels = noise.integers(0, 4096, (size, size), dtype=numpy.uint16)
+        text = _OME.format(own=own, inside=inside)
+        tifffile.imwrite(folder / name, pixels, description=text, metadata=None)
 
 
 def corrupt_tiff(path: Path) -> None:

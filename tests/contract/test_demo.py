@@ -122,6 +122,18 @@ def test_letters_arrive_after_the_mail_server_is_back(told: Told) -> None:
     assert "target=mail" in told.scene.log.read_text()  # it was down
 
 
+def test_files_that_belong_together_are_one_image_or_one_plate(told: Told) -> None:
+    lines = {line["key"]: line for line in map(json.loads, told.scene.imports.read_text().splitlines())}
+    shapes = Counter(
+        (len(line["files"]), len(line["images"]), len(line["plates"])) for line in lines.values()
+    )
+    letters = {mail.subject: mail.text for mail in received(told.scene.mails)}
+
+    assert shapes == {(1, 1, 0): 7, (3, 1, 0): 1, (1, 3, 0): 1, (3, 3, 1): 1}
+    assert "beat 1.ome.tif (with 2 more files)" in letters["1 image file imported: zebrafish heart"]
+    assert "1 plate" in letters["1 image file imported: plate 42"]
+
+
 def test_no_process_is_left(told: Told) -> None:
     assert at_work(told.scene.folder) == {}
 
