@@ -172,6 +172,8 @@ def test_deleted_fileset_takes_its_plate_along(sandbox: Running, alice: Person, 
 
     assert isinstance(response(handle), omero.cmd.Delete2Response)
     assert alice.ask(omero_queries.PLATES_IN_SCREEN, id=1) == [[0]]
+    for kind in ("Plate", "Well", "WellSample", "Image"):
+        assert alice.ask(f"select count(x) from {kind} x") == [[0]]
 
 
 def test_images_of_a_plate_go_to_a_dataset_and_a_file_without_plate_to_no_screen(
