@@ -6,8 +6,8 @@ How a client finds it: plain TCP at ``omero_port``, so ``omero.client`` needs a 
         "Ice.Default.Router": f"OMERO.Glacier2/router:tcp -p {PORT} -h 127.0.0.1"})
 
 or, in short, ``omero.client(host=f"tcp://127.0.0.1:{PORT}")``. TLS with a self-signed certificate is at
-``omero_tls_port``; there ``omero.client(host="127.0.0.1", port=TLS_PORT)`` is enough. ``FOLDER/ports.json``
-tells all ports.
+``omero_tls_port``; there ``omero.client(host="127.0.0.1", port=TLS_PORT)`` is enough, and so is ``omero login -s
+127.0.0.1 -p TLS_PORT -u alice``. ``FOLDER/ports.json`` tells all ports.
 
 Trouble on order, section ``omero`` of ``FOLDER/faults.yaml`` (see faults.py; for ``smtp`` see smtp.py):
 ``refuse: true`` nobody gets in or is answered; ``busy: n`` logins and importFileset; ``internal: n`` and
