@@ -11,7 +11,6 @@ import hashlib
 import logging
 import mimetypes
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -117,8 +116,7 @@ class Attacher:
                 limit = hashing_limit(self.call_wait, fact.size)
                 saved = store.now().ice_invocationTimeout(limit).save()
             finally:
-                with suppress(*WIRE):
-                    store.now().close()
+                self.line.let_go(store)
             if wanted is not None and listed.hexdigest() != wanted.lower():
                 raise reading.not_as_listed(descriptor, fact, wanted, listed.hexdigest())
         arrived = saved.hash.val if saved is not None and saved.hash is not None else ""
@@ -151,6 +149,8 @@ class Attacher:
         return link
 
     def _remove(self, file: int) -> None:
+        if self.session.hung_up:
+            return
         try:
             delete_files(self.session, [file])
         except (*WIRE, DropwatchError) as error:

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from contextlib import suppress
 from itertools import chain, repeat
 from threading import Lock
 from typing import Any, TypeVar
@@ -29,6 +30,7 @@ from dropwatch.importers.omero_session import Session, through
 _log = logging.getLogger(__name__)
 
 _DELAYS = (0.0, 0.2, 0.5, 1.0, 2.0)  # seconds between two tries; the last one from then on
+_LETTING_GO = 5000  # milliseconds; the server may be hashing gigabytes that nobody wants
 _LOOK = 0.2  # seconds between two looks whether we are to stop
 
 T = TypeVar("T")
@@ -95,6 +97,12 @@ class Line:
                     break
             self.number += 1
         _log.info("rejoin omero user=%s after=%s", self.session.owner, explain(error))
+
+    def let_go(self, held: Held) -> None:
+        """Close *held* after something went wrong, without waiting for long. Never raises what OMERO throws."""
+        if not self.session.hung_up:
+            with suppress(*WIRE):
+                held.now().ice_invocationTimeout(_LETTING_GO).close()
 
     def close(self) -> None:
         """Nobody calls through the line any more."""

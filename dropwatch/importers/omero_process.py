@@ -69,7 +69,7 @@ class Carrier:
         except Ice.LocalException:
             raise  # the connection is not to be relied on; the next ask closes and deletes
         except (Ice.Exception, DropwatchError):
-            self._abandon(process.now())
+            self._abandon(process)
             raise
         return self._follow(process.now(), handle)
 
@@ -103,10 +103,11 @@ class Carrier:
         # Never a second time: the server would begin a second import (ManagedImportProcessI.verifyUpload).
         return process.now().ice_invocationTimeout(self._limit).verifyUpload(checksums)
 
-    def _abandon(self, process: Any) -> None:
+    def _abandon(self, process: Held) -> None:
         self.session.unfinished.discard(self._key)
-        with suppress(*WIRE):
-            process.close()
+        if self.session.hung_up:
+            return  # the next ask closes and deletes
+        self.line.let_go(process)
         with suppress(DropwatchError):
             inventory.remove(self.session, self.order.batch, self.fileset.id)
 

@@ -11,7 +11,6 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
 from threading import Lock
 
 import Ice
@@ -77,7 +76,8 @@ class Upload:
         try:
             self._go_on(0)
             return self._send_file(index)
-        except (*WIRE, DropwatchError, OSError) as error:
+        except Exception as error:
+            # The outermost guard of a thread: whatever it is, the others must not go on for hours before it is told.
             with self._lock:
                 self._failure = self._failure or error
             raise
@@ -92,8 +92,7 @@ class Upload:
             try:
                 self._send_blocks(index, uploader, descriptor, fact, digests)
             except (*WIRE, DropwatchError, OSError):
-                with suppress(*WIRE):
-                    uploader.now().close()
+                self._line.let_go(uploader)
                 raise
             self._close(uploader, fact)
             if wanted is not None and listed.hexdigest() != wanted.lower():
