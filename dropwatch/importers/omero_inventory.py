@@ -6,7 +6,7 @@ Leftovers are closed and deleted here. A fileset with images is never deleted he
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from typing import Any
@@ -17,11 +17,14 @@ from dropwatch.importers import omero_keys
 from dropwatch.importers import omero_queries as queries
 from dropwatch.importers.omero_errors import WIRE, explain
 from dropwatch.importers.omero_handles import delete_filesets
+from dropwatch.importers.omero_logs import says_ended
 from dropwatch.importers.omero_session import Session
 from dropwatch.importers.omero_settings import fileset_told_by
 from dropwatch.model import Image, Imported, Kind, Order, Running
 
 _log = logging.getLogger(__name__)
+
+_UNSEEN = 3600.0  # seconds that an import whose process is closed is given to show its images
 
 
 @dataclass(frozen=True)
@@ -35,14 +38,20 @@ class Seen:
 
 @dataclass(frozen=True)
 class _Process:
-    """An import process in a session of the owner's, with the batch id and fileset id in its settings.
+    """An import process in a session of the owner's.
 
-    handle -- None before its upload was verified
+    handle  -- None before its upload was verified
+    key     -- batch id and fileset id that its settings tell, empty when it is not of our making (`omero import`)
+    fileset -- then OMERO's id instead, once there is a handle
     """
 
     proxy: Any
     handle: Any
     key: tuple[str, str]
+    fileset: int | None
+
+    def concerns(self, batch: str, seen: Seen) -> bool:
+        return self.key == (batch, seen.key) or self.fileset == seen.id
 
     def running(self) -> bool:
         """Whether the server goes on with the import by itself."""
@@ -124,34 +133,63 @@ def settle(session: Session, batch: str, seen: list[Seen]) -> list[Seen]:
     The filesets are looked at once more after all else, so that an import that finished meanwhile is seen as
     imported and not taken for a leftover.
     """
+    running, over = set[int](), set[int]()
     with ExitStack() as visits:
-        processes = [process for process in _processes(session, visits) if process.key[0] == batch]
-        running = {process.key[1] for process in processes if process.running()}
-        suspects = {one.id for one in seen if not one.images and one.key not in running}
+        processes, closed = _processes(session, visits)
         for process in processes:
-            if process.key[1] not in running:
+            concerned = {one.id for one in seen if process.concerns(batch, one)}
+            if concerned and process.running():
+                running |= concerned
+            elif concerned:
+                over |= concerned
                 process.close()
+    suspects = {one.id for one in seen if not one.images} - running
+    if closed:
+        suspects -= _may_run(session, list(suspects - over))
     again = look(session, batch)
     leftovers = {one.id for one in again if one.id in suspects and not one.images}
     delete_filesets(session, sorted(leftovers))
     return [one for one in again if one.id not in leftovers]
 
 
-def _processes(session: Session, visits: ExitStack) -> Iterator[_Process]:
-    """The import processes that can still be called: those in the owner's living sessions.
+def _processes(session: Session, visits: ExitStack) -> tuple[list[_Process], bool]:
+    """The import processes that can still be called: those in the owner's living sessions; whether some are closed.
 
     A server lists a process until it is restarted, closed or not (omero-blitz ProcessContainer.java). Each belongs
     to the session it was made in, which is its category, and can be called from within that only
     (SessionManagerI.create); one that runs keeps its session alive (ManagedImportRequestI.registerKeepAlive). So
-    what a worker that died left running is found by joining its session.
+    what a worker that died left running is found by joining its session. Ours stay open until their import has
+    ended, but `omero import` closes its own as soon as it has uploaded (ImportLibrary.java).
     """
     listed: dict[str, list[Any]] = {}
     for proxy in session.repository.listImports():
         listed.setdefault(proxy.ice_getIdentity().category, []).append(proxy)
+    found: list[_Process] = []
+    closed = False
     for key in session.living(listed):
         reached = session.reached(key, listed[key], visits)
         # All at once: a session that imported for days has thousands, nearly all of them closed.
-        calls = [(proxy, proxy.begin_getHandle()) for proxy in reached]
-        for proxy, call in calls:
-            with suppress(Ice.ObjectNotExistException):  # closed
-                yield _Process(proxy, proxy.end_getHandle(call), fileset_told_by(proxy.getImportSettings()))
+        for proxy, call in [(proxy, proxy.begin_getHandle()) for proxy in reached]:
+            try:
+                found.append(_look_into(proxy, proxy.end_getHandle(call)))
+            except Ice.ObjectNotExistException:
+                closed = True
+    return found, closed
+
+
+def _look_into(proxy: Any, handle: Any) -> _Process:
+    key = fileset_told_by(proxy.getImportSettings())
+    foreign = handle is not None and key == ("", "")
+    return _Process(proxy, handle, key, handle.getRequest().activity.parent.id.val if foreign else None)
+
+
+def _may_run(session: Session, ids: list[int]) -> set[int]:
+    """Those that passed verifyUpload not long ago by the server's clock: their closed process does not tell."""
+    if not ids:
+        return set()
+    rows = session.ask_in_pages(queries.UPLOADS_FINISHED, "ids", ids, everywhere=True, owner=session.owner_id)
+    if not rows:
+        return set()
+    now = session.factory.getConfigService().getServerTime().val
+    young = {id for id, finished in rows if finished is not None and now - finished < _UNSEEN * 1000}
+    return {id for id in young if not says_ended(session, id)}

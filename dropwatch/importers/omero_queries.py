@@ -51,6 +51,19 @@ PLATES_OF_FILESETS = (
 columns      -- fileset id (long), plate id (long), plate name (string)
 """
 
+UPLOADS_FINISHED = (
+    "select fs.id, j.finished"
+    " from FilesetJobLink l join l.parent fs join l.child j join j.status s"
+    " where fs.details.owner.id = :owner and fs.id in (:ids) and j.class = UploadJob and s.value = 'Finished'"
+)
+"""Which filesets passed verifyUpload, and when. Sent with ALL_GROUPS, only for filesets without images.
+
+verifyUpload sets the UploadJob to "Finished" (omero-blitz ManagedImportProcessI.java).
+
+:owner, :ids -- long, list of long
+columns      -- fileset id (long), the server's time when the job ended (time or null)
+"""
+
 LOG_OF_FILESET = (
     "select o.id, o.size"
     " from FilesetJobLink l join l.parent fs join l.child j join j.originalFileLinks l2 join l2.child o"

@@ -50,6 +50,16 @@ KNOWN = (
         "lls",
     ),
     Known(
+        """select fs.id, j.finished
+        from FilesetJobLink l join l.parent fs join l.child j join j.status s
+        where fs.details.owner.id = :owner and fs.id in (:ids)
+        and j.class = UploadJob and s.value = 'Finished'""",
+        """select fs.id, j.finished from fileset fs join job j on j.fileset = fs.id
+        where {fs} and fs.owner = :owner and fs.id in (:ids)
+        and j.kind = 'UploadJob' and j.status = 'Finished'""",
+        "lt",
+    ),
+    Known(
         """select o.id, o.size
         from FilesetJobLink l join l.parent fs join l.child j join j.originalFileLinks l2 join l2.child o
         where fs.details.owner.id = :owner and fs.id = :id and o.mimetype = 'application/omero-log-file'""",

@@ -295,13 +295,15 @@ def test_nothing_appears_before_the_import_has_finished(sandbox: Running, alice:
     sandbox.set_faults(slow_after_verify="500ms")
     handle = begin(alice, image)
     during = alice.batch("b1"), told(sandbox), handle.getResponse()
+    finished = alice.ask(omero_queries.UPLOADS_FINISHED, owner=ALICE, ids=[during[0][0][0]])
     listed = [
         process.getHandle().getRequest().activity.parent.id.val for process in alice.repository.listImports()
     ]
 
     assert [row[2] for row in during[0]] == [None]
     assert during[1:] == ([], None)
-    assert listed == [during[0][0][0]]
+    assert [row[0] for row in finished] == listed == [during[0][0][0]]
+    assert abs(finished[0][1] - alice.sf.getConfigService().getServerTime().val) < 60_000
     assert isinstance(response(handle), omero.grid.ImportResponse)
     assert len(alice.batch("b1")) == 2
 

@@ -126,8 +126,8 @@ MUTATIONS = (
         "do not wait for what the server goes on with",
         "dropwatch/importers/omero_inventory.py",
         {
-            "        running = {process.key[1] for process in processes if process.running()}\n": (
-                "        running = set()\n"
+            "    suspects = {one.id for one in seen if not one.images} - running\n": (
+                "    suspects = {one.id for one in seen if not one.images}\n"
             )
         },
         (f"{BESIDE}::test_the_next_daemon_waits_for_an_import_that_the_server_goes_on_with",),
