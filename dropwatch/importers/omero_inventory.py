@@ -133,7 +133,7 @@ def settle(session: Session, batch: str, seen: list[Seen]) -> list[Seen]:
     The filesets are looked at once more after all else, so that an import that finished meanwhile is seen as
     imported and not taken for a leftover.
     """
-    running, over = set[int](), set[int]()
+    running: set[int] = set()
     with ExitStack() as visits:
         processes, closed = _processes(session, visits)
         for process in processes:
@@ -141,11 +141,10 @@ def settle(session: Session, batch: str, seen: list[Seen]) -> list[Seen]:
             if concerned and process.running():
                 running |= concerned
             elif concerned:
-                over |= concerned
                 process.close()
     suspects = {one.id for one in seen if not one.images} - running
     if closed:
-        suspects -= _may_run(session, list(suspects - over))
+        suspects -= _may_run(session, list(suspects))
     again = look(session, batch)
     leftovers = {one.id for one in again if one.id in suspects and not one.images}
     delete_filesets(session, sorted(leftovers))

@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 if TYPE_CHECKING:
-    from omero_site import Batch
+    from orders import Batch
 
     from dropwatch.importers.omero import OmeroImporter
 
 
 @pytest.fixture
 def batch(tmp_path: Path) -> Batch:
-    from omero_site import make_batch
+    from orders import make_batch
 
     return make_batch(tmp_path / "HeLa day 3")
 

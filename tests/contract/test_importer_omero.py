@@ -25,20 +25,8 @@ import pytest
 
 pytest.importorskip("omero")
 
-from omero_site import (
-    KEY,
-    OTHER_STAMP,
-    SECRET,
-    STAMP,
-    Batch,
-    completed,
-    fails,
-    filesets,
-    make_batch,
-    rows,
-    run,
-    wait_until,
-)
+from omero_site import KEY, SECRET, completed, fails, filesets, open_below, rows, wait_until
+from orders import OTHER_STAMP, STAMP, Batch, make_batch, run
 
 from dropwatch.errors import (
     Interrupted,
@@ -615,6 +603,7 @@ def test_process_killed_in_mid_upload_leaves_nothing_after_the_next_ask(
     sandbox.set_faults()
     answers = importer.ask(batch.order, [fileset])
 
+    assert open_below(sandbox.folder / "omero" / "ManagedRepository") == []  # its process is closed too
     assert left == 1 and filesets(sandbox) == 0
 
     run(importer, batch, fileset, answers)

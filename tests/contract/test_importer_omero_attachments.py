@@ -13,7 +13,8 @@ import pytest
 
 pytest.importorskip("omero")
 
-from omero_site import OTHER_STAMP, STAMP, Batch, fails, make_batch, rows, run
+from omero_site import fails, rows
+from orders import OTHER_STAMP, STAMP, Batch, make_batch, run
 
 from dropwatch.errors import DropwatchError, Interrupted, PermanentError, TemporaryError
 from dropwatch.importers.base import Progress

@@ -10,14 +10,14 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 pytest.importorskip("omero")
 
-from omero_site import Batch, completed, fails, filesets, rows, run, wait_until
+from omero_site import completed, fails, filesets, open_below, rows, wait_until
+from orders import Batch, run
 from relay import Relay
 
 from dropwatch.errors import Interrupted, TemporaryError
@@ -232,7 +232,7 @@ def test_files_of_a_fileset_are_sent_side_by_side_in_bounds(
 
     def look(progress: Progress) -> None:
         if progress.stage == "upload":
-            opened.append(len(_open_below(batch.folder)))
+            opened.append(len(open_below(batch.folder)))
 
     begun = time.monotonic()
     run(importer, batch, fileset, answers, progress=look)
@@ -242,19 +242,6 @@ def test_files_of_a_fileset_are_sent_side_by_side_in_bounds(
     assert took < 2.5  # one after the other they take 4 seconds
     if sys.platform == "linux":
         assert 1 < max(opened) <= AT_ONCE
-
-
-def _open_below(folder: Path) -> list[str]:
-    """The files below *folder* that this process has open."""
-    if sys.platform != "linux":
-        return []
-    found = []
-    for link in Path("/proc/self/fd").iterdir():
-        try:
-            found.append(str(link.readlink()))
-        except OSError:
-            continue
-    return [path for path in found if path.startswith(f"{folder}/")]
 
 
 def test_one_bad_file_stops_the_others(
