@@ -7,6 +7,7 @@ import json
 import random
 import sys
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -15,7 +16,10 @@ pytest.importorskip("omero")
 if sys.platform == "win32":
     pytest.skip("SIGKILL and process groups", allow_module_level=True)
 
+from dropwatch import config
 from dropwatch.sandbox.samples import corrupt_tiff, ome_tiff
+from dropwatch.task import open_workshop
+from dropwatch.workers import Perform
 from tests.lives import Life
 from tests.world import (
     USERS,
@@ -30,8 +34,8 @@ from tests.world import (
 )
 
 SEED = 20261124
-KILLS, BATCHES = 100, 30
-#: What the server does from the n-th kill on.
+BATCHES = 30
+#: What the server does when so many of a hundred kills are done.
 TROUBLE = {20: {"slow_after_verify": "700ms"}, 45: {"slow_upload": "200ms"}, 75: {}}
 MANY = ["200ms"] * 200  #: each kill may use up an attempt of a batch and of a letter
 
@@ -96,29 +100,33 @@ def expected(drop: Drop) -> str:
     return "failed" if reasons else "done"
 
 
-def kill_often(world: World, cargo: Cargo, rng: random.Random) -> int:
+def kill_often(
+    world: World, cargo: Cargo, rng: random.Random, kills: int, longest: float, make: Perform | None
+) -> int:
     """Start the daemon and kill it, again and again, while batches are dropped by and by.
+
+    longest -- seconds that a life may last
 
     Says how many of the kills met a batch in processing/.
     """
-    met = 0
-    for kill in range(KILLS):
-        while len(world.drops) < min(BATCHES, BATCHES * (kill + 1) / (0.9 * KILLS)):
+    met, trouble = 0, {part * kills // 100: faults for part, faults in TROUBLE.items()}
+    for kill in range(kills):
+        while len(world.drops) < min(BATCHES, BATCHES * (kill + 1) / (0.9 * kills)):
             cargo.drop(len(world.drops))
-        if kill in TROUBLE:
-            world.sandbox.set_faults(omero=TROUBLE[kill])
-        life = Life(world.config, world.log)
+        if kill in trouble:
+            world.sandbox.set_faults(omero=trouble[kill])
+        life = Life(world.config, world.log, make=make)
         try:
-            assert not life.ends_within(rng.uniform(0.05, 1.3)), f"it ended by itself, see {world.log}"
+            assert not life.ends_within(rng.uniform(0.05, longest)), f"it ended by itself, see {world.log}"
         finally:
             life.kill(group=rng.random() < 0.5)
         met += bool(world.envelopes("processing"))
     return met
 
 
-def finish(world: World, seconds: float) -> None:
+def finish(world: World, seconds: float, make: Perform | None) -> None:
     """A last life, which nobody kills."""
-    life = Life(world.config, world.log)
+    life = Life(world.config, world.log, make=make)
     try:
         wait_until(
             lambda: life.has_started() and world.is_quiet(),
@@ -143,18 +151,27 @@ def world(tmp_path: Path) -> Iterator[World]:
 
 
 @pytest.mark.timeout(600)
+@pytest.mark.parametrize(
+    ("kills", "longest", "processes"),
+    [
+        pytest.param(50, 1.3, False, id="50 kills, workers in threads"),
+        pytest.param(100, 1.3, False, id="100 kills, workers in threads", marks=pytest.mark.long),
+        pytest.param(40, 6.0, True, id="40 kills, workers in processes", marks=pytest.mark.long),
+    ],
+)
 def test_nothing_is_lost_or_done_twice_however_often_the_daemon_is_killed(
-    world: World, tmp_path: Path
+    world: World, tmp_path: Path, kills: int, longest: float, processes: bool
 ) -> None:
     rng = random.Random(SEED)
     print(f"seed {SEED}")  # shown when it fails
+    make = partial(open_workshop, config.load(world.config)) if processes else None
 
-    met = kill_often(world, Cargo(world, tmp_path, rng), rng)
-    finish(world, 120)
+    met = kill_often(world, Cargo(world, tmp_path, rng), rng, kills, longest, make)
+    finish(world, 240, make)
 
     mails = world.sandbox.mails()
-    print(f"{met} of {KILLS} kills met a batch in processing/")
-    assert met > KILLS / 5  # how many it is depends on how busy the machine is
+    print(f"{met} of {kills} kills met a batch in processing/")
+    assert met > kills / 5  # how many it is depends on how busy the machine is
     assert len(world.drops) == BATCHES
     for drop in world.drops:
         world.assert_whole(drop)

@@ -198,10 +198,22 @@ class Sweep:
             return () if self.over else next(self.points, ())
 
 
+#: Told by `make test-all` only: each takes the better part of a minute, and shares most of its points with another.
+SELDOM = {
+    *("listed manifest", "loose files with a listing", "manifest with a typo"),
+    *("checksum differs once", "reply lost", "cancelled"),
+}
+
 every_story = pytest.mark.parametrize("story", STORIES, ids=[story.name for story in STORIES])
 
 
-@every_story
+@pytest.mark.parametrize(
+    "story",
+    [
+        pytest.param(story, id=story.name, marks=[pytest.mark.long] if story.name in SELDOM else [])
+        for story in STORIES
+    ],
+)
 @pytest.mark.timeout(300)
 def test_the_daemon_may_die_at_any_point_of(story: Story, lanes: list[Lane]) -> None:
     came = Sweep(story, ((point,) for point in count(1)), to_the_end=True).run(lanes)
