@@ -55,7 +55,12 @@ class Drop:
         return path
 
     def plan(
-        self, looker: Looker | None = None, progress: Callable[[int, int], None] = silent, claim: str = STAMP
+        self,
+        looker: Looker | None = None,
+        progress: Callable[[int, int], None] = silent,
+        claim: str = STAMP,
+        *,
+        died: bool = False,
     ) -> Plan:
         settings = {
             "site": {"timezone": "Europe/Paris"},
@@ -68,7 +73,7 @@ class Drop:
         source.write_text(yaml.safe_dump(settings))
         envelope = Envelope("alice", Place.PROCESSING, self.envelope, claim, "HeLa")
         batch = Batch(envelope, STAMP, "HeLa", 1_795_525_435.0, self.spool)
-        return plan(configuration.load(source), batch, looker or Real(), progress)
+        return plan(configuration.load(source), batch, looker or Real(), progress, died=died)
 
 
 class Real:

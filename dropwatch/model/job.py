@@ -13,9 +13,13 @@ from dropwatch.model.outcome import Answers
 
 @dataclass(frozen=True)
 class PlanJob:
-    """Find out what a batch consists of. Answered by a Plan."""
+    """Find out what a batch consists of. Answered by a Plan.
+
+    died -- the planner that had it before died at it, and not because the daemon had died
+    """
 
     batch: Batch
+    died: bool = False
 
 
 @dataclass(frozen=True)

@@ -26,7 +26,8 @@ class Case:
     errand        -- the short job that is under way for it ("plan", "ask", "address"), else ""
     suspect       -- a worker, or the daemon, died while it was in flight: such batches run one at a time
     died          -- a worker died in the present attempt
-    crashes       -- how often its planning took a worker along, one after the other
+    crashes       -- how often its planning took a worker along
+    crashed       -- the last one did
     stopped       -- its workers were told to stop
     """
 
@@ -50,6 +51,7 @@ class Case:
     suspect: bool = False
     died: bool = False
     crashes: int = 0
+    crashed: bool = False
     wake: float = 0.0
     waiting_for: str = ""
     reported_at: float = 0.0

@@ -64,10 +64,12 @@ class Steps:
     def _planning(self, case: Case) -> PlanJob:
         record = case.record
         dropped = record.dropped or record.name
-        return PlanJob(Batch(case.envelope, record.batch, dropped, record.claimed_at, case.spool.root))
+        batch = Batch(case.envelope, record.batch, dropped, record.claimed_at, case.spool.root)
+        return PlanJob(batch, died=case.crashed)
 
     def _planned(self, case: Case, done: Done) -> None:
-        if _crashed(done) and case.crashes < CRASHES:
+        case.crashed = _crashed(done)
+        if case.crashed and case.crashes < CRASHES:
             # Its journal (task/looking.py) knows at which file: the next plan goes on without it.
             case.crashes += 1
             self.desk.say("defer", case, reason="a file hung or crashed Bio-Formats", detail=done.error)

@@ -11,11 +11,13 @@ from dropwatch.task.looking import Looker
 
 
 class ByBioFormats:
-    """Looks into the files. The JVM is started at the first look."""
+    """Looks into the files. Java is started here and now: a look that dies is to be the file's fault."""
 
     def __init__(self, installation: Installation, memory: int) -> None:
         self.name = f"Bio-Formats {installation.version}"
         self._reader = BioFormats(installation, memory)
+        with self._reader.turn():
+            pass
 
     def look(self, path: Path, folder: Path) -> Look:
         """See Looker.look."""

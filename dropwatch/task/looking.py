@@ -20,7 +20,9 @@ from dropwatch.spool.tree import Snapshot
 from dropwatch.task.grouping import keys_first
 from dropwatch.task.looks import Journal
 
-_DEATHS = 2  #: looks at a file that its planner did not survive; another one would be no use
+#: Two deaths that the daemon saw: once is no proof. Of those that it did not see, somebody who ends the daemon, or
+#: the machine, is a likelier cause than the file; but twenty of them end it too.
+_MOST_BLAME = 20
 
 _DEADLY = Unreadable(
     False,
@@ -59,15 +61,14 @@ class Looking:
     def order(self, files: Sequence[FileFact]) -> list[FileFact]:
         """The order to look at *files* in. A file at which a planner died comes last: then whatever else is in the
         batch is remembered should it kill this one too, and often a set that has been found by then covers it."""
-        return sorted(keys_first(files), key=lambda file: self._journal.deaths(file) > 0)
+        return sorted(keys_first(files), key=lambda file: self._journal.blame(file) > 0)
 
     def look(self, file: FileFact) -> Look:
         """What *file* is. Raises OSError, OperatorError."""
         known = self._journal.seen(file)
         if known is not None:
             return known
-        # Once is no proof: somebody may have ended the daemon at that moment. Another look tells.
-        if self._journal.deaths(file) >= _DEATHS:
+        if self._journal.blame(file) >= _MOST_BLAME:
             return _DEADLY
         look = None
         self._journal.begin(file)
@@ -81,11 +82,11 @@ class Looking:
 
 
 @contextmanager
-def looking(looker: Looker, batch: Batch, snap: Snapshot) -> Iterator[Looking]:
+def looking(looker: Looker, batch: Batch, snap: Snapshot, *, died: bool) -> Iterator[Looking]:
     """The looks of a plan of *batch*, with the memory of those before it in the same claim."""
     folder, memory = batch.envelope.batch_folder, batch.envelope.path / MEMORY
     claim, state = batch.envelope.claim, _state(snap, looker.name)
-    with closing(Journal(memory, folder, claim=claim, state=state)) as journal:
+    with closing(Journal(memory, folder, claim=claim, state=state, died=died)) as journal:
         yield Looking(looker, folder, journal)
 
 

@@ -35,6 +35,8 @@ _APPEND = (
     | getattr(os, "O_BINARY", 0)
 )
 
+_SEEN = 10  #: what a death that the daemon saw counts, of one that it did not see
+
 _Key = tuple[str, int, int]  #: path, size and time of a file: replaced, it is another one
 
 
@@ -45,46 +47,58 @@ class _Memory:
     state -- of the folder and the reader that the looks hold for
     seen  -- by path
     begun -- how often a look at a file began and nothing came after it: its planner died
+    blamed -- how often the daemon saw it die
+    last  -- the look that began last and has not ended
     """
 
     state: str = ""
     seen: dict[str, Look] = field(default_factory=dict)
     begun: Counter[_Key] = field(default_factory=Counter)
+    blamed: Counter[_Key] = field(default_factory=Counter)
+    last: _Key | None = None
 
 
 class Journal:
     """The journal of one claim, open for writing. Where it cannot be had (full disk, a link in its place), planning
     goes on without: it costs time, and a file that kills planners then uses up the attempts of its batch."""
 
-    def __init__(self, memory: Path, folder: Path, *, claim: str, state: str) -> None:
-        """memory -- our folder in the envelope; state -- digest of all that a look depends on"""
+    def __init__(self, memory: Path, folder: Path, *, claim: str, state: str, died: bool = False) -> None:
+        """memory -- our folder in the envelope; state -- digest of all that a look depends on
+
+        died -- the daemon saw the planner before this one die
+        """
         self._folder = str(folder)
         self._descriptor, self._size = -1, 0
         kept = _read(memory / JOURNAL, self._folder, claim)
-        self._deaths = kept.begun
+        if died and kept.last is not None:
+            kept.blamed[kept.last] += 1
+        self._begun, self._blamed = kept.begun, kept.blamed
         self._seen = kept.seen if kept.state == state else {}
         self._open(memory, fresh=kept.state != state)
-        self._write({"claim": claim, "state": state})
+        header = {"claim": claim, "state": state}
+        self._write(header)
         if kept.state != state:
-            for (path, size, mtime), times in kept.begun.items():
+            for key, times in kept.begun.items():
                 for _ in range(times):
-                    self._write({"look": path, "size": size, "mtime": mtime})
+                    self._write(_named("look", key))
+            self._write(header)  # these looks are not ours
+        for key, times in kept.blamed.items():
+            self._write({**_named("blamed", key), "times": times})
 
     def seen(self, file: FileFact) -> Look | None:
         """What was said of *file* before; nothing in the folder has changed since."""
         return self._seen.get(file.path)
 
-    def deaths(self, file: FileFact) -> int:
-        """How many planners ended while they looked at *file*, as it is now.
-
-        The file need not be guilty: whoever ended the daemon at that moment ended its planner as well.
-        """
-        return self._deaths[file.path, file.size, file.mtime_ns]
+    def blame(self, file: FileFact) -> int:
+        """How much speaks against *file*, as it is now: 1 for each planner that ended while it looked at it, 10 where
+        the daemon saw that. Whoever ends the daemon ends its planners as well, and the file need not be guilty."""
+        key = file.path, file.size, file.mtime_ns
+        return self._begun[key] + (_SEEN - 1) * self._blamed[key]
 
     def begin(self, file: FileFact) -> None:
         # Not synced, as nothing here is: it has to outlive our process, not the machine. What a power cut
         # takes is looked at again.
-        self._write({"look": file.path, "size": file.size, "mtime": file.mtime_ns})
+        self._write(_named("look", (file.path, file.size, file.mtime_ns)))
 
     def end(self, file: FileFact, look: Look | None) -> None:
         """*look* None: there was no answer, and the file is not to blame."""
@@ -136,11 +150,15 @@ def _read(path: Path, folder: str, claim: str) -> _Memory:
                 memory, begun = _Memory(), {}
             elif line.get("state") != memory.state:
                 memory.state, memory.seen = str(line.get("state")), {}
-        elif current and (key := _begun(line)):
-            begun[key[0]] = key
+            memory.last = None
+        elif current and (key := _key(line, "look")):
+            begun[key[0]] = memory.last = key
             memory.begun[key] += 1
+        elif current and (key := _key(line, "blamed")) and isinstance(line.get("times"), int):
+            memory.blamed[key] = line["times"]
         elif current and (key := begun.pop(str(line.get("seen")), None)):
             memory.begun[key] -= 1
+            memory.last = None
             look = _look(line, folder)
             if look is not None:
                 memory.seen[key[0]] = look
@@ -161,10 +179,15 @@ def _lines(path: Path) -> Iterator[dict[str, Any]]:
             yield line
 
 
-def _begun(line: dict[str, Any]) -> _Key | None:
+def _named(what: str, key: _Key) -> dict[str, object]:
+    path, size, mtime = key
+    return {what: path, "size": size, "mtime": mtime}
+
+
+def _key(line: dict[str, Any], what: str) -> _Key | None:
     match line:
-        case {"look": str(path), "size": int(size), "mtime": int(mtime)}:
-            return path, size, mtime
+        case {"size": int(size), "mtime": int(mtime)} if isinstance(line.get(what), str):
+            return line[what], size, mtime
     return None
 
 

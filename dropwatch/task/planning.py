@@ -23,10 +23,14 @@ from dropwatch.task.manifests import groups_to_prove, not_told, order_of, read_m
 from dropwatch.task.refusals import Hopeless, some
 
 
-def plan(config: Config, batch: Batch, looker: Looker, progress: Progress = silent) -> Plan:
+def plan(
+    config: Config, batch: Batch, looker: Looker, progress: Progress = silent, *, died: bool = False
+) -> Plan:
     """What *batch* consists of and where it goes.
 
     progress -- is told how many files of how many have been looked at, before each look: a look may be the last
+
+    died     -- the planner that had it before died at it, and the daemon saw it die
 
     Raises FileNotFoundError when the folder is gone, OSError when it or a file of it cannot be read and the file is not
     to blame, OperatorError when the looker cannot be had.
@@ -41,7 +45,7 @@ def plan(config: Config, batch: Batch, looker: Looker, progress: Progress = sile
         chosen = choose(read, snap)
     except Hopeless as refusal:
         return Plan(batch.name, None, problems=refusal.problems)
-    with looking(looker, batch, snap) as looks:
+    with looking(looker, batch, snap, died=died) as looks:
         found = find_groups(chosen, looks, Contents(folder, snap, batch.spool), progress)
     if found.sound and all(group.plate for group in found.sound):
         order = replace(order, target=target_of(config, batch, read, Kind.SCREEN))

@@ -20,7 +20,6 @@ from dropwatch.model import (
     AskJob,
     Attached,
     Attachment,
-    Batch,
     Imported,
     ImportJob,
     Job,
@@ -53,7 +52,7 @@ class Workshop:
         """Do *job*. The errors are those of importers/base.py."""
         match job:
             case PlanJob():
-                return self._plan(job.batch, progress)
+                return self._plan(job, progress)
             case AskJob():
                 return self._ask(job.envelope, job.plan)
             case ImportJob():
@@ -78,15 +77,16 @@ class Workshop:
                 self._looker = self._look()
             return self._looker
 
-    def _plan(self, batch: Batch, progress: Callable[[Progress], None]) -> Plan:
-        """List what *batch* consists of. Raises TemporaryError when its folder cannot be read."""
+    def _plan(self, job: PlanJob, progress: Callable[[Progress], None]) -> Plan:
+        """List what the batch consists of. Raises TemporaryError when its folder cannot be read."""
+        batch = job.batch
 
         def told(done: int, total: int) -> None:
             progress(Progress("plan", done, total))
 
         try:
             with _held(batch.envelope.path):
-                return planning.plan(self._config, batch, self._looker_here(), told)
+                return planning.plan(self._config, batch, self._looker_here(), told, died=job.died)
         except OSError as err:
             raise TemporaryError(
                 f"The folder {batch.name} cannot be read: {err.strerror or err}.",

@@ -49,14 +49,14 @@ def log(drop: Drop) -> Path:
     return drop.spool.parent / "asked"
 
 
-def plan_in_a_process(spool: Path) -> None:
+def plan_in_a_process(spool: Path, died: bool) -> None:
     drop = Drop(spool)
-    drop.plan(Deadly(log(drop)))
+    drop.plan(Deadly(log(drop)), died=died)
 
 
-def planner(drop: Drop) -> object:
-    """Plan in a process of its own, which may be killed; its exit code."""
-    process = SPAWN.Process(target=plan_in_a_process, args=(drop.spool,))
+def planner(drop: Drop, *, died: bool = False) -> object:
+    """Plan in a process of its own, which may be killed; its exit code. *died*: the daemon saw the one before die."""
+    process = SPAWN.Process(target=plan_in_a_process, args=(drop.spool, died))
     process.start()
     end, hangs = time.monotonic() + 60, asked(drop).count("hang.tif")
     while process.is_alive() and time.monotonic() < end and asked(drop).count("hang.tif") == hangs:
@@ -70,7 +70,7 @@ def asked(drop: Drop) -> list[str]:
     return log(drop).read_text().split() if log(drop).exists() else []
 
 
-def plan_here(drop: Drop, looker: Told, **how: str) -> tuple[list[str], list[str]]:
+def plan_here(drop: Drop, looker: Told, **how: object) -> tuple[list[str], list[str]]:
     """The names of what is imported and of what is refused."""
     made = drop.plan(looker, **how)  # type: ignore[arg-type]
     return [one.name for one in made.filesets], [no.name for no in made.refused]
@@ -84,8 +84,8 @@ def test_a_file_that_ends_two_planners_is_refused_and_the_others_go_on(drop: Dro
     for name in ("a.tif", deadly, "z.tif"):
         drop.file(name)
 
-    codes = [planner(drop), planner(drop)]
-    made = drop.plan(Told(name="Deadly 1.0"))
+    codes = [planner(drop), planner(drop, died=True)]
+    made = drop.plan(Told(name="Deadly 1.0"), died=True)
 
     assert codes == [-signal.SIGKILL, -signal.SIGKILL]
     assert [one.name for one in made.filesets] == ["a.tif", "z.tif"]
@@ -100,19 +100,38 @@ def test_a_file_that_ends_two_planners_is_refused_and_the_others_go_on(drop: Dro
 def test_a_file_that_was_looked_at_when_somebody_ended_the_daemon_is_innocent(drop: Drop) -> None:
     for name in ("a.tif", "kill.tif", "z.tif"):
         drop.file(name)
-    planner(drop)
+    for _ in range(3):
+        planner(drop)
 
     assert plan_here(drop, Told(name="Deadly 1.0")) == (["a.tif", "kill.tif", "z.tif"], [])
+
+
+def test_a_file_that_takes_the_daemon_along_is_given_up_as_well(drop: Drop) -> None:
+    drop.file("a.tif")
+    died(drop, "a.tif", times=19, seen=0)
+    assert plan_here(drop, Told()) == (["a.tif"], [])
+    died(drop, "a.tif", times=20, seen=0)
+
+    assert plan_here(drop, Told()) == ([], ["a.tif"])
+
+
+def test_a_death_before_the_first_look_is_nobodys_fault(drop: Drop) -> None:
+    drop.file("a.tif")
+    died(drop, "a.tif", times=1)
+    for _ in range(3):
+        forge(drop, *read(drop), header())
+
+        assert plan_here(drop, Told(), died=True) == (["a.tif"], [])
 
 
 def test_two_files_that_kill_cost_four_planners(drop: Drop) -> None:
     for name in ("kill1.tif", "kill2.tif", "m.tif"):
         drop.file(name)
 
-    for _ in range(4):
-        assert planner(drop) == -signal.SIGKILL
+    for number in range(4):
+        assert planner(drop, died=number > 0) == -signal.SIGKILL
 
-    assert plan_here(drop, Told(name="Deadly 1.0")) == (["m.tif"], ["kill1.tif", "kill2.tif"])
+    assert plan_here(drop, Told(name="Deadly 1.0"), died=True) == (["m.tif"], ["kill1.tif", "kill2.tif"])
 
 
 def test_a_file_that_kills_is_not_opened_when_a_set_has_it(drop: Drop) -> None:
@@ -217,11 +236,17 @@ def header(**other: str) -> dict[str, object]:
     return {"claim": STAMP, "state": "x", **other}
 
 
-def died(drop: Drop, name: str, times: int = 1) -> None:
-    """As if planners had died at *name*."""
+def died(drop: Drop, name: str, times: int = 1, seen: int | None = None) -> None:
+    """As if *times* planners had died at *name*, and the daemon had seen all of them, or *seen*."""
     info = (drop.folder / name).stat()
-    line = {"look": name, "size": info.st_size, "mtime": info.st_mtime_ns}
-    forge(drop, *[header(), *[line] * times])
+    facts = {"size": info.st_size, "mtime": info.st_mtime_ns}
+    seen = times if seen is None else seen
+    blame = [{"blamed": name, **facts, "times": seen}] if seen else []
+    forge(drop, header(), *[{"look": name, **facts}] * times, *blame)
+
+
+def read(drop: Drop) -> list[object]:
+    return [json.loads(line) for line in (drop.memory / JOURNAL).read_text().split("\n") if line]
 
 
 def forge(drop: Drop, *lines: object) -> None:
