@@ -11,10 +11,14 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
+import statistics
 import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -44,13 +48,16 @@ def one_large_file(port: str, root: Path, size: int) -> None:
     folder, eighth = large_file(root / "large", size), large_file(root / "eighth", size // 8)
     pairs = [(measured("ours", port, folder), measured("bare", port, folder)) for _ in range(RUNS)]
     other = measured("ours", port, eighth)
-    mine, bare = (min(side, key=lambda one: one["seconds"]) for side in zip(*pairs, strict=True))
-    print(f"one file of {size} MiB, best of {RUNS}")
-    print(f"  bare loop             {size / bare['seconds']:7.0f} MiB/s")
-    print(f"  dropwatch             {size / mine['seconds']:7.0f} MiB/s")
-    print(f"  SHA-1 alone           {sha1_rate():7.0f} MiB/s")
-    print(f"  ratio                 {bare['seconds'] / mine['seconds']:7.2f}")
-    print(f"  peak memory           {mine['peak']:7.0f} MiB; of a file of an eighth {other['peak']:.0f} MiB")
+    mine, bare = (statistics.median(one["seconds"] for one in side) for side in zip(*pairs, strict=True))
+    ratio = statistics.median(bare["seconds"] / ours["seconds"] for ours, bare in pairs)
+    cpu = statistics.median(ours["cpu"] - bare["cpu"] for ours, bare in pairs)
+    peak = max(ours["peak"] for ours, _ in pairs)
+    print(f"one file of {size} MiB, {RUNS} pairs of runs, medians")
+    print(f"  bare loop             {size / bare:7.0f} MiB/s")
+    print(f"  dropwatch             {size / mine:7.0f} MiB/s")
+    print(f"  ratio, pair by pair   {ratio:7.2f}")
+    print(f"  more processor time   {cpu:7.2f} s; SHA-1 alone {size / sha1_rate():.2f} s")
+    print(f"  peak memory           {peak:7.0f} MiB; of a file of an eighth {other['peak']:.0f} MiB")
 
 
 def many_small_files(port: str, folder: Path) -> None:
@@ -81,9 +88,8 @@ def ours(port: int, folder: Path) -> None:
     )
     importer = OmeroImporter("127.0.0.1", port, False, "dropwatch", lambda: "dropwatch")
     answers = importer.ask(order, [fileset])
-    begun = time.monotonic()
-    importer.import_(order, fileset, answers, progress=lambda told: None, stopped=lambda: False)
-    tell(time.monotonic() - begun)
+    with told():
+        importer.import_(order, fileset, answers, progress=lambda told: None, stopped=lambda: False)
     importer.close()
 
 
@@ -107,28 +113,28 @@ def bare(port: int, folder: Path) -> None:
     fileset.linkJob(omero.model.UploadJobI())
     settings.checksumAlgorithm = omero.model.ChecksumAlgorithmI()
     settings.checksumAlgorithm.value = rstring("SHA1-160")
-    begun = time.monotonic()
-    process = repository.importFileset(fileset, settings)
-    for index, path in enumerate(paths):
-        store, offset = process.getUploader(index), 0
-        with path.open("rb") as file:
-            while block := file.read(1 << 20):
-                store.write(block, offset, len(block))
-                offset += len(block)
-        store.close()
-    tell(time.monotonic() - begun)
+    with told():
+        process = repository.importFileset(fileset, settings)
+        for index, path in enumerate(paths):
+            store, offset = process.getUploader(index), 0
+            with path.open("rb") as file:
+                while block := file.read(1 << 20):
+                    store.write(block, offset, len(block))
+                    offset += len(block)
+            store.close()
     process.close()
     client.closeSession()
 
 
-def tell(seconds: float) -> None:
+@contextmanager
+def told() -> Iterator[None]:
+    """Print how long the block takes, what of the processor, and the most memory that the process ever had."""
+    begun, used = time.monotonic(), time.process_time()
+    yield
+    took, used = time.monotonic() - begun, time.process_time() - used
     status = Path("/proc/self/status")
-    peak = (
-        [line for line in status.read_text().splitlines() if line.startswith("VmHWM")]
-        if status.exists()
-        else []
-    )
-    print(json.dumps({"seconds": seconds, "peak": int(peak[0].split()[1]) / 1024 if peak else 0}))
+    peak = re.search(r"VmHWM:\s+(\d+) kB", status.read_text()) if status.exists() else None
+    print(json.dumps({"seconds": took, "cpu": used, "peak": int(peak[1]) / 1024 if peak else 0}))
 
 
 # -- the setting ---------------------------------------------------------------------------------------
@@ -150,6 +156,8 @@ class started:
 
 
 def measured(what: str, port: str, folder: Path) -> dict[str, Any]:
+    if hasattr(os, "sync"):
+        os.sync()  # or the disk would still be writing what came before
     command = [sys.executable, "-W", "ignore", str(HERE), what, port, str(folder)]
     told: dict[str, Any] = json.loads(
         subprocess.run(command, capture_output=True, text=True, check=True).stdout
