@@ -75,7 +75,7 @@ class Journal:
         self._begun, self._blamed = kept.begun, kept.blamed
         self._seen = kept.seen if kept.state == state else {}
         self._open(memory, fresh=kept.state != state)
-        header = {"claim": claim, "state": state}
+        header: dict[str, object] = {"claim": claim, "state": state}
         self._write(header)
         if kept.state != state:
             for key, times in kept.begun.items():
