@@ -26,12 +26,12 @@ DEAD = (Ice.LocalException, omero.SessionException, Glacier2.SessionNotExistExce
 LOST = (
     Ice.SocketException,
     Ice.TimeoutException,
-    Ice.CloseConnectionException,
-    Ice.ForcedCloseConnectionException,
-    Ice.ConnectionNotValidatedException,
+    Ice.ProtocolException,  # what TLS makes of a connection that ends in the middle, too
+    Ice.SecurityException,
     Ice.ObjectNotExistException,
 )
-"""These may mean no more than that the connection broke; the session, and what is in it, may live on."""
+"""These may mean no more than that the connection broke; the session, and what is in it, may live on. Those that
+are ProtocolExceptions and yet say that a message cannot be read (MarshalException) are sorted out by is_lost."""
 
 _KEY = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")  # session keys are UUIDs
 _DETAIL = 2000  # characters
@@ -79,6 +79,11 @@ def sort_connecting(error: Exception, host: str) -> DropwatchError:
     if isinstance(error, omero.ResourceError):
         return _disk_full("", detail)
     return Unavailable(f"OMERO at {host} cannot be reached.", detail=detail, code=type(error).__name__)
+
+
+def is_lost(error: Exception) -> bool:
+    """Whether *error* may mean that the connection broke."""
+    return isinstance(error, LOST) and not isinstance(error, Ice.MarshalException)
 
 
 def refuses(error: Exception) -> bool:

@@ -24,7 +24,7 @@ from typing import Any, TypeVar
 import Ice
 
 from dropwatch.errors import Interrupted
-from dropwatch.importers.omero_errors import LOST, WIRE, explain, refuses
+from dropwatch.importers.omero_errors import LOST, WIRE, explain, is_lost, refuses
 from dropwatch.importers.omero_session import Session, through
 
 _log = logging.getLogger(__name__)
@@ -83,6 +83,8 @@ class Line:
 
         Raises *error* itself when it is about something else, or no connection comes; Interrupted.
         """
+        if not is_lost(error):
+            raise error
         with self._lock:
             if number != self.number:
                 return  # another thread was quicker

@@ -46,8 +46,8 @@ def connect(sandbox: Any) -> Iterator[Callable[..., OmeroImporter]]:
     def importer(
         user: str = "dropwatch", password: Callable[[], str] | None = None, **more: Any
     ) -> OmeroImporter:
-        port = more.pop("port", sandbox.server.omero_port)
-        made.append(OmeroImporter("127.0.0.1", port, False, user, password or (lambda: user), **more))
+        port, secure = more.pop("port", sandbox.server.omero_port), more.pop("secure", False)
+        made.append(OmeroImporter("127.0.0.1", port, secure, user, password or (lambda: user), **more))
         return made[-1]
 
     yield importer

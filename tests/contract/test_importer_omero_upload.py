@@ -103,6 +103,22 @@ def test_files_that_were_not_begun_when_it_broke_are_sent_too(
     assert relay.joined > joined + 2
 
 
+def test_cut_connection_is_made_anew_over_tls_too(
+    sandbox: Any, connect: Callable[..., OmeroImporter], batch: Batch
+) -> None:
+    relay = Relay(sandbox.server.omero_tls_port)
+    importer = connect(port=relay.port, secure=True)
+    fileset = big_set(batch, others=20)
+    answers = importer.ask(batch.order, [fileset])
+    relay.cut_after(3_000_000, 6_000_000, 6_000_000)
+    run(importer, batch, fileset, answers)
+    joined = relay.joined
+    relay.shut()
+
+    assert arrived_whole(sandbox, batch, fileset)
+    assert joined > 4
+
+
 def test_server_that_is_away_for_a_moment_is_waited_for(
     sandbox: Any, relay: Relay, importer: OmeroImporter, batch: Batch
 ) -> None:
