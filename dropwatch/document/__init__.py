@@ -16,6 +16,7 @@ import yaml
 
 Path = tuple[str | int, ...]  #: keys and list positions from the top: ``("files", 2, "size")``
 
+TOO_DEEP = "this is nested too deeply"
 DEPTH = 16  #: deepest nesting; a configuration needs five levels
 EVENTS = 1_000_000  #: longest document in YAML events: about 100,000 listed files
 TWICE = "given twice"
@@ -138,7 +139,7 @@ class _Reader:
         if isinstance(event, yaml.ScalarEvent):
             return None if not event.style and event.value in NULLS else event.value
         if len(path) >= DEPTH:
-            raise Unreadable("this is nested too deeply", _line(event))
+            raise Unreadable(TOO_DEEP, _line(event))
         return self._list(path) if isinstance(event, yaml.SequenceStartEvent) else self._mapping(path)
 
     def _list(self, path: Path) -> list[object]:
@@ -186,6 +187,8 @@ def _line_of(err: yaml.MarkedYAMLError) -> int | None:
 
 
 def _in_words(problem: str) -> str:
+    if "maximum nesting depth" in problem:  # PyYAML, from 6.0.4 on, has a limit of its own
+        return TOO_DEEP
     hint = next((words for part, words in HINTS.items() if part in problem), "")
     return f"this is not valid YAML ({problem})" + (f"; {hint}" if hint else "")
 

@@ -112,8 +112,8 @@ class Workers:
         """Runs in a thread of pebble's."""
         done = answer(future)
         with self._changed:
-            if seat.work is not work:
-                return  # it was killed, and whoever did that gives the answer
+            if seat.work is not work or seat.ending:
+                return  # it is killed, and whoever does that gives the answer
             if never_began(done) and not work.again and not self._closed:
                 work.again = True  # the worker had died at rest; another one takes the job
                 seat.do(work, partial(self._answered, seat, work))

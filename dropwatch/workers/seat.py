@@ -39,12 +39,16 @@ class Squad:
 
 @dataclass(eq=False)
 class Seat:
-    """work -- what the worker has in hand; used -- when it last finished something (monotonic seconds)"""
+    """work -- what the worker has in hand; used -- when it last finished something (monotonic seconds)
+
+    ending -- its process is being ended: what becomes of its job, whoever ends it says
+    """
 
     squad: Squad
     make: Perform
     work: Work | None = None
     used: float = 0.0
+    ending: bool = False
     _pool: ProcessPool | None = None
     _board: Board = field(default_factory=Board)
 
@@ -70,6 +74,7 @@ class Seat:
     def _start(self) -> None:
         # A pool that broke is ended beside us: we may be in one of its threads.
         threading.Thread(target=partial(self.leave(), False), name="workers", daemon=True).start()
+        self.ending = False
         numbers = _SPAWN.RawArray("q", BOARD)
         self._board = Board(numbers)
         told = (self.make, numbers, self.squad.patience)
@@ -77,7 +82,7 @@ class Seat:
 
     def leave(self) -> Callable[[bool], None]:
         """Let go of the process; the result ends it, politely (sessions are ended first) or at once."""
-        pool, self._pool = self._pool, None
+        pool, self._pool, self.ending = self._pool, None, True
         return partial(_end, pool)
 
 

@@ -98,7 +98,7 @@ def test_a_run_tells_by_its_exit_code_that_a_batch_failed_and_a_retry_imports_on
     outcomes = {one["name"]: one for one in story["filesets"]["each"]}
     assert outcomes["good.ome.tif"]["images"][0]["link"].startswith("http://localhost/webclient/?show=image-")
     assert outcomes["bad.ome.tif"]["error"] == "unreadable"
-    assert "corrupted IFD" in outcomes["bad.ome.tif"]["detail"]
+    assert "FormatException" in outcomes["bad.ome.tif"]["detail"]
     assert [event["verb"] for event in story["claims"][0]["events"]] == [
         "claim", "plan", "import", "conclude", "notify",
     ]  # fmt: skip
