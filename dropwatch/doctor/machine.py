@@ -101,10 +101,10 @@ def look_at_formats(config: Config, daemon: Account | None, environ: Mapping[str
             yield ill(subject, found.what, found.remedy)
         else:
             yield unknown(subject, f"{found.what} {_BY_NAME}", found.remedy)
-    elif daemon is not None and is_closed(daemon, [*found.jars, found.library], environ, write=False):
+    elif daemon is not None and is_closed(daemon, [*found.jars, found.libjvm], environ, write=False):
         yield ill(
             subject,
-            f"{found.jars[0]} or {found.library} cannot be read by {daemon.name}, who runs the daemon",
+            f"{found.jars[0]} or {found.libjvm} cannot be read by {daemon.name}, who runs the daemon",
             "Put them, and the environment that dropwatch is installed in, where that account can read.",
         )
     else:

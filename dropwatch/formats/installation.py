@@ -40,7 +40,7 @@ class Installation:
     jars         -- absolute paths, what Java calls the class path
     version      -- of Bio-Formats, e.g. ``7.3.1``
     jar_from     -- where it was found, in words
-    library      -- the shared library of the Java runtime
+    libjvm       -- the shared library of the Java runtime
     java         -- version of the runtime, e.g. ``25.0.2``; ``?`` when its folder does not tell
     java_from    -- where that was found, in words
     """
@@ -48,7 +48,7 @@ class Installation:
     jars: tuple[Path, ...]
     version: str
     jar_from: str
-    library: Path
+    libjvm: Path
     java: str
     java_from: str
 
@@ -85,8 +85,8 @@ def find(
             "JPype, the bridge from Python to Java, is not installed.",
             'Run: pip install "dropwatch[formats]"',
         )
-    (jars, version, jar_from), (library, java, java_from) = found, runtime
-    return Installation(jars, version, jar_from, library, java, java_from)
+    (jars, version, jar_from), (libjvm, java, java_from) = found, runtime
+    return Installation(jars, version, jar_from, libjvm, java, java_from)
 
 
 # -- Bio-Formats -------------------------------------------------------------------------------------------
@@ -100,15 +100,14 @@ def _jars(configured: Path | None, environ: Mapping[str, str], clientdir: Path |
     if environ.get(JAR):
         return _named(Path(environ[JAR]), JAR)
     for path, what in _usual_places(environ, clientdir):
-        if jars := _opened(path):
-            return jars, _version(jars), f"{what}, {path}"
+        if opened := _opened(path):
+            return *opened, f"{what}, {path}"
     return Missing("Bio-Formats is not installed.", _GET_JAR)
 
 
 def _named(path: Path, by: str) -> _Jars | Missing:
-    jars = _opened(path)
-    if jars:
-        return jars, _version(jars), f"{by}, {path}"
+    if opened := _opened(path):
+        return *opened, f"{by}, {path}"
     if path.is_dir():
         wrong = f"{path} holds no jar of Bio-Formats"
     elif path.exists():
@@ -129,35 +128,38 @@ def _usual_places(environ: Mapping[str, str], clientdir: Path | None) -> Iterato
         yield Path(environ["OMERODIR"], "lib", "client"), "OMERO.java"
 
 
-def _opened(path: Path) -> tuple[Path, ...]:
-    """The class path that *path* is or holds; empty when there is no Bio-Formats in it."""
+def _opened(path: Path) -> tuple[tuple[Path, ...], str] | None:
+    """The class path that *path* is or holds, and the version; None when there is no Bio-Formats in it."""
     path = path.absolute()
     if path.is_file():
-        return (path,) if _holds_reader(path) else ()
+        version = _reader_version(path)
+        return None if version is None else ((path,), version)
     jars = sorted(path.glob("*.jar"))
-    for jar in jars:
-        if jar.name == _PACKAGE and _holds_reader(jar):
-            return (jar,)  # whole in itself; its neighbours could only contradict it
-    return tuple(jars) if any(map(_holds_reader, filter(_may_hold_reader, jars))) else ()
+    # One that is whole in itself comes first; its neighbours could only contradict it.
+    for jar in sorted(filter(_may_hold_reader, jars), key=lambda jar: jar.name != _PACKAGE):
+        if (version := _reader_version(jar)) is not None:
+            return ((jar,) if jar.name == _PACKAGE else tuple(jars)), version
+    return None
 
 
 def _may_hold_reader(jar: Path) -> bool:
     return _HOLDS_READER.match(jar.name) is not None
 
 
-def _holds_reader(jar: Path) -> bool:
+def _reader_version(jar: Path) -> str | None:
+    """The version of the Bio-Formats in *jar*, "?" where that is not told; None when there is none in it."""
     try:
-        with zipfile.ZipFile(jar) as archive:
-            return _READER in archive.NameToInfo
+        with zipfile.ZipFile(jar) as archive:  # once: reading its list of names takes a tenth of a second
+            if _READER not in archive.NameToInfo:
+                return None
+            return _version(archive)
     except (OSError, zipfile.BadZipFile):
-        return False
+        return None
 
 
-def _version(jars: tuple[Path, ...]) -> str:
-    jar = next((jar for jar in jars if _may_hold_reader(jar) and _holds_reader(jar)), jars[0])
+def _version(archive: zipfile.ZipFile) -> str:
     try:
-        with zipfile.ZipFile(jar) as archive:
-            manifest = archive.read("META-INF/MANIFEST.MF").decode("utf-8", "replace")
+        manifest = archive.read("META-INF/MANIFEST.MF").decode("utf-8", "replace")
     except (OSError, KeyError, zipfile.BadZipFile):
         return "?"
     found = re.search(r"^Implementation-Version:\s*(\S+)", manifest, re.MULTILINE)

@@ -36,7 +36,7 @@ def start(installation: Installation, memory: int) -> None:
             try:
                 with _unicode_names():
                     jpype.startJVM(
-                        str(installation.library),
+                        str(installation.libjvm),
                         *_options(installation, memory),
                         classpath=[str(jar) for jar in installation.jars],
                         convertStrings=False,

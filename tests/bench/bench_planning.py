@@ -71,7 +71,7 @@ def looked(reader: BioFormats, path: Path) -> float:
 
 def process_each(found: Installation, path: Path) -> float:
     """Seconds of a Java process that only says what *path* is."""
-    java = found.library.parents[2] / "bin" / "java"
+    java = found.libjvm.parents[2] / "bin" / "java"
     jars = os.pathsep.join(map(str, found.jars))
     command = [java, "-cp", jars, "loci.formats.tools.ImageInfo", "-nopix", "-no-upgrade", path]
     begun = time.monotonic()

