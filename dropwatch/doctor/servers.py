@@ -17,8 +17,8 @@ from dropwatch.doctor.findings import Finding, State, ill, of_error, well
 from dropwatch.doctor.machine import is_closed
 from dropwatch.errors import DropwatchError
 from dropwatch.importers.base import Finding as ImporterFinding
-from dropwatch.importers.base import Importer, Progress
-from dropwatch.model import FileFact, Fileset, Imported, Kind, Order, Target
+from dropwatch.importers.base import Importer
+from dropwatch.model import FileFact, Fileset, Imported, Kind, Order, Progress, Target
 from dropwatch.outbox import Outbox
 from dropwatch.spool.accounts import Account
 from dropwatch.spool.folders import Spool, claim_stamp

@@ -11,8 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from dropwatch.model import Answers, Attached, Attachment, Fileset, Imported, Order
-from dropwatch.model import Progress as Progress  # noqa: PLC0414  # importers know it from here
+from dropwatch.model import Answers, Attached, Attachment, Fileset, Imported, Order, Progress
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from dropwatch.errors import DropwatchError, Interrupted, PermanentError
 from dropwatch.importers import reading
-from dropwatch.importers.base import Account, Finding, Progress
+from dropwatch.importers.base import Account, Finding
 from dropwatch.importers.folder_archive import Archive
 from dropwatch.importers.folder_doctor import examine
 from dropwatch.importers.folder_entries import Entry, last_step, number_of
@@ -30,6 +30,7 @@ from dropwatch.model import (
     Image,
     Imported,
     Order,
+    Progress,
     Running,
     Skipped,
 )

@@ -18,12 +18,11 @@ from pathlib import Path
 from dropwatch.durable import fsync_directory
 from dropwatch.errors import DropwatchError, PermanentError, TemporaryError, Unavailable
 from dropwatch.importers import folder_tree as tree
-from dropwatch.importers.base import Progress
 from dropwatch.importers.folder_copy import Copying
 from dropwatch.importers.folder_entries import Entry, Stored, entry_of
 from dropwatch.importers.folder_errors import at_the_archive, full, sort
 from dropwatch.importers.folder_index import Index, Slot
-from dropwatch.model import Fileset, Order
+from dropwatch.model import Fileset, Order, Progress
 
 IDENTITY = ".dropwatch-archive"
 _REMEMBERED = 1024  # folders that were made here, for discard()

@@ -14,9 +14,8 @@ from pathlib import Path
 
 from dropwatch.errors import Interrupted, TemporaryError
 from dropwatch.importers import reading
-from dropwatch.importers.base import Progress
 from dropwatch.importers.folder_errors import at_the_archive
-from dropwatch.model import FileFact, Fileset
+from dropwatch.model import FileFact, Fileset, Progress
 
 _WRITE = (
     os.O_RDWR
@@ -67,8 +66,7 @@ class Copying:
                 done += len(block)
                 self.progress(Progress("upload", done, self.fileset.bytes))
             wanted = dict(self.fileset.listed).get(fact.path)
-            if wanted is not None and digest.hexdigest() != wanted.lower():
-                raise reading.not_as_listed(source, fact, wanted, digest.hexdigest())
+            reading.check_listed(source, fact, wanted, digest.hexdigest())
         return digest.hexdigest()
 
     @contextmanager

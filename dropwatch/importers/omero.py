@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager, closing
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing, contextmanager
 
 from dropwatch.importers import omero_attachments as attachments
 from dropwatch.importers import omero_duplicates as duplicates
 from dropwatch.importers import omero_inventory as inventory
 from dropwatch.importers import omero_targets as targets
-from dropwatch.importers.base import Account, Finding, Progress
+from dropwatch.importers.base import Account, Finding
 from dropwatch.importers.omero_attachments import Attacher
 from dropwatch.importers.omero_doctor import Doctor
 from dropwatch.importers.omero_handles import delete_containers, delete_filesets
@@ -34,6 +34,7 @@ from dropwatch.model import (
     Fileset,
     Imported,
     Order,
+    Progress,
     Running,
     Skipped,
 )
@@ -107,8 +108,7 @@ class OmeroImporter:
     ) -> Imported:
         """See base.Importer.import_."""
         doing = f"{fileset.name} was being imported"
-        opening = self._keeper.session(order.owner, order.group, doing)
-        with opening as session, self._line(session, stopped) as line:
+        with self._line(order, doing, stopped) as line:
             return Carrier(
                 line=line,
                 order=order,
@@ -132,8 +132,7 @@ class OmeroImporter:
     ) -> Attached:
         """See base.Importer.attach."""
         doing = f"{attachment.name} was being attached"
-        opening = self._keeper.session(order.owner, order.group, doing)
-        with opening as session, self._line(session, stopped) as line:
+        with self._line(order, doing, stopped) as line:
             return Attacher(
                 line=line,
                 order=order,
@@ -144,8 +143,11 @@ class OmeroImporter:
                 call_wait=self._server.call_wait,
             ).attach()
 
-    def _line(self, session: Session, stopped: Callable[[], bool]) -> AbstractContextManager[Line]:
-        return closing(Line(session, stopped, self._reconnect, self._clock))
+    @contextmanager
+    def _line(self, order: Order, doing: str, stopped: Callable[[], bool]) -> Iterator[Line]:
+        opening = self._keeper.session(order.owner, order.group, doing)
+        with opening as session, closing(Line(session, stopped, self._reconnect, self._clock)) as line:
+            yield line
 
     def account(self, owner: str) -> Account:
         """See base.Importer.account."""

@@ -117,8 +117,7 @@ class Attacher:
                 saved = store.now().ice_invocationTimeout(limit).save()
             finally:
                 self.line.let_go(store)
-            if wanted is not None and listed.hexdigest() != wanted.lower():
-                raise reading.not_as_listed(descriptor, fact, wanted, listed.hexdigest())
+            reading.check_listed(descriptor, fact, wanted, listed.hexdigest())
         arrived = saved.hash.val if saved is not None and saved.hash is not None else ""
         if arrived != digest.hexdigest():
             raise TemporaryError(

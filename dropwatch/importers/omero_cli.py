@@ -13,14 +13,14 @@ from dataclasses import replace
 from typing import Any
 
 from dropwatch.importers import omero_cli_annotations as annotating
-from dropwatch.importers.base import Finding, Progress
+from dropwatch.importers.base import Finding
 from dropwatch.importers.omero import OmeroImporter
 from dropwatch.importers.omero_cli_doctor import examine
 from dropwatch.importers.omero_cli_program import Beside, Program
 from dropwatch.importers.omero_cli_run import Run
 from dropwatch.importers.omero_errors import DEAD, talking
 from dropwatch.importers.omero_session import Session
-from dropwatch.model import Answers, Fileset, Imported, Order
+from dropwatch.model import Answers, Fileset, Imported, Order, Progress
 
 
 class OmeroCliImporter(OmeroImporter):

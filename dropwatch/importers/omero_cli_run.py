@@ -20,7 +20,6 @@ from dropwatch.importers import omero_cli_verdict as verdict
 from dropwatch.importers import omero_inventory as inventory
 from dropwatch.importers import omero_keys, reading
 from dropwatch.importers import omero_queries as queries
-from dropwatch.importers.base import Progress
 from dropwatch.importers.omero_cli_program import Beside, Leashed, Program
 from dropwatch.importers.omero_cli_room import HOLDS, Room
 from dropwatch.importers.omero_cli_verdict import Ended
@@ -32,7 +31,7 @@ from dropwatch.importers.omero_login import Server
 from dropwatch.importers.omero_logs import last_lines
 from dropwatch.importers.omero_sending import Reporter
 from dropwatch.importers.omero_session import Session
-from dropwatch.model import Container, FileFact, Fileset, Imported, Kind, Order
+from dropwatch.model import Container, FileFact, Fileset, Imported, Kind, Order, Progress
 
 _TICK = 0.1  # seconds between two looks at the program, and at whether to stop
 _PING = 60.0  # seconds; the server ends a connection on which nothing happens
@@ -105,8 +104,7 @@ class Run:
             if self.stopped():
                 raise Interrupted(f"Stopped before {self.fileset.name} was uploaded.")
             digest.update(block)
-        if digest.hexdigest() != listed.lower():
-            raise reading.not_as_listed(descriptor, fact, listed, digest.hexdigest())
+        reading.check_listed(descriptor, fact, listed, digest.hexdigest())
 
     # -- while it runs -----------------------------------------------------------------------------------
 

@@ -23,7 +23,6 @@ import omero.model
 from dropwatch.errors import DropwatchError, Interrupted, TemporaryError
 from dropwatch.importers import omero_inventory as inventory
 from dropwatch.importers import omero_queries as queries
-from dropwatch.importers.base import Progress
 from dropwatch.importers.omero_checksums import algorithm_for
 from dropwatch.importers.omero_errors import WIRE, without_keys
 from dropwatch.importers.omero_handles import responses
@@ -34,7 +33,7 @@ from dropwatch.importers.omero_sending import Reporter
 from dropwatch.importers.omero_session import Session
 from dropwatch.importers.omero_settings import fileset_model, settings
 from dropwatch.importers.omero_upload import Upload
-from dropwatch.model import Container, Fileset, Image, Imported, Kind, Order
+from dropwatch.model import Container, Fileset, Image, Imported, Kind, Order, Progress
 
 _FEW = 1000  # files of a fileset
 

@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from dropwatch.importers.base import Progress
 from dropwatch.importers.omero_errors import LOST
 from dropwatch.importers.omero_line import Held, Line
+from dropwatch.model import Progress
 
 BLOCK = 4 << 20
 """Bytes in a block. With one under way at a time, a link of 5 ms carries 99 MiB/s in blocks of 1 MiB, 180 in these;

@@ -95,8 +95,7 @@ class Upload:
                 self._line.let_go(uploader)
                 raise
             self._close(uploader, fact)
-            if wanted is not None and listed.hexdigest() != wanted.lower():
-                raise reading.not_as_listed(descriptor, fact, wanted, listed.hexdigest())
+            reading.check_listed(descriptor, fact, wanted, listed.hexdigest())
         return digest.hexdigest()
 
     def _send_blocks(

@@ -82,11 +82,16 @@ def check(descriptor: int, fact: FileFact) -> None:
         raise changed(fact.path)
 
 
-def not_as_listed(descriptor: int, fact: FileFact, wanted: str, found: str) -> DropwatchError:
-    """The error for a file whose sha256 was *found* to be another than the *wanted* one (hex).
+def check_listed(descriptor: int, fact: FileFact, wanted: str | None, found: str) -> None:
+    """Raise when the manifest lists another sha256 than the one that was *found* (hex); *wanted* None: it lists none.
 
-    Whether it is wrong for good: it is read once more before that is said.
+    PermanentError, or TemporaryError where a second reading differs: it is read once more before it is called wrong.
     """
+    if wanted is not None and found != wanted.lower():
+        raise _not_as_listed(descriptor, fact, wanted, found)
+
+
+def _not_as_listed(descriptor: int, fact: FileFact, wanted: str, found: str) -> DropwatchError:
     again = hashlib.sha256()
     for block in blocks(descriptor, fact):
         again.update(block)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 
-from dropwatch.importers.base import Account, Finding, Progress
-from dropwatch.model import Answers, Attached, Container, Fileset, Image, Imported, Kind, Order
+from dropwatch.importers.base import Account, Finding
+from dropwatch.model import Answers, Attached, Container, Fileset, Image, Imported, Kind, Order, Progress
 
 
 class NullImporter:

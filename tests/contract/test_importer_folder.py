@@ -26,10 +26,9 @@ from dropwatch.errors import (
     TemporaryError,
     Unavailable,
 )
-from dropwatch.importers.base import Progress
 from dropwatch.importers.folder import FolderImporter
 from dropwatch.importers.folder_errors import sort
-from dropwatch.model import Attached, Imported, Kind, Skipped, Target
+from dropwatch.model import Attached, Imported, Kind, Progress, Skipped, Target
 
 POSIX = pytest.mark.skipif(os.name != "posix", reason="modes, links and fork are of POSIX")
 

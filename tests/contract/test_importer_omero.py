@@ -36,7 +36,6 @@ from dropwatch.errors import (
     Unavailable,
 )
 from dropwatch.importers import omero_inventory as inventory
-from dropwatch.importers.base import Progress
 from dropwatch.importers.omero import OmeroImporter
 from dropwatch.importers.omero_login import Login, Server
 from dropwatch.importers.omero_settings import annotations_of
@@ -45,6 +44,7 @@ from dropwatch.model import (
     Fileset,
     Imported,
     Kind,
+    Progress,
     Running,
     Skipped,
     Target,

@@ -17,9 +17,8 @@ from omero_site import fails, rows
 from orders import OTHER_STAMP, STAMP, Batch, make_batch, run
 
 from dropwatch.errors import DropwatchError, Interrupted, PermanentError, TemporaryError
-from dropwatch.importers.base import Progress
 from dropwatch.importers.omero import OmeroImporter
-from dropwatch.model import Answers, Attached, Attachment, Kind, Target
+from dropwatch.model import Answers, Attached, Attachment, Kind, Progress, Target
 
 pytestmark = pytest.mark.usefixtures("no_secret_in_logs")
 

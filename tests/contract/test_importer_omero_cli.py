@@ -47,11 +47,10 @@ from dropwatch.errors import (
 )
 from dropwatch.formats import Readable
 from dropwatch.importers import omero_keys
-from dropwatch.importers.base import Progress
 from dropwatch.importers.omero_cli import OmeroCliImporter
 from dropwatch.importers.omero_cli_program import Beside, Leashed
 from dropwatch.importers.omero_cli_room import HOLDS, Room
-from dropwatch.model import Answers, Fileset, Imported, Kind, Running, Target
+from dropwatch.model import Answers, Fileset, Imported, Kind, Progress, Running, Target
 from dropwatch.sandbox.samples import corrupt_tiff
 
 pytestmark = pytest.mark.usefixtures("no_secret_in_logs")

@@ -21,10 +21,9 @@ from orders import Batch, run
 from relay import Relay
 
 from dropwatch.errors import Interrupted, TemporaryError
-from dropwatch.importers.base import Progress
 from dropwatch.importers.omero import OmeroImporter
 from dropwatch.importers.omero_upload import AT_ONCE
-from dropwatch.model import Fileset
+from dropwatch.model import Fileset, Progress
 
 pytestmark = pytest.mark.usefixtures("no_secret_in_logs")
 

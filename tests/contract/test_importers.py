@@ -29,8 +29,8 @@ from dropwatch.errors import (
     PermanentError,
     TemporaryError,
 )
-from dropwatch.importers.base import Importer, Progress
-from dropwatch.model import Answers, Attached, Fileset, Imported, Kind, Skipped, Target
+from dropwatch.importers.base import Importer
+from dropwatch.model import Answers, Attached, Fileset, Imported, Kind, Progress, Skipped, Target
 from dropwatch.spool.folders import claim_stamp
 
 POSIX = pytest.mark.skipif(os.name != "posix", reason="modes and links are of POSIX")
