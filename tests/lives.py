@@ -24,9 +24,9 @@ import yagmail  # noqa: F401  # the daemon imports it when it first mails; here 
 
 from dropwatch import config
 from dropwatch.daemon import Daemon, on_signals
-from dropwatch.importers.base import Importer, Progress
+from dropwatch.importers.base import Importer
 from dropwatch.importers.omero import OmeroImporter  # noqa: F401  # likewise
-from dropwatch.model import Answers, Fileset, Imported, Order
+from dropwatch.model import Answers, Fileset, Imported, Order, Progress
 from dropwatch.pipeline.desk import Staff
 from dropwatch.task import make_importer, staff
 from dropwatch.task.eyes import ByName

@@ -5,31 +5,27 @@ tests/faults/test_workers.py and test_processes.py, tests/world.py and the demo 
 
 from __future__ import annotations
 
-import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
 from dropwatch.config import Config
-from dropwatch.errors import DropwatchError
 from dropwatch.importers.base import Importer
-from dropwatch.model import Job, Progress
+from dropwatch.model import Job
 from dropwatch.task import Workshop, looker, make_importer
 from dropwatch.task.looking import Looker
-from dropwatch.task.staffing import ASKERS, PLANNERS
-from dropwatch.workers import Bug, Done, Work, Worker
+from dropwatch.task.staffing import squads
+from dropwatch.workers import Done, Work, Worker, answered
 from dropwatch.workers.work import Board
-
-Threads = Mapping[str, ThreadPoolExecutor]
-_SQUADS = {"PlanJob": "planning", "AskJob": "asking", "LookUpJob": "asking", "ImportJob": "importing"}
 
 
 class ThreadStaff:
     """Like dropwatch.workers.Workers, without processes."""
 
-    def __init__(self, worker: Worker, imports: int) -> None:
+    def __init__(self, worker: Worker, config: Config) -> None:
         self._worker = worker
-        sizes = {"planning": PLANNERS, "asking": ASKERS, "importing": imports}
+        self._squads = squads(config)
+        sizes = {squad.name: squad.size for squad in self._squads.values()}
         self._threads = {name: ThreadPoolExecutor(size, name) for name, size in sizes.items()}
         self._works: list[Work] = []
         self.died = 0
@@ -37,7 +33,7 @@ class ThreadStaff:
     def submit(self, job: Job, finished: Callable[[Done], None]) -> Work:
         work = Work(job, finished)
         self._works.append(work)
-        self._threads[_SQUADS[type(job).__name__]].submit(self._do, work)
+        self._threads[self._squads[type(job)].name].submit(self._do, work)
         return work
 
     def busy(self) -> dict[str, int]:
@@ -56,20 +52,8 @@ class ThreadStaff:
     def _do(self, work: Work) -> None:
         board = Board()
         work.begin(board)
-        work.end(_answer(self._worker, work.job, board))
+        work.end(answered(lambda: self._worker.perform(work.job, board.tell, board.stopped)))
         self._works.remove(work)
-
-
-def _answer(worker: Worker, job: Job, board: Board) -> Done:
-    def tell(progress: Progress) -> None:
-        board.tell(progress)
-
-    try:
-        return Done(worker.perform(job, tell, board.stopped))
-    except DropwatchError as err:
-        return Done(error=err)
-    except Exception as err:  # as in a worker process
-        return Done(error=Bug.of(err, traceback.format_exc()))
 
 
 def thread_staff(
@@ -78,4 +62,4 @@ def thread_staff(
     """Staff for *config*, with *importer* and *look* or with what the configuration names."""
     made = importer or make_importer(config, {})
     look = look or partial(looker, config, {})
-    return ThreadStaff(Workshop(config, lambda: made, look), config.workers.imports)
+    return ThreadStaff(Workshop(config, lambda: made, look), config)

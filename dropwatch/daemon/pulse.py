@@ -6,6 +6,7 @@ import os
 from typing import Any
 
 from dropwatch import __version__
+from dropwatch.model import PlanJob
 from dropwatch.pipeline.case import Case
 from dropwatch.pipeline.desk import Desk
 from dropwatch.pipeline.pauses import Paused, Pauses
@@ -49,8 +50,8 @@ def _working(case: Case) -> list[dict[str, Any]]:
     """What the workers have in hand of a batch."""
     found = []
     works = list(case.flying.items())
-    if case.errand == "plan" and case.errand_work is not None:
-        works.append(("", case.errand_work))
+    if case.errand is not None and isinstance(case.errand.job, PlanJob):
+        works.append(("", case.errand))
     for fileset, work in works:
         line = case.outcomes.get(fileset)
         name = line.name if line else ""

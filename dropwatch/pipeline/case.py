@@ -23,12 +23,11 @@ class Case:
     plan, answers -- of the coming or present attempt; None before it
     outcomes      -- by fileset id, what this claim came to so far (with the attempt that said so)
     queue, flying -- filesets of the open attempt that wait for a worker, and those that a worker has
-    errand        -- the short job that is under way for it ("plan", "ask", "address"), else ""
+    errand        -- the short job (plan, ask) that is under way for it
     suspect       -- a worker, or the daemon, died while it was in flight: such batches run one at a time
     died          -- a worker died in the present attempt
     crashes       -- how often its planning took a worker along
     crashed       -- the last one did
-    stopped       -- its workers were told to stop
     """
 
     spool: Spool
@@ -43,8 +42,7 @@ class Case:
     polls: int = 0
     queue: deque[Fileset] = field(default_factory=deque)
     flying: dict[str, Work] = field(default_factory=dict)
-    errand: str = ""
-    errand_work: Work | None = None
+    errand: Work | None = None
     gathered: bool = True
     cancelled: bool = False
     withdrawn: bool = False
@@ -55,7 +53,6 @@ class Case:
     wake: float = 0.0
     waiting_for: str = ""
     reported_at: float = 0.0
-    stopped: bool = False
 
     @property
     def key(self) -> Path:
@@ -83,8 +80,7 @@ class Case:
 
     def stop(self) -> None:
         """Tell its workers to stop."""
-        self.stopped = True
-        for work in (*self.flying.values(), *([self.errand_work] if self.errand_work else [])):
+        for work in (*self.flying.values(), *([self.errand] if self.errand else [])):
             work.stop()
 
     def log(self, now: float, verb: str, text: str = "") -> None:

@@ -18,16 +18,15 @@ from dropwatch.errors import (
     Interrupted,
     OperatorError,
     PermanentError,
-    TemporaryError,
     Unavailable,
 )
-from dropwatch.model import Attached, Failed, Fileset, Imported, ImportJob, Job, Outcome
+from dropwatch.model import AskJob, Attached, Failed, Fileset, Imported, ImportJob, Job, Outcome
 from dropwatch.pipeline.case import Case
 from dropwatch.pipeline.desk import Desk, Result
 from dropwatch.pipeline.letters import failure
 from dropwatch.record import line_of
 from dropwatch.schedule import Turns, next_attempt
-from dropwatch.workers import DIED, Bug, Done
+from dropwatch.workers import Bug, Done
 
 Guarded = Callable[[Case, Callable[[Case], None]], None]
 
@@ -46,16 +45,15 @@ class Crew:
 
     # -- errands: short jobs that never wait behind an import ----------------------------------------
 
-    def errand(self, case: Case, name: str, job: Job, then: Callable[[Case, Done], None]) -> None:
+    def errand(self, case: Case, job: Job, then: Callable[[Case, Done], None]) -> None:
         """Let a worker do *job*; *then* gets its answer in the line."""
-        case.errand = name
 
         def apply(done: Done) -> None:
-            case.errand, case.errand_work = "", None
+            case.errand = None
             then(case, done)
             case.wake = 0.0
 
-        case.errand_work = self.desk.workers.submit(job, partial(self._back, case, apply))
+        case.errand = self.desk.workers.submit(job, partial(self._back, case, apply))
 
     def _back(self, case: Case, apply: Callable[[Done], None], done: Done) -> None:
         self.desk.results.put(Result(partial(apply, done), case))
@@ -91,7 +89,8 @@ class Crew:
         return any(self.desk.blocked(case) is None for case in cases)
 
     def _is_open(self, case: Case) -> bool:
-        return case.errand == "ask" or case.key in self.importing or bool(case.flying or case.queue)
+        asks = case.errand is not None and isinstance(case.errand.job, AskJob)
+        return asks or case.key in self.importing or bool(case.flying or case.queue)
 
     def _blocked(self, case: Case, waiting: dict[Any, Case]) -> bool:
         """A case that was blocked after it had got in line goes back to the line's next step."""
@@ -185,7 +184,7 @@ class Crew:
             return done.value if isinstance(done.value, (Imported, Attached)) else None
         if isinstance(error, Interrupted):
             return None
-        if isinstance(error, TemporaryError) and error.code == DIED:
+        if done.died:
             if self.desk.stopping.is_set():
                 return None  # whoever stopped us stopped the workers too
             case.died = case.suspect = True
@@ -193,7 +192,7 @@ class Crew:
             self.trouble(case, error)
             self.abandon(case)
             return failure(error, lasting=False)
-        if isinstance(error, DropwatchError) and not isinstance(error, Bug):
+        if isinstance(error, DropwatchError):
             return failure(error, lasting=isinstance(error, PermanentError))
         return self.bug(case, error)
 

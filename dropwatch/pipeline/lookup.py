@@ -11,7 +11,7 @@ from functools import partial
 from dropwatch.errors import DropwatchError, OperatorError, TemporaryError, Unavailable
 from dropwatch.model import LookUpJob
 from dropwatch.pipeline.desk import Desk, Result
-from dropwatch.workers import Bug, Done
+from dropwatch.workers import Done
 
 _SOON = 1.0  #: seconds until somebody who waits for an answer looks again
 _AGAIN = 10.0  #: seconds between two tries after one that broke
@@ -64,7 +64,7 @@ class Lookup:
             isinstance(error, OperatorError) and error.concerns != "user"
         ):
             desk.pause("omero", error)
-        elif isinstance(error, DropwatchError) and not isinstance(error, (TemporaryError, Bug)):
+        elif isinstance(error, DropwatchError) and not isinstance(error, TemporaryError):
             desk.addresses.learn(owner, None)
         else:
             self.later[owner] = desk.now() + _AGAIN

@@ -34,7 +34,7 @@ from dropwatch.schedule import next_attempt
 from dropwatch.spool.folders import LOCK, MEMORY
 from dropwatch.spool.locks import is_held
 from dropwatch.spool.moves import InUse
-from dropwatch.workers import DIED, Bug, Done
+from dropwatch.workers import Done
 
 RUNNING_POLL = 2.0  #: seconds between two questions whether the server has finished
 CRASHES = 20  #: how many crashes of its planning a batch is forgiven before they count as attempts
@@ -59,7 +59,7 @@ class Steps:
         case.gathered = not case.spool.ungathered(case.envelope, case.record.loose)
 
     def plan(self, case: Case) -> None:
-        self.crew.errand(case, "plan", self._planning(case), self._planned)
+        self.crew.errand(case, self._planning(case), self._planned)
 
     def _planning(self, case: Case) -> PlanJob:
         record = case.record
@@ -68,7 +68,7 @@ class Steps:
         return PlanJob(batch, died=case.crashed)
 
     def _planned(self, case: Case, done: Done) -> None:
-        case.crashed = _crashed(done)
+        case.crashed = done.died
         if case.crashed and case.crashes < CRASHES:
             # Its journal (task/looking.py) knows at which file: the next plan goes on without it.
             case.crashes += 1
@@ -122,7 +122,7 @@ class Steps:
             case.wake = self.desk.now() + RUNNING_POLL
             return
         self.desk.pauses.probe(self.desk.names(case))
-        self.crew.errand(case, "ask", AskJob(case.envelope.path, case.plan), self._asked)
+        self.crew.errand(case, AskJob(case.envelope.path, case.plan), self._asked)
 
     def _asked(self, case: Case, done: Done) -> None:
         self.desk.pauses.probed(self.desk.names(case))
@@ -174,7 +174,7 @@ class Steps:
             self.crew.trouble(case, error)
         elif isinstance(error, PermanentError):
             self._give_up(case, Problem(error.message, error.remedy, type(error).__name__, error.detail))
-        elif isinstance(error, DropwatchError) and not isinstance(error, Bug):
+        elif isinstance(error, DropwatchError):
             self.count_failure(case, error.message)
         else:
             self.crew.bug(case, error)
@@ -228,7 +228,7 @@ class Steps:
         desk = self.desk
         if case.plan is None:
             # A restart came in between: who else is to be told stands in the manifest only.
-            self.crew.errand(case, "plan", self._planning(case), self._planned_to_tell)
+            self.crew.errand(case, self._planning(case), self._planned_to_tell)
             return
         wait = self.lookup.wait(case.user, case.owner, case.record.concluded_at or 0.0)
         if wait is not None:
@@ -255,7 +255,3 @@ class Steps:
         del desk.cases[case.key]
         case.envelope = case.spool.retire(case.envelope, ruling.place)
         desk.say("retire", case, place=ruling.place.value)
-
-
-def _crashed(done: Done) -> bool:
-    return isinstance(done.error, DropwatchError) and done.error.code == DIED

@@ -93,14 +93,15 @@ def open_workshop(config: Config) -> Workshop:
     return Workshop(config, partial(make_importer, config, os.environ), partial(looker, config, os.environ))
 
 
-def staff(config: Config, make: Perform | None = None) -> Workers:
-    """The worker processes: planners know Bio-Formats, askers and importers the image store.
-
-    make -- makes what does the work, in its process; a Workshop if not given
-    """
+def squads(config: Config) -> dict[type, Squad]:
+    """Who does which job: planners know Bio-Formats, askers and importers the image store."""
     longest = config.workers.timeout + max(_LEAST_GRACE, config.workers.grace)
     planners = Squad("planning", PLANNERS, timeout=longest, patience=config.bioformats.timeout)
     askers = Squad("asking", ASKERS, timeout=longest)
     importers = Squad("importing", config.workers.imports, timeout=longest)
-    squads = {PlanJob: planners, AskJob: askers, LookUpJob: askers, ImportJob: importers}
-    return Workers(squads, make or partial(open_workshop, config))
+    return {PlanJob: planners, AskJob: askers, LookUpJob: askers, ImportJob: importers}
+
+
+def staff(config: Config, make: Perform | None = None) -> Workers:
+    """The worker processes. *make*: makes what does the work, in its process; a Workshop if not given."""
+    return Workers(squads(config), make or partial(open_workshop, config))

@@ -14,7 +14,7 @@ from typing import Any
 
 from dropwatch.config import Config
 from dropwatch.errors import Interrupted, PermanentError, TemporaryError
-from dropwatch.importers.base import Importer, Progress
+from dropwatch.importers.base import Importer
 from dropwatch.model import (
     Answers,
     AskJob,
@@ -27,6 +27,7 @@ from dropwatch.model import (
     Order,
     Plan,
     PlanJob,
+    Progress,
 )
 from dropwatch.spool.folders import LOCK, MEMORY
 from dropwatch.spool.locks import locked

@@ -2,6 +2,6 @@
 
 from dropwatch.workers.pools import Workers
 from dropwatch.workers.seat import Squad
-from dropwatch.workers.work import DIED, Bug, Done, Perform, Work, Worker
+from dropwatch.workers.work import DIED, Bug, Done, Perform, Work, Worker, answered
 
-__all__ = ["DIED", "Bug", "Done", "Perform", "Squad", "Work", "Worker", "Workers"]
+__all__ = ["DIED", "Bug", "Done", "Perform", "Squad", "Work", "Worker", "Workers", "answered"]

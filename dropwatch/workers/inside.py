@@ -9,14 +9,13 @@ import faulthandler
 import multiprocessing
 import os
 import threading
-import traceback
 from collections.abc import Callable, MutableSequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
-from dropwatch.errors import DropwatchError
 from dropwatch.model import Job, Progress
-from dropwatch.workers.work import Board, Bug, Done, Perform, Worker
+from dropwatch.workers.work import Board, Done, Perform, Worker, answered
 
 ORPHANED = 70  #: exit code of a worker whose daemon is gone
 
@@ -43,19 +42,16 @@ def begin(make: Perform, numbers: MutableSequence[int], patience: float) -> None
 
 
 def perform(job: Job) -> Done:
-    """Do one job. Answers instead of raising: whatever went wrong has to survive the way back."""
+    """Do one job."""
     assert _bench is not None
-    bench = _bench
-    try:
-        if bench.worker is None:
-            bench.worker = bench.make()
-        with _Watchdog(bench.patience) as watchdog:
-            value = bench.worker.perform(job, _told(bench.board, watchdog), bench.board.stopped)
-        return Done(value)
-    except DropwatchError as err:
-        return Done(error=_bare(err))
-    except Exception as err:  # outermost guard: the trace is only here, and the line counts it as a bug
-        return Done(error=Bug.of(err, traceback.format_exc()))
+    return answered(partial(_do, _bench, job))
+
+
+def _do(bench: _Bench, job: Job) -> Any:
+    if bench.worker is None:
+        bench.worker = bench.make()
+    with _Watchdog(bench.patience) as watchdog:
+        return bench.worker.perform(job, _told(bench.board, watchdog), bench.board.stopped)
 
 
 def close() -> None:
@@ -70,12 +66,6 @@ def _told(board: Board, watchdog: _Watchdog) -> Callable[[Progress], None]:
         watchdog.feed()
 
     return tell
-
-
-def _bare(error: DropwatchError) -> DropwatchError:
-    """Without what it was caused by, which may not survive pickling; *detail* has that in words."""
-    error.__cause__ = error.__context__ = error.__traceback__ = None
-    return error
 
 
 class _Watchdog:

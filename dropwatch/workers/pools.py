@@ -13,10 +13,10 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
-from dropwatch.errors import DropwatchError, Interrupted
+from dropwatch.errors import Interrupted
 from dropwatch.model import Job
-from dropwatch.workers.seat import Seat, Squad, answer, never_began
-from dropwatch.workers.work import DIED, Done, Perform, Work
+from dropwatch.workers.seat import Seat, Squad, answer
+from dropwatch.workers.work import Done, Perform, Work
 
 _GOODBYE = 10.0  #: seconds that a worker gets to stop when it is told to, and to end its sessions
 _STUBBORN = 60.0  #: seconds after which a worker that was told to stop its job is killed
@@ -114,11 +114,11 @@ class Workers:
         with self._changed:
             if seat.work is not work or seat.ending:
                 return  # it is killed, and whoever does that gives the answer
-            if never_began(done) and not work.again and not self._closed:
+            if not done.began and not work.again and not self._closed:
                 work.again = True  # the worker had died at rest; another one takes the job
                 seat.do(work, partial(self._answered, seat, work))
                 return
-            self.died += isinstance(done.error, DropwatchError) and done.error.code == DIED
+            self.died += done.died
         self._free(seat, work, done)
 
     def _end_seat(self, seat: Seat, work: Work | None, end: Callable[[bool], None]) -> None:

@@ -13,13 +13,12 @@ from typing import Any
 
 from pebble import ProcessExpired, ProcessPool
 
-from dropwatch.errors import DropwatchError, TemporaryError
+from dropwatch.errors import TemporaryError
 from dropwatch.workers import inside
 from dropwatch.workers.work import BOARD, DIED, Board, Done, Perform, Work
 
 _SPAWN = multiprocessing.get_context("spawn")  # a fork of a process with threads may hang
 _GOODBYE = 10.0  #: seconds that a worker gets to end its sessions
-_NEVER_BEGAN = "never-began"
 
 
 @dataclass(frozen=True)
@@ -72,8 +71,9 @@ class Seat:
         answered(_Failed(BrokenProcessPool("no worker could be started")))
 
     def _start(self) -> None:
-        # A pool that broke is ended beside us: we may be in one of its threads.
-        threading.Thread(target=partial(self.leave(), False), name="workers", daemon=True).start()
+        if self._pool is not None:
+            # It broke, and is ended beside us: we may be in one of its threads.
+            threading.Thread(target=partial(self.leave(), False), name="workers", daemon=True).start()
         self.ending = False
         numbers = _SPAWN.RawArray("q", BOARD)
         self._board = Board(numbers)
@@ -113,7 +113,7 @@ def answer(future: Any) -> Done:
     except ProcessExpired as err:
         return Done(error=_died(f"exit code {err.exitcode}"))
     except BrokenProcessPool as err:
-        return Done(error=_died(f"{err}", _NEVER_BEGAN))
+        return Done(error=_died(str(err)), began=False)
     except TimeoutError:
         return Done(error=_died("it took too long and was killed"))
     except Exception as err:  # outermost guard: an answer that did not survive the way back
@@ -121,15 +121,10 @@ def answer(future: Any) -> Done:
     return done
 
 
-def never_began(done: Done) -> bool:
-    """Whether the process died before it took the job."""
-    return isinstance(done.error, DropwatchError) and done.error.detail.startswith(_NEVER_BEGAN)
-
-
-def _died(how: str, what: str = "") -> TemporaryError:
+def _died(how: str) -> TemporaryError:
     return TemporaryError(
         "The process that worked on it ended in the middle of its work.",
         remedy="If this happens again and again with the same file, the file may be damaged.",
-        detail=f"{what} {how}".strip(),
+        detail=how,
         code=DIED,
     )

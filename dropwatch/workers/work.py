@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import threading
 import time
+import traceback
 from collections.abc import Callable, MutableSequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from dropwatch.errors import DropwatchError
+from dropwatch.errors import DropwatchError, TemporaryError
 from dropwatch.model import Job, Progress
 
 _STAGES = ("", "plan", "upload", "server")
@@ -22,27 +23,44 @@ BOARD = 4  #: numbers on a board
 DIED = "worker-died"  #: code of the error that answers a job whose process ended in the middle of it
 
 
-class Bug(DropwatchError):
+class Bug(Exception):
     """An error that nobody translated: a bug of ours. *name* is its class, *detail* its trace.
 
     It crosses the process boundary as text, because an error of some library may not survive pickling.
     """
 
-    name = ""
+    def __init__(self, name: str, text: str, detail: str) -> None:
+        super().__init__(name, text, detail)
+        self.name, self.text, self.detail = name, text, detail
 
-    @classmethod
-    def of(cls, error: BaseException, trace: str) -> Bug:
-        bug = cls(str(error), detail=trace)
-        bug.name = type(error).__name__
-        return bug
+    def __str__(self) -> str:
+        return self.text
 
 
 @dataclass(frozen=True)
 class Done:
-    """A job's answer: *error* is what it raised, or None."""
+    """A job's answer: *error* is what it raised, or None. *began*: the worker that died had taken the job."""
 
     value: Any = None
     error: BaseException | None = None
+    began: bool = True
+
+    @property
+    def died(self) -> bool:
+        """Whether the process ended in the middle of the job."""
+        return isinstance(self.error, TemporaryError) and self.error.code == DIED
+
+
+def answered(do: Callable[[], Any]) -> Done:
+    """What came of *do*. It answers instead of raising: whatever went wrong has to survive the way back."""
+    try:
+        return Done(do())
+    except DropwatchError as err:
+        # What it was caused by may not survive pickling; *detail* has that in words.
+        err.__cause__ = err.__context__ = err.__traceback__ = None
+        return Done(error=err)
+    except Exception as err:  # outermost guard: the trace is only here, and the line counts it as a bug
+        return Done(error=Bug(type(err).__name__, str(err), traceback.format_exc()))
 
 
 class Worker(Protocol):

@@ -17,6 +17,7 @@ from dropwatch import config
 from dropwatch.sandbox.samples import ome_tiff
 from dropwatch.task import open_workshop
 from dropwatch.workers import Perform
+from tests.alive import is_alive
 from tests.hostile import Hostile, slow_to_die
 from tests.lives import Life
 from tests.world import Drop, SandboxProcess, World, assert_imported_once, assert_told, leftovers, wait_until
@@ -63,13 +64,6 @@ def holders(envelope: Path) -> set[int]:
 
 def is_worker(pid: int) -> bool:
     return "spawn_main" in Path(f"/proc/{pid}/cmdline").read_text()
-
-
-def is_alive(pid: int) -> bool:
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(") ")[2][0] not in "ZX"
-    except OSError:
-        return False
 
 
 def in_mid_upload(world: World) -> bool:

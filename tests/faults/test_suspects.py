@@ -51,7 +51,7 @@ class Fragile:
 def most_at_a_time(place: Facility, deaths: int) -> int:
     config = place.config()
     worker = Fragile(Workshop(config, lambda: make_importer(config, {}), lambda: looker(config, {})), deaths)
-    place.daemon = Daemon(config, ThreadStaff(worker, config.workers.imports), {})
+    place.daemon = Daemon(config, ThreadStaff(worker, config), {})
     place.run_in_thread()
     place.drop("alice", "run", *[f"a{number}.ome.tif" for number in range(5)])
     place.until(lambda: place.retired("alice"))

@@ -19,6 +19,7 @@ import pytest
 from dropwatch.errors import PermanentError, TemporaryError
 from dropwatch.model import LookUpJob, Progress
 from dropwatch.workers import DIED, Bug, Done, Squad, Work, Workers
+from tests.alive import is_alive
 from tests.unruly import Unruly
 
 DEADLINE = 30.0
@@ -64,13 +65,6 @@ def until(condition: Callable[[], object]) -> None:
     while not condition():
         assert time.monotonic() < end, "not in time"
         threading.Event().wait(0.02)
-
-
-def is_alive(pid: int) -> bool:
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().split(") ")[1][0] not in "ZX"
-    except FileNotFoundError:
-        return False
 
 
 def test_a_worker_is_warm_and_reused(office: Callable[..., Office]) -> None:
@@ -219,6 +213,7 @@ import sys, time
 from functools import partial
 from dropwatch.model import LookUpJob
 from dropwatch.workers import Squad, Workers
+from tests.alive import is_alive
 from tests.unruly import Unruly
 if __name__ == "__main__":
     workers = Workers({LookUpJob: Squad("askers", 2, 60.0)}, partial(Unruly, None))
