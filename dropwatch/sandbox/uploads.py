@@ -10,6 +10,7 @@ import uuid
 from threading import RLock
 from typing import Any
 
+import Ice
 import omero
 import omero.grid
 from omero.rtypes import unwrap
@@ -191,7 +192,11 @@ class ImportProcess:
 
         uploader = Uploader(self._shared, self._session, self.stored.files[index], closed)
         opened = omero.api.RawFileStore, omero.api.RawFileStorePrx, uploader
-        return uploader, self._clients.give(self._session, name, opened, current)
+        try:
+            return uploader, self._clients.give(self._session, name, opened, current)
+        except Ice.Exception:  # the server is going down
+            uploader.give_up()
+            raise
 
     def _failing(self, hashes: list[str]) -> dict[int, str]:
         rows = self._shared.store.rows(
