@@ -11,7 +11,7 @@ BIN := .venv/bin
 SIDE_BY_SIDE := -n auto --maxprocesses 4 --dist worksteal
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-all check format bench clean
+.PHONY: help setup fault-tools demo test test-all check format bench clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):[a-z -]*## /\1 /p' $(MAKEFILE_LIST) | while read -r target text; do printf '  make %-9s %s\n' "$$target" "$$text"; done
@@ -23,10 +23,14 @@ setup:
 demo: setup ## see batches dropped, imported and mailed; ends by itself with ARGS=--once
 	@$(BIN)/dropwatch demo $(ARGS)
 
-test: check ## check, then all tests but the long ones
+# Hidden: what tests of faults mount, and they alone need.
+fault-tools: setup
+	@.ci/fault-tools
+
+test: check fault-tools ## check, then all tests but the long ones
 	@$(BIN)/python -m pytest -q -m 'not long' $(SIDE_BY_SIDE) --durations=5 $(ARGS)
 
-test-all: check ## check, then all tests, also those that take minutes
+test-all: check fault-tools ## check, then all tests, also those that take minutes
 	@$(BIN)/python -m pytest -q $(SIDE_BY_SIDE) --durations=20 $(ARGS)
 
 check: setup ## formatting, lint, types, architecture
