@@ -8,8 +8,6 @@ by the clock.
 
 from __future__ import annotations
 
-import os
-import sys
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -42,25 +40,6 @@ _CHANGES: list[type[FileSystemEvent]] = [
     FileModifiedEvent,
     FileMovedEvent,
 ]
-
-#: File systems whose changes by other machines raise no event here. FUSE types are "fuse.NAME".
-_REMOTE = frozenset(
-    (
-        "nfs",
-        "nfs4",
-        "cifs",
-        "smb",
-        "smb2",
-        "smb3",
-        "smbfs",
-        "9p",
-        "afs",
-        "ceph",
-        "glusterfs",
-        "lustre",
-        "fuse",
-    )
-)
 
 
 class _Ringer(FileSystemEventHandler):
@@ -108,28 +87,3 @@ class Doorbell:
 
     def _alive(self) -> bool:
         return self._observer is not None and self._observer.is_alive()
-
-
-def needs_polling(path: Path) -> str:
-    """The name of the file system below *path* when its events cannot be relied on, else ""."""
-    if sys.platform == "win32":
-        return "a network share" if str(path).startswith("\\\\") else ""
-    kind = _mounted_as(path)
-    return kind if kind.split(".")[0] in _REMOTE else ""
-
-
-def _mounted_as(path: Path) -> str:
-    """The type of the mount that holds *path*, by /proc/mounts (Linux); "" where there is no such table."""
-    try:
-        lines = Path("/proc/self/mounts").read_text("utf-8", "surrogateescape").splitlines()
-    except OSError:
-        return ""
-    real = os.path.realpath(path)
-    best, kind = "", ""
-    for line in lines:
-        _, point, name, *_ = line.split(" ")
-        point = point.encode("utf-8", "surrogateescape").decode("unicode_escape") if "\\" in point else point
-        inside = real == point or real.startswith(point.rstrip("/") + "/")
-        if inside and len(point) >= len(best):
-            best, kind = point, name
-    return kind

@@ -85,7 +85,12 @@ def picture(config: Config, seen: Status, *, newest_first: bool = False) -> Rend
     """A snapshot as a person reads it."""
     zone = config.site.timezone
     rows = list(reversed(seen.rows)) if newest_first else list(seen.rows)
-    parts: list[RenderableType] = [_daemon(seen, zone), *_died(seen), *_mail(config, seen)]
+    parts: list[RenderableType] = [
+        _daemon(seen, zone),
+        *_died(seen),
+        *_polled(config, seen),
+        *_mail(config, seen),
+    ]
     parts += [_target(seen, target, zone) for target in seen.targets]
     parts.append(Text())
     batches = "batch is" if seen.left_out == 1 else "batches are"
@@ -122,6 +127,15 @@ def _died(seen: Status) -> Iterator[Text]:
     if died and seen.running:
         how = "process has died since then; its" if died == 1 else "processes have died since then; their"
         yield Text(f"{number(died)} worker {how} work was tried again", style="yellow")
+
+
+def _polled(config: Config, seen: Status) -> Iterator[Text]:
+    """The spools whose drops are found by looking again and again, and why. Events need no word."""
+    told = seen.pulse.get("spools") or {}
+    for spool in config.spools if seen.running else ():
+        why = (told.get(str(spool.path)) or {}).get("why")
+        if why:
+            yield text(f"{spool.path} is looked at every {report.duration(spool.poll)}: {why}", "dim")
 
 
 def _mail(config: Config, seen: Status) -> Iterator[Text]:

@@ -24,6 +24,7 @@ from dropwatch.daemon.pulse import pulse
 from dropwatch.errors import OperatorError, Unavailable
 from dropwatch.ledger import Ledger
 from dropwatch.model import Place
+from dropwatch.mounts import why_polled
 from dropwatch.outbox import Letter
 from dropwatch.pipeline.addresses import Addresses
 from dropwatch.pipeline.desk import Desk, Staff
@@ -32,7 +33,7 @@ from dropwatch.pipeline.line import FOREVER, Pipeline, pipeline
 from dropwatch.pipeline.pauses import Pauses, first_pause
 from dropwatch.spool.folders import MEMORY, Spool
 from dropwatch.spool.presence import HOLD, only_daemon, write_heartbeat
-from dropwatch.watch import Doorbell, needs_polling
+from dropwatch.watch import Doorbell
 
 log = logging.getLogger("dropwatch")
 
@@ -85,7 +86,6 @@ class Daemon:
             rng=self._rng,
             ring=self._bell.set,
             holds=state / HOLD,
-            polled={spool.path: why for spool in config.spools if (why := _polling(spool.path, spool.watch))},
         )
         return pipeline(desk, [Spool(spool.path) for spool in config.spools])
 
@@ -144,7 +144,7 @@ class Daemon:
         """Sweep each spool that is due; returns when the next one is (epoch seconds)."""
         for settings in self._config.spools:
             now, due = self._clock(), self._sweep_due[settings.path]
-            every = settings.poll if settings.path in self.line.desk.polled else settings.sweep
+            every = settings.poll if self.line.arrivals.polled(settings.path) else settings.sweep
             if due <= now or due > now + every:  # the second: the clock was set back
                 there = self._sweep_one(self.line.arrivals.spools[settings.path])
                 self._sweep_due[settings.path] = now + (every if there else min(every, LOST_SPOOL))
@@ -156,8 +156,7 @@ class Daemon:
         try:
             spool.check_present()
             self.line.sweep(spool)
-            if spool.root not in desk.polled:
-                self._watch(spool)
+            self._listen(spool)
         except (Unavailable, OperatorError) as err:
             desk.pause(f"spool:{spool.root}", err)
             return False
@@ -167,12 +166,25 @@ class Daemon:
         desk.works(f"spool:{spool.root}")
         return True
 
-    def _watch(self, spool: Spool) -> None:
-        if spool.root not in self._doorbells:
-            self._doorbells[spool.root] = Doorbell(partial(self.line.arrivals.ring, spool.root))
+    def _listen(self, spool: Spool) -> None:
+        """Watch the inboxes that the spool has now, or see that they are polled. Found out anew each time: where a
+        share came back, something else may be mounted than before."""
         inboxes = {user: spool.folder(user, Place.INBOX) for user in spool.users().names}
-        for failure in self._doorbells[spool.root].watch(inboxes):
-            self.line.desk.say("watch", spool=spool.root, error=failure)
+        desk, watch = self.line.desk, self.line.arrivals.settings(spool.root).watch
+        why = "configured" if watch == "poll" else ""
+        if watch == "auto":
+            why = why_polled(spool.root, inboxes.values())
+        if why != desk.polled.get(spool.root):
+            desk.say("watch", spool=spool.root, by="polling" if why else "events", because=why or None)
+            desk.polled[spool.root] = why
+        doorbell = self._doorbells.setdefault(
+            spool.root, Doorbell(partial(self.line.arrivals.ring, spool.root))
+        )
+        if why:
+            doorbell.close()
+            return
+        for failure in doorbell.watch(inboxes):
+            desk.say("watch", spool=spool.root, error=failure)
 
     # -- the housekeeper -----------------------------------------------------------------------------
 
@@ -201,14 +213,6 @@ class Daemon:
             write_heartbeat(self._config.state, beat)
         except OSError as err:
             log.info(journal.line("heartbeat", error=f"{type(err).__name__}: {err}"))
-
-
-def _polling(path: Path, watch: str) -> str:
-    """Why *path* is polled; "" when events do."""
-    if watch == "poll":
-        return "configured"
-    kind = needs_polling(path) if watch == "auto" else ""
-    return f"{kind} raises no events for what other machines do" if kind else ""
 
 
 def on_signals(stop: Callable[[], None]) -> None:

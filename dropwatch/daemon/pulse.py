@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 from typing import Any
 
 from dropwatch import __version__
@@ -30,9 +31,10 @@ def pulse(desk: Desk, mail: Pauses | None, started: float, *, stopped: bool) -> 
     }
 
 
-def _watching(desk: Desk, path: Any) -> dict[str, str]:
-    why = desk.polled.get(path, "")
-    return {"watch": "poll" if why else "events", "why": why}
+def _watching(desk: Desk, path: Path) -> dict[str, str]:
+    """Empty words for a spool that was not there yet."""
+    why = desk.polled.get(path)
+    return {"watch": "" if why is None else "poll" if why else "events", "why": why or ""}
 
 
 def _paused(one: Paused) -> dict[str, Any]:

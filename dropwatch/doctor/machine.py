@@ -12,9 +12,9 @@ from dropwatch.config import Config
 from dropwatch.doctor.findings import Finding, ill, unknown, well
 from dropwatch.errors import OperatorError
 from dropwatch.formats import JAR, Missing, find
+from dropwatch.mounts import needs_polling
 from dropwatch.spool.accounts import Account
 from dropwatch.spool.trial import closed_to
-from dropwatch.watch import needs_polling
 
 _BY_NAME = (
     "So only files of formats that are known to be one file for one image are imported; "
@@ -82,7 +82,7 @@ def look_at_state(config: Config, daemon: Account | None, environ: Mapping[str, 
     if share:
         yield ill(
             subject,
-            f"{state} is on a network share ({share}), where locks and letters are not safe",
+            f"{state} is on {share}, no disk of this machine: locks and letters are not safe there",
             "Name a folder on a disk of this machine as state.",
         )
         return

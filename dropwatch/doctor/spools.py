@@ -16,9 +16,9 @@ from dropwatch.doctor.duty import Duty
 from dropwatch.doctor.findings import Finding, guarded, ill, unknown, well
 from dropwatch.doctor.machine import is_closed
 from dropwatch.model import Place
+from dropwatch.mounts import why_polled
 from dropwatch.spool.accounts import Account
 from dropwatch.spool.folders import Spool
-from dropwatch.watch import needs_polling
 
 _WATCHES = Path("/proc/sys/fs/inotify/max_user_watches")
 _MOST_COUNTED = 1_000_000  #: folders
@@ -62,16 +62,16 @@ def _identity(
 
 def _watching(subject: str, settings: SpoolSettings, inboxes: list[Path]) -> Iterator[Finding]:
     """How changes are noticed, and whether that works here."""
-    kind = needs_polling(settings.path)
+    why = why_polled(settings.path, inboxes)
     every = f"a look every {settings.poll:g} s"
     if settings.watch == "poll":
         yield well(subject, f"polled, as configured: {every}")
-    elif kind and settings.watch == "auto":
-        yield well(subject, f"polled, because {kind} raises no events for what others do: {every}")
-    elif kind:
+    elif why and settings.watch == "auto":
+        yield well(subject, f"polled, because {why}: {every}")
+    elif why:
         yield ill(
             subject,
-            f"watched by events, and {kind} raises none for what other machines do",
+            f"watched by events, as configured, but {why}",
             f"Say `watch: auto` or `watch: poll`; until then a drop waits up to {settings.sweep:g} s.",
         )
     else:

@@ -238,7 +238,7 @@ class Arrivals:
         return next(spool for spool in self.desk.config.spools if spool.path == root)
 
     def polled(self, root: Path) -> bool:
-        return root in self.desk.polled
+        return bool(self.desk.polled.get(root))
 
     def _rules(self, settings: SpoolSettings, user: str) -> Rules:
         manifest_only = self.desk.config.user(user).start == "manifest"

@@ -58,7 +58,7 @@ class Result:
 class Desk:
     """ring      -- wakes the line
     holds     -- folder of the hold markers
-    polled    -- spools that are polled because events cannot be relied on, and why
+    polled    -- why a spool is polled, "" where events do; nothing of a spool that was not there yet
     stopping  -- set when the daemon stops
     concluded -- how many batches came to which verdict since the start
     """

@@ -24,7 +24,10 @@ LAYERS = (
         {"lifecycle", "settling", "schedule", "document", "manifest", "config", "report", "journal", "probe"},
     ),
     ("ground", {"durable"}),
-    ("hands", {"spool", "ledger", "watch", "outbox", "credentials", "formats", "workers", "importers"}),
+    (
+        "hands",
+        {"spool", "mounts", "ledger", "watch", "outbox", "credentials", "formats", "workers", "importers"},
+    ),
     ("line", {"task", "pipeline", "status", "doctor"}),
     ("life", {"daemon"}),
     ("doors", {"cli", "web", "metrics", "sandbox"}),
