@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import sys
+import traceback
 from io import TextIOWrapper
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from dropwatch import __version__
+from dropwatch import __version__, exits
 from dropwatch.cli import batches, check, mail, manifest, run, show, status, submit, users
-from dropwatch.cli.command import VARIABLE, Commands, Options, usual_place
+from dropwatch.cli.command import VARIABLE, Commands, Options, say, usual_place
 
 
 def _version(asked: bool) -> None:
@@ -64,4 +65,8 @@ def main() -> None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
-    app()
+    try:
+        app()
+    except Exception as err:  # outermost guard: a bug is told in full, and names in it act on no terminal
+        say(*(part for text in traceback.format_exception(err) for part in text.rstrip("\n").split("\n")))
+        sys.exit(exits.FAILED)

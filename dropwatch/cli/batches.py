@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from dropwatch.cli.choice import Batch, InSpool, choose
-from dropwatch.cli.command import config_of, refuse, say
+from dropwatch.cli.command import config_of, hand_out, refuse, say
 from dropwatch.config import Config
 from dropwatch.durable import write_durably
 from dropwatch.model import Place
@@ -42,7 +42,7 @@ def retry(ctx: typer.Context, batch: Batch, spool: InSpool = None) -> None:
     if not envelope.folder:
         refuse(f"There is no folder of {found.user} left in {found.path}: nothing could be imported.")
     path = found.spool.give_back(envelope)
-    typer.echo(path)
+    hand_out(path)
     say(f"{found.name} is back in the inbox of {found.user}. {_when_taken_up(config, found.user)}")
 
 

@@ -41,13 +41,13 @@ def choose(config: Config, batch: str, spool: Path | None) -> Found:
     paths = [settings.path for settings in config.spools]
     spool = spool.absolute() if spool else None
     if spool is not None and spool not in paths:
-        refuse("\n".join([f"{spool} is none of the configured spools:", *(f"  {path}" for path in paths)]))
+        refuse(f"{spool} is none of the configured spools:", *(f"  {path}" for path in paths))
     found = find(config, batch, glance.inbox, spool)
     if not found:
         refuse(f"There is no batch called {batch}. `dropwatch status --all` lists them.")
     if len(found) > 1:
         heading = f"{len(found)} batches are called {batch}. Say which by its claim stamp, or as user/name:"
-        refuse("\n".join([heading, *map(_candidate, found)]))
+        refuse(heading, *map(_candidate, found))
     return found[0]
 
 

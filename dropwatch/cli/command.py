@@ -51,10 +51,21 @@ def config_of(ctx: typer.Context) -> Config:
 # -- the two consoles ----------------------------------------------------------------------------------
 
 
-def say(text: str) -> None:
-    """Tell the reader something that is no answer: on standard error, made harmless, line by line."""
-    for line in text.split("\n"):
+def say(*lines: str) -> None:
+    """Tell the reader something that is no answer: on standard error, made harmless.
+
+    A line end inside of a line is somebody else's, and shown as one: a file name writes no lines of its own.
+    """
+    for line in lines:
         typer.echo(report.clean(line), err=True)
+
+
+def hand_out(path: Path) -> None:
+    """Write a path to standard output: its bytes as they are for a program, made harmless for a terminal."""
+    if sys.stdout.isatty():
+        typer.echo(report.clean(str(path)))
+    else:
+        typer.echo(os.fsencode(path))
 
 
 def answer(value: Any) -> None:
@@ -62,9 +73,9 @@ def answer(value: Any) -> None:
     typer.echo(json.dumps(value, indent=2))
 
 
-def refuse(text: str, code: int = exits.USAGE) -> Never:
+def refuse(*lines: str, code: int = exits.USAGE) -> Never:
     """Say why not, and end the command."""
-    say(text)
+    say(*lines)
     raise typer.Exit(code)
 
 
@@ -78,21 +89,38 @@ class Commands(TyperGroup):
         try:
             return super().invoke(ctx)
         except ConfigError as err:
-            refuse("\n".join(err.problems))
+            refuse(*err.problems)
         except ManifestError as err:
-            refuse("\n".join(err.problems), exits.FAILED)
+            refuse(*err.problems, code=exits.FAILED)
         except DropwatchError as err:
-            refuse(with_remedy(err), exits.FAILED)
+            refuse(*with_remedy(err), code=exits.FAILED)
         except BrokenPipeError:
             raise  # `dropwatch status | head`: click ends quietly
         except OSError as err:
             where = f"{_text(err.filename)}: " if err.filename else ""
-            refuse(f"{where}{err.strerror or err}", exits.FAILED)
+            refuse(f"{where}{err.strerror or err}", code=exits.FAILED)
+        except _Misused as err:
+            raise _harmless(err) from None
+
+    def make_context(self, *args: Any, **more: Any) -> Any:
+        try:
+            return super().make_context(*args, **more)
+        except _Misused as err:
+            raise _harmless(err) from None
 
 
-def with_remedy(err: DropwatchError) -> str:
+#: What typer raises about arguments that it does not understand; it quotes them, and `*` fills in any file name.
+_Misused: Any = typer.BadParameter.__base__
+
+
+def _harmless(err: Any) -> Any:
+    err.message = report.clean(err.message)
+    return err
+
+
+def with_remedy(err: DropwatchError) -> list[str]:
     """What happened, and on the next line what to do."""
-    return "\n".join(part for part in (err.message, err.remedy) if part)
+    return [part for part in (err.message, err.remedy) if part]
 
 
 def _text(name: str | bytes | int) -> str:

@@ -89,7 +89,7 @@ def _images(images: Sequence[Image], found: Whole) -> Text:
     if found.site.store is Store.ARCHIVE:
         return text(images[0].name if images else "", "dim")
     shown = Text(", ").join(
-        Text(f"{image.kind.lower()} {image.id}", style=_link(images_link(found.site, [image])))
+        text(f"{image.kind.lower()} {image.id}", _link(images_link(found.site, [image])))
         for image in images[:5]
     )
     return shown.append(f" and {len(images) - 5:,} more" if len(images) > 5 else "")

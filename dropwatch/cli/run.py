@@ -13,7 +13,6 @@ import typer
 
 from dropwatch import exits, journal
 from dropwatch.cli.command import config_of, refuse, with_remedy
-from dropwatch.cli.log import log_to_stderr
 from dropwatch.config import Config
 from dropwatch.errors import ConfigError, OperatorError
 from dropwatch.formats import Installation, Missing
@@ -56,15 +55,15 @@ def run(
     try:
         found = check_installed(settings, os.environ)
     except ConfigError as err:
-        refuse(str(err))
-    log_to_stderr()
+        refuse(*err.problems)
+    journal.log_to_stderr()
     log.info(journal.line("formats", **_reader(found)))
     daemon = Daemon(settings, staff(settings), os.environ)
     on_signals(_Stopper(daemon.stop))
     try:
         daemon.run(once=once)
     except OperatorError as err:  # another daemon runs
-        refuse(with_remedy(err))
+        refuse(*with_remedy(err))
     if once:
         raise typer.Exit(_came_to(daemon, settings))
 

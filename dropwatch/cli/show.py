@@ -79,7 +79,7 @@ def _parts(found: Whole, now: float, *, details: bool) -> Iterator[RenderableTyp
 
 
 def _part(title: str, body: RenderableType) -> RenderableType:
-    return Group(Text(), *([Text(title, style="dim")] if title else []), Padding(body, (0, 0, 0, 2)))
+    return Group(Text(), *([text(title, "dim")] if title else []), Padding(body, (0, 0, 0, 2)))
 
 
 def _facts(found: Whole, now: float) -> Table:

@@ -14,7 +14,7 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeR
 
 from dropwatch import report
 from dropwatch.cli.choice import SpoolOption, spool_of
-from dropwatch.cli.command import refuse, say
+from dropwatch.cli.command import hand_out, refuse, say
 from dropwatch.spool import copying
 from dropwatch.spool.submit import submit as drop
 
@@ -74,7 +74,7 @@ def submit(
             checksums=checksums,
             progress=progress,
         )
-    typer.echo(folder)
+    hand_out(folder)
     _farewell(folder)
 
 
@@ -96,7 +96,7 @@ def _bar() -> Iterator[copying.Progress]:
     """A bar on standard error while files are copied; nothing where nobody looks."""
     console = Console(stderr=True)
     with Progress(
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),
         BarColumn(),
         DownloadColumn(),
         TimeRemainingColumn(),
@@ -109,6 +109,6 @@ def _bar() -> Iterator[copying.Progress]:
         def progress(file: str, done: int, total: int) -> None:
             label = report.clean(file)
             short = label if len(label) <= _WIDTH else "…" + label[-_WIDTH + 1 :]
-            bar.update(task, description=short.replace("[", r"\["), completed=done, total=total)
+            bar.update(task, description=short, completed=done, total=total)
 
         yield progress

@@ -16,7 +16,7 @@ import typer
 from dropwatch import exits
 from dropwatch.cli import check
 from dropwatch.cli.choice import SpoolOption, spool_of
-from dropwatch.cli.command import Options, config_of, refuse, say, usual_place
+from dropwatch.cli.command import Options, config_of, hand_out, refuse, say, usual_place
 from dropwatch.cli.roster import Row, Standing, compare
 from dropwatch.cli.tables import show, table, text
 from dropwatch.config import Config
@@ -70,7 +70,7 @@ def user_add(
     config = _config_if_any(ctx, spool)
     root = spool_of(ctx, spool)
     made = _make(config, root, name, parse_owner(owner) if owner else None)
-    typer.echo(made.folder)
+    hand_out(made.folder)
     _tell(root, name, made)
     if config is not None:
         for found in look_at_user(Spool(root), name, on_duty(config.state), os.environ):
@@ -147,7 +147,8 @@ def _rows(config: Config, root: Path, group: str | None) -> list[Row]:
         accounts = importer.accounts()
         if group is not None and not any(group in account.groups for account in accounts):
             refuse(
-                f"OMERO has no group {group} with people in it for whom images may be imported.", exits.FAILED
+                f"OMERO has no group {group} with people in it for whom images may be imported.",
+                code=exits.FAILED,
             )
         return compare(config, accounts, _folders(root), elsewhere, group, importer.account)
 

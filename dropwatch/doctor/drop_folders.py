@@ -62,7 +62,7 @@ def _odd_places(spool: Spool, name: str) -> Iterator[tuple[str, str]]:
         try:
             info = path.lstat()
         except FileNotFoundError:
-            yield f"there is no {path}", f"dropwatch user add {name} makes it."
+            yield f"there is no {path}", f"dropwatch user add {shlex.quote(name)} makes it."
             continue
         if not stat.S_ISDIR(info.st_mode):
             yield f"{path} is not a plain folder", "Put a folder in its place; links are not followed."
@@ -128,7 +128,7 @@ def _stuck(spool: Spool, name: str, stuck: Stuck, cast: _Cast) -> Finding:
     path = spool.folder(name, Place.INBOX) / stuck.name
     may, how = ("move", "rwX") if stuck.folder else ("read", "rX")
     quoted = shlex.quote(str(path))
-    remedy = f"setfacl -R -m u:{cast.daemon}:{how} {quoted}"
+    remedy = f"setfacl -R -m u:{cast.daemon}:{how} -- {quoted}"
     if stuck.folder:
         remedy += (
             f" (or {stuck.owner} does chmod -R g+rwX). A folder that was moved in, or copied with its mode, stays "

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import shutil
 import sys
 from collections.abc import Iterator, Mapping
@@ -130,4 +131,4 @@ def look_for_strangers(config: Config) -> Iterator[Finding]:
     for name in (*config.users, *config.instruments):
         if there and name.casefold() not in there:
             text = "is in the configuration and has no drop folder"
-            yield unknown(f"user {name}", text, f"dropwatch user add {name}")
+            yield unknown(f"user {name}", text, f"dropwatch user add {shlex.quote(name)}")

@@ -6,6 +6,7 @@ ManagedRepositoryI.java and of omero-py's ``testlib`` (AbstractRepoTest).
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from typing import Any
 
@@ -100,7 +101,9 @@ def _pairs(pairs: Iterable[tuple[str, str]]) -> list[Any]:
 
 
 def as_text(text: str) -> str:
-    """*text* as Ice can carry it: undecodable bytes become a replacement character."""
+    """*text* as Ice can carry it and PostgreSQL stores it: undecodable bytes, and NUL, become a replacement
+    character."""
+    text = re.sub("[\0\ud800-\udc7f\udd00-\udfff]", "\ufffd", text)
     return text.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
 
 

@@ -85,9 +85,12 @@ def from_json(text: str) -> Letter:
         if field.name in raw:
             values[field.name] = _checked(field.name, str(field.type), raw[field.name])
     try:
-        return Letter(**values)
+        letter = Letter(**values)
     except TypeError as err:
         raise NotALetter(f"keys are missing: {err}") from err
+    if not is_safe(letter.id):
+        raise NotALetter(f"its id is none of ours: {letter.id[:40]!r}")
+    return letter
 
 
 def _checked(name: str, kind: str, value: object) -> object:

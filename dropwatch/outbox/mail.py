@@ -13,7 +13,9 @@ from email.utils import formataddr, formatdate, parseaddr
 from dropwatch.errors import PermanentError
 from dropwatch.outbox.letter import Letter
 
-_SUBJECT_LENGTH = 250  #: characters; a line of a mail ends at 998 bytes (RFC 5322, 2.1.1)
+# Characters; a line of a mail ends at 998 bytes (RFC 5322, 2.1.1).
+_SUBJECT_LENGTH = 250
+_BATCH_LENGTH = 250  #: a notice about no batch has a path or a message there
 
 _ADDRESS = re.compile(r"[\w!#$%&'*+/=?^`{|}~.-]{1,64}@[a-z0-9-]+(\.[a-z0-9-]+)*", re.ASCII | re.IGNORECASE)
 
@@ -35,7 +37,9 @@ def compose(letter: Letter, sender: str) -> Message:
     mail["Message-ID"] = f"<{letter.id}@{envelope_address(address).rpartition('@')[2]}>"
     mail["Auto-Submitted"] = "auto-generated"  # RFC 3834: no out-of-office answers, please
     if letter.batch:
-        mail["X-Dropwatch-Batch"] = _one_line(letter.batch).encode("ascii", "replace").decode()
+        mail["X-Dropwatch-Batch"] = (
+            _one_line(letter.batch)[:_BATCH_LENGTH].encode("ascii", "replace").decode()
+        )
     mail.attach(_part(letter.text, "plain"))
     if letter.html:
         mail.attach(_part(letter.html, "html"))

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 _LOST_IN_A_ROW = 3
 
 _TOO_BIG = 552  #: RFC 1870: the one refusal of MAIL FROM that is about the letter and not about the sender
+_REPLY_MOST = 1000  #: characters of a server's answer; it may have any number of lines
 _CLOSING = 421  #: RFC 5321, 4.2.1: the server closes the connection
 
 
@@ -246,7 +247,7 @@ def _own_address(server: MailServerSettings) -> str:
 
 def _reply(code: int, text: bytes | str) -> str:
     words = text.decode("utf-8", "replace") if isinstance(text, bytes) else text
-    return " ".join(f"{code} {words}".split())
+    return " ".join(f"{code} {words}".split())[:_REPLY_MOST]
 
 
 def _named(err: Exception) -> str:

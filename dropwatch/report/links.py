@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from dropwatch.model import Container, Image
 from dropwatch.report.story import Site
 
+_KINDS = ("Image", "Plate")  # a forged record may say anything
 SHOWN_MOST = 20  #: images in one link; a longer address is cut by some mail programs
 
 
@@ -24,7 +25,9 @@ def container_link(site: Site, container: Container | None) -> str:
 
 def images_link(site: Site, images: Sequence[Image]) -> str:
     """Return the address that shows *images* (or plates), or ""."""
-    objects = [f"{image.kind.lower()}-{image.id}" for image in images if image.id > 0]
+    objects = [
+        f"{image.kind.lower()}-{image.id}" for image in images if image.id > 0 and image.kind in _KINDS
+    ]
     return _show(site, objects[:SHOWN_MOST])
 
 

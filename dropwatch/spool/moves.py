@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import errno
 import os
+import shlex
 from pathlib import Path
 
 from dropwatch.durable import fsync_directory
@@ -66,7 +67,8 @@ def _no_permission(source: Path, err: OSError) -> OperatorError:
         remedy=(
             f"Give the account that runs dropwatch write permission on {source} and on {source.parent} "
             "(moving a folder needs write permission on the folder itself), "
-            f'for example: chmod -R g+rwX "{source.name}". '
+            # People copy it: whatever the folder is called, it is one word of the command, and no option.
+            f"for example: chmod -R g+rwX -- {shlex.quote(str(source))}. "
             "`dropwatch check` shows which permission is missing."
         ),
         detail=f"{type(err).__name__}: {err}",

@@ -31,6 +31,7 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -51,7 +52,8 @@ from dropwatch.spool.tree import is_junk, is_temporary
 _SHARED = 0o2770  #: setgid: whatever is made inside belongs to the daemon's group
 _TOP = 0o3770  #: sticky too: a person may add defaults.yaml there, and cannot rename the four places
 _IDENTITY_MODE = 0o640  #: the daemon locks this file; whoever may read it could hold that lock
-_UNUSABLE = re.compile(r'[/\\:*?"<>|\x00-\x1f\x7f]')
+_UNUSABLE = re.compile(r'[/\\:*?"<>|]')
+_NAME_BYTES = 255  #: of a name, on most file systems
 _PATIENCE = 60.0  #: seconds for setfacl
 
 
@@ -127,6 +129,12 @@ def check_name(name: str) -> None:
         problem = "folders of such names are passed over"
     elif _UNUSABLE.search(name):
         problem = "it has a character in it that Windows does not allow"
+    elif name.startswith("-"):
+        problem = "commands take it for an option"
+    elif not name.isprintable():
+        problem = "it has a character in it that cannot be shown"
+    elif len(os.fsencode(name)) > _NAME_BYTES:
+        problem = f"it is longer than {_NAME_BYTES} bytes"
     if problem:
         raise PermanentError(
             f"{name!r} cannot be the name of a drop folder: {problem}.", remedy="Take the user's login name."
@@ -176,15 +184,17 @@ def _open_up(spool: Spool, name: str, owner: Owner, person: Account | None, setf
     if person is None:
         notes.append(
             f"This machine knows no account {name}, so only members of the group {group_name(owner.gid)} may drop "
-            f"here. When there is one, run `dropwatch user add {name}` again."
+            f"here. When there is one, run `dropwatch user add {shlex.quote(name)}` again."
         )
     elif problem and owner.gid not in (person.gid, *person.groups) and person.uid != owner.uid:
         group = group_name(owner.gid)
-        notes.append(f"{name} has to be a member of the group {group}: usermod -aG {group} {name}")
+        notes.append(
+            f"{name} has to be a member of the group {group}: usermod -aG {group} {shlex.quote(name)}"
+        )
     if owner.uid == 0:
         notes.append(
             "The folders belong to root, so the daemon has to run as root. If it has an account of its own, name it: "
-            f"`dropwatch user add {name} --owner ACCOUNT`."
+            f"`dropwatch user add {shlex.quote(name)} --owner ACCOUNT`."
         )
     return notes
 

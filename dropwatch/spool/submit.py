@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 import shutil
 import time
 import unicodedata
@@ -134,7 +135,7 @@ def _inbox(root: Path, user: str) -> Path:
     if not alike:
         raise PermanentError(
             f"There is no drop folder for {user} in {root}.",
-            remedy=f"Name the right user, or ask the facility for one (`dropwatch user add {user}`).",
+            remedy=f"Name the right user, or ask the facility for one (`dropwatch user add {shlex.quote(user)}`).",
         )
     return spool.folder(alike[0], Place.INBOX)
 
@@ -146,7 +147,7 @@ def _folded(name: str) -> str:
 def _no_entry(path: str, user: str) -> PermanentError:
     return PermanentError(
         f"You may not drop anything for {user}: no permission for {path}.",
-        remedy=f"Ask the facility to run `dropwatch user add {user}`, which gives it.",
+        remedy=f"Ask the facility to run `dropwatch user add {shlex.quote(user)}`, which gives it.",
         code="permission",
     )
 

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
+from dropwatch.journal import log_to_stderr
 from dropwatch.model import Job, Progress
 from dropwatch.workers.work import Board, Done, Perform, Worker, answered
 
@@ -37,6 +38,7 @@ _bench: _Bench | None = None
 def begin(make: Perform, numbers: MutableSequence[int], patience: float) -> None:
     """Make this process a worker. The worker itself is made at its first job, so that what fails is answered."""
     global _bench  # noqa: PLW0603
+    log_to_stderr()  # what is said here stands between the lines of the daemon
     _bench = _Bench(make, Board(numbers), patience)
     threading.Thread(target=_die_with_parent, name="orphan-watch", daemon=True).start()
 

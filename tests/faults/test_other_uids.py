@@ -43,7 +43,7 @@ _, uid, path, tests = sys.argv
 sys.path.append(tests)
 from threads import thread_staff
 from dropwatch import config, daemon
-from dropwatch.cli.log import log_to_stderr
+from dropwatch.journal import log_to_stderr
 from dropwatch.task.eyes import ByName
 log_to_stderr()
 settings = config.load(config.Path(path))

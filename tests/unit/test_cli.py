@@ -20,8 +20,8 @@ from typer.testing import CliRunner
 
 from dropwatch import exits
 from dropwatch.cli import app
-from dropwatch.cli.log import OneLine
 from dropwatch.config import Config, load
+from dropwatch.journal import OneLine
 from dropwatch.ledger import Ledger
 from dropwatch.model import Container, Dropped, Failed, Image, Imported, Kind, Place, Verdict
 from dropwatch.outbox import Shelf
