@@ -101,7 +101,7 @@ class Facility:
         """A daemon that runs, as far as anybody outside can see; *working*: what its workers have in hand."""
         self.state.mkdir(exist_ok=True)
         said = {"version": "9", "pid": 7, "started": AT, "beat": time.time(), "stopped": False, "targets": {}}
-        with only_daemon([self.spool], self.state):
+        with only_daemon(self.state):
             write_heartbeat(self.state, {**said, "working": list(working), **pulse})
             yield
 

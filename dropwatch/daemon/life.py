@@ -14,17 +14,20 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Mapping
+from contextlib import closing, suppress
 from functools import partial
 from pathlib import Path
+from queue import SimpleQueue
 
 from dropwatch import __version__, journal
 from dropwatch.config import Config
 from dropwatch.daemon.mailroom import SENT_KEPT, Mailroom, make_outbox
 from dropwatch.daemon.pulse import pulse
+from dropwatch.daemon.tenure import Tenure
 from dropwatch.errors import OperatorError, Unavailable
 from dropwatch.ledger import Ledger
 from dropwatch.model import Place
-from dropwatch.mounts import why_polled
+from dropwatch.mounts import needs_polling, why_polled
 from dropwatch.outbox import Letter
 from dropwatch.pipeline.addresses import Addresses
 from dropwatch.pipeline.desk import Desk, Staff
@@ -32,6 +35,7 @@ from dropwatch.pipeline.letters import Letters
 from dropwatch.pipeline.line import FOREVER, Pipeline, pipeline
 from dropwatch.pipeline.pauses import Pauses, first_pause
 from dropwatch.spool.folders import MEMORY, Spool
+from dropwatch.spool.lease import ANOTHERS, PACE, Pace
 from dropwatch.spool.presence import HOLD, only_daemon, write_heartbeat
 from dropwatch.watch import Doorbell
 
@@ -49,6 +53,7 @@ class Daemon:
 
     staff    -- does the work; closed at the end
     environ  -- where passwords may be, beside their files
+    pace     -- of the leases on the spools
     """
 
     def __init__(
@@ -59,6 +64,7 @@ class Daemon:
         *,
         clock: Callable[[], float] = time.time,
         rng: random.Random | None = None,
+        pace: Pace = PACE,
     ) -> None:
         self._config = config
         self._clock = clock
@@ -67,9 +73,11 @@ class Daemon:
         config.state.mkdir(parents=True, exist_ok=True)
         outbox = make_outbox(config, environ, clock)
         self.mailroom = Mailroom(outbox, config, clock, self._rng) if outbox else None
+        self.tenure = Tenure((spool.path for spool in config.spools), _is_remote, self._lose, pace)
         self.line = self._make_line(staff)
         self._doorbells: dict[Path, Doorbell] = {}
         self._sweep_due = {spool.path: 0.0 for spool in config.spools}
+        self._lost: SimpleQueue[Path] = SimpleQueue()
         self._started = clock()
 
     def _make_line(self, staff: Staff) -> Pipeline:
@@ -87,7 +95,8 @@ class Daemon:
             ring=self._bell.set,
             holds=state / HOLD,
         )
-        return pipeline(desk, [Spool(spool.path) for spool in config.spools])
+        spools = [Spool(one.path, partial(self.tenure.fence, one.path)) for one in config.spools]
+        return pipeline(desk, spools)
 
     def _post(self, letter: Letter) -> bool:
         return self.mailroom.post(letter) if self.mailroom else False
@@ -104,9 +113,12 @@ class Daemon:
 
     def run(self, *, once: bool = False) -> None:
         """Run until stopped; with *once* until nothing moves by itself any more. Raises OperatorError
-        when another daemon serves one of the spools."""
-        with only_daemon([spool.path for spool in self._config.spools], self._config.state):
+        when another daemon of this machine serves one of the spools."""
+        with only_daemon(self._config.state), closing(self.tenure):
+            self._take_spools()
             log.info(journal.line("start", version=__version__, pid=os.getpid()))
+            # Until the very end, and no longer than that: it is waited for by nobody.
+            threading.Thread(target=self.tenure.beat, name="tenure", daemon=True).start()
             threads = [threading.Thread(target=self._housekeeper, name="housekeeper", daemon=True)]
             if self.mailroom:
                 run_mail = partial(self.mailroom.run, self.line.desk.letters)
@@ -118,15 +130,30 @@ class Daemon:
             finally:
                 self._close(threads)
 
+    def _take_spools(self) -> None:
+        """Refuse to start beside another daemon. What is away now is taken when it comes."""
+        for spool in self._config.spools:
+            # What else is wrong with it, the first sweep meets as well, and pauses it.
+            with suppress(Unavailable, OSError):
+                self.tenure.take(spool.path)
+
+    def _lose(self, root: Path) -> None:
+        self._lost.put(root)
+        self._bell.set()
+
     def _loop(self, once: bool) -> None:
         while not self._stopping.is_set():
             due = min(self._sweep(), self.line.tick())
             idle = self.mailroom is None or self.mailroom.is_idle()
-            if once and idle and not self.line.active():
+            if once and idle and not self.line.active() and not self._awaits_lease():
                 return
             longest = 0.2 if once else LONGEST_WAIT
             self._bell.wait(max(0.0, min(longest, due - self._clock())))
             self._bell.clear()
+
+    def _awaits_lease(self) -> bool:
+        """Whether it will be known by itself, and soon, if a daemon of another machine still serves a spool."""
+        return any(one.error.code == "lease-held" for one in self.line.desk.pauses.all())
 
     def _close(self, threads: list[threading.Thread]) -> None:
         self.stop()
@@ -142,6 +169,8 @@ class Daemon:
 
     def _sweep(self) -> float:
         """Sweep each spool that is due; returns when the next one is (epoch seconds)."""
+        while not self._lost.empty():
+            self._sweep_due[self._lost.get()] = 0.0
         for settings in self._config.spools:
             now, due = self._clock(), self._sweep_due[settings.path]
             every = settings.poll if self.line.arrivals.polled(settings.path) else settings.sweep
@@ -151,20 +180,23 @@ class Daemon:
         return min(self._sweep_due.values(), default=FOREVER)
 
     def _sweep_one(self, spool: Spool) -> bool:
-        """Read one spool anew, and watch the inboxes that it has now. False when it is not there."""
+        """Read one spool anew, and watch the inboxes that it has now. False when it is not there, or not ours."""
         desk = self.line.desk
         try:
-            spool.check_present()
+            if self.tenure.take(spool.root):
+                self.line.surrender(spool)  # what is known of it may be out of date
             self.line.sweep(spool)
             self._listen(spool)
         except (Unavailable, OperatorError) as err:
+            if err.code in ANOTHERS:
+                self.line.surrender(spool)
             desk.pause(f"spool:{spool.root}", err)
             return False
         except OSError as err:
             desk.say("sweep", spool=spool.root, error=f"{type(err).__name__}: {err}")
             return False
         desk.works(f"spool:{spool.root}")
-        return True
+        return not self.line.surrenders(spool)
 
     def _listen(self, spool: Spool) -> None:
         """Watch the inboxes that the spool has now, or see that they are polled. Found out anew each time: where a
@@ -213,6 +245,10 @@ class Daemon:
             write_heartbeat(self._config.state, beat)
         except OSError as err:
             log.info(journal.line("heartbeat", error=f"{type(err).__name__}: {err}"))
+
+
+def _is_remote(path: Path) -> bool:
+    return needs_polling(path) != ""
 
 
 def on_signals(stop: Callable[[], None]) -> None:

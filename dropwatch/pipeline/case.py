@@ -24,6 +24,8 @@ class Case:
     outcomes      -- by fileset id, what this claim came to so far (with the attempt that said so)
     queue, flying -- filesets of the open attempt that wait for a worker, and those that a worker has
     errand        -- the short job (plan, ask) that is under way for it
+    withdrawn     -- a person took it away
+    surrendered   -- its spool is another daemon's, or was meanwhile: nothing more is written about it
     suspect       -- a worker, or the daemon, died while it was in flight: such batches run one at a time
     died          -- a worker died in the present attempt
     crashes       -- how often its planning took a worker along
@@ -46,6 +48,7 @@ class Case:
     gathered: bool = True
     cancelled: bool = False
     withdrawn: bool = False
+    surrendered: bool = False
     suspect: bool = False
     died: bool = False
     crashes: int = 0

@@ -50,7 +50,8 @@ class Crew:
 
         def apply(done: Done) -> None:
             case.errand = None
-            then(case, done)
+            if not case.surrendered:
+                then(case, done)
             case.wake = 0.0
 
         case.errand = self.desk.workers.submit(job, partial(self._back, case, apply))
@@ -150,6 +151,8 @@ class Crew:
         case.flying.pop(fileset.id, None)
         self.flying[case.user] -= 1
         case.wake = 0.0
+        if case.surrendered:
+            return
         outcome = self._outcome(case, done)
         try:
             if outcome is not None and not case.withdrawn:

@@ -91,11 +91,13 @@ class Desk:
 
     def write(self, case: Case, **changes: object) -> None:
         """Change the record, durably."""
+        case.spool.fence()
         case.record = replace(case.record, **changes)  # type: ignore[arg-type]
         self.ledger.write(case.envelope.path, case.record)
 
     def note(self, case: Case, line: Line) -> None:
         """Remember what became of a fileset, durably."""
+        case.spool.fence()
         self.ledger.note(case.envelope.path, line)
         case.outcomes[line.fileset] = line
 

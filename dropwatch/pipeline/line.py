@@ -95,6 +95,26 @@ class Pipeline:
         if case is not None and case.record.batch not in known:
             self.desk.cases[case.key] = case
 
+    # -- a spool that is another daemon's ------------------------------------------------------------
+
+    def surrender(self, spool: Spool) -> None:
+        """Another daemon serves *spool* now, or did meanwhile: stop all work on it and write nothing more about
+        it. When it is ours again, a sweep finds what there is."""
+        for case in [case for case in self.desk.cases.values() if case.spool is spool]:
+            case.surrendered = True
+            self.oversight.stop_work(case)
+            self._let_go(case)
+
+    def surrenders(self, spool: Spool) -> bool:
+        """Whether workers still have something that was surrendered."""
+        return any(case.spool is spool and case.surrendered for case in self.desk.cases.values())
+
+    def _let_go(self, case: Case) -> None:
+        case.wake = FOREVER  # its workers' last answers bring it here again
+        if not case.busy:
+            self.desk.say("surrender", case)
+            del self.desk.cases[case.key]
+
     # -- answers -------------------------------------------------------------------------------------
 
     def _apply_results(self) -> None:
@@ -138,13 +158,18 @@ class Pipeline:
         self.desk.say("defer", case, seconds=seconds, error=f"{type(error).__name__}: {error}")
         self.crew.drop(case)
         case.wake = self.desk.now() + seconds
-        if self.oversight.is_gone(case):
+        if case.surrendered:
+            case.wake = 0.0
+        elif self.oversight.is_gone(case):
             self.oversight.withdraw(case)
         else:
             self.desk.cases.setdefault(case.key, case)
 
     def _carry(self, case: Case) -> None:
         """Perform steps until there is something to wait for."""
+        if case.surrendered:
+            self._let_go(case)
+            return
         if case.withdrawn:
             self.oversight.withdraw(case)
             return

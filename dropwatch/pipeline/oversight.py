@@ -54,12 +54,14 @@ class Oversight:
             self.desk.wake_all()
 
     def _look_at(self, case: Case) -> None:
+        if case.surrendered:
+            return
         if self.is_gone(case):
             self.withdraw(case)
         elif not case.cancelled and case.record.verdict is None and _is_cancelled(case):
             case.cancelled = True
             case.log(self.desk.now(), "cancel")
-            self._stop_work(case)
+            self.stop_work(case)
 
     def is_gone(self, case: Case) -> bool:
         """Whether a person took the batch away. A share that is not mounted is an outage: nothing was taken."""
@@ -69,7 +71,7 @@ class Oversight:
     def withdraw(self, case: Case) -> None:
         """A person took the batch out of processing/: stop its workers, then tell the user."""
         case.withdrawn = True
-        self._stop_work(case)
+        self.stop_work(case)
         if case.busy:
             case.wake = FOREVER  # its workers' last answers bring it here again
             return
@@ -83,7 +85,8 @@ class Oversight:
         except (DropwatchError, OSError) as err:  # the next sweep finds the envelope and tries again
             self.desk.say("withdraw", case, error=f"{type(err).__name__}: {err}")
 
-    def _stop_work(self, case: Case) -> None:
+    def stop_work(self, case: Case) -> None:
+        """Stop its workers; nothing new of it is begun."""
         case.stop()
         self.crew.abandon(case)
         self.crew.drop(case)

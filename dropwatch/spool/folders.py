@@ -7,7 +7,7 @@ import random
 import stat
 import time
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -46,10 +46,15 @@ def claim_stamp(now: float, rng: random.Random) -> str:
 
 
 class Spool:
-    """One spool. Raises OperatorError(concerns="spool") for what an admin has to mend."""
+    """One spool. Raises OperatorError(concerns="spool") for what an admin has to mend.
 
-    def __init__(self, root: Path) -> None:
+    fence -- called before each move, and to be called before each other act that counts: raises when the spool is
+             not ours to act on (a daemon's, while another one may serve it). A person's program has none.
+    """
+
+    def __init__(self, root: Path, fence: Callable[[], None] = lambda: None) -> None:
         self.root = root
+        self.fence = fence
 
     # -- identity and users ------------------------------------------------------------------------
 
@@ -142,6 +147,7 @@ class Spool:
 
     def make_envelope(self, user: str, claim: str, name: str, folder: str) -> Envelope:
         """An empty envelope for the folder *folder*; the caller writes its record, then calls take()."""
+        self.fence()
         path = self.folder(user, Place.PROCESSING) / f"{claim}_{shortened(name)}"
         make_directory(path)
         make_directory(path / MEMORY)
@@ -149,10 +155,12 @@ class Spool:
 
     def take(self, entry: str, envelope: Envelope) -> None:
         """Move inbox/*entry* into its envelope. This one rename is the claim."""
+        self.fence()
         move(self.folder(envelope.user, Place.INBOX) / entry, envelope.path / envelope.folder)
 
     def take_returned(self, returned: Envelope, claim: str, name: str) -> Envelope:
         """Move a returned envelope back under a new claim stamp. This one rename is claim and reset."""
+        self.fence()
         path = self.folder(returned.user, Place.PROCESSING) / f"{claim}_{shortened(name)}"
         move(returned.path, path)
         return replace(returned, place=Place.PROCESSING, path=path, claim=claim)
@@ -164,6 +172,7 @@ class Spool:
             make_directory(envelope.batch_folder)
         for name in names:
             if not os.path.lexists(envelope.batch_folder / name) and os.path.lexists(inbox / name):
+                self.fence()
                 move(inbox / name, envelope.batch_folder / name)
 
     def ungathered(self, envelope: Envelope, names: tuple[str, ...]) -> bool:
@@ -177,6 +186,7 @@ class Spool:
     def undo(self, envelope: Envelope) -> None:
         """Remove an envelope whose claim did not happen. Raises OperatorError, and removes nothing, when
         something lies in it that is not ours."""
+        self.fence()
         theirs = sorted(entry.name for entry in os.scandir(envelope.path) if not _is_ours(entry.name))
         if theirs:
             raise OperatorError(
@@ -188,6 +198,7 @@ class Spool:
 
     def retire(self, envelope: Envelope, place: Place) -> Envelope:
         """Move the envelope to done/ or failed/. This one rename is the end of the claim."""
+        self.fence()
         path = self.folder(envelope.user, place) / envelope.path.name
         move(envelope.path, path)
         return replace(envelope, place=place, path=path)

@@ -6,6 +6,7 @@ while any worker, also one of a daemon that died, still holds it.
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 from collections.abc import Iterator
@@ -29,18 +30,28 @@ if sys.platform == "win32":
 else:
     import fcntl
 
+    #: What network file systems without locks answer. There the lease of the spool (lease.py) keeps others away.
+    _NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EINVAL)
+
     def _take(handle: int, *, shared: bool) -> bool:
         try:
             fcntl.flock(handle, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
         except BlockingIOError:
             return False
+        except OSError as err:
+            if err.errno not in _NO_LOCKS:
+                raise
         return True
 
 
 @contextmanager
-def locked(path: Path, *, shared: bool) -> Iterator[bool]:
-    """Hold the lock file *path* (made if need be) for the time of the block; yields whether it was got."""
-    handle = os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0), 0o660)
+def locked(path: Path, *, shared: bool, make: bool = True) -> Iterator[bool]:
+    """Hold the lock file *path* for the time of the block; yields whether it was got.
+
+    make -- make the file if it is not there; else raises FileNotFoundError
+    """
+    flags = os.O_RDWR | getattr(os, "O_NOFOLLOW", 0) | (os.O_CREAT if make else 0)
+    handle = os.open(path, flags, 0o660)
     try:
         yield _take(handle, shared=shared)
     finally:
@@ -49,5 +60,8 @@ def locked(path: Path, *, shared: bool) -> Iterator[bool]:
 
 def is_held(path: Path) -> bool:
     """Whether some worker, also one of a daemon that died, holds the lock file *path*."""
-    with locked(path, shared=False) as got:
-        return not got
+    try:
+        with locked(path, shared=False, make=False) as got:
+            return not got
+    except FileNotFoundError:
+        return False  # nobody ever held it

@@ -11,7 +11,6 @@ from typing import Any
 
 from dropwatch.durable import write_durably
 from dropwatch.errors import OperatorError
-from dropwatch.spool.folders import IDENTITY
 from dropwatch.spool.locks import is_held, locked
 
 HEARTBEAT = "heartbeat.json"
@@ -19,16 +18,17 @@ HOLD = "hold"
 
 
 @contextmanager
-def only_daemon(spools: list[Path], state: Path) -> Iterator[None]:
-    """Hold the locks of *spools* and of the state folder. Raises OperatorError when another daemon has one."""
+def only_daemon(state: Path) -> Iterator[None]:
+    """Hold the lock of the folder *state*. Raises OperatorError when another daemon has it."""
+    path = state / "lock"
     with ExitStack() as stack:
-        for path in [*(spool / IDENTITY for spool in spools if (spool / IDENTITY).is_file()), state / "lock"]:
-            if not _take(stack, path):
-                raise OperatorError(
-                    f"Another dropwatch daemon runs here: it holds {path}.",
-                    concerns="spool",
-                    remedy="Stop it first; one daemon serves a spool.",
-                )
+        if not _take(stack, path):
+            raise OperatorError(
+                f"Another dropwatch daemon runs here: it holds {path}.",
+                concerns="spool",
+                remedy="Stop it first; one daemon has a state folder.",
+                code="another-daemon",
+            )
         yield
 
 

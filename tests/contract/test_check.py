@@ -28,6 +28,8 @@ from dropwatch.daemon.mailroom import make_outbox
 from dropwatch.doctor import Finding, State, examine, import_as
 from dropwatch.model import Place
 from dropwatch.spool.accounts import find_account
+from dropwatch.spool.folders import IDENTITY
+from dropwatch.spool.locks import locked
 from dropwatch.spool.permissions import add_user
 from dropwatch.spool.presence import only_daemon
 from dropwatch.task import make_importer
@@ -294,7 +296,7 @@ def test_a_user_of_the_configuration_without_a_folder_is_asked_about(site: Site)
 
 
 def test_two_daemons_for_one_spool_are_noticed(site: Site) -> None:
-    with only_daemon([site.facility.spool], site.facility.folder):
+    with locked(site.facility.spool / IDENTITY, shared=False, make=False):
         found = site.ills()
 
     assert [one.text for one in found] == [
@@ -305,7 +307,7 @@ def test_two_daemons_for_one_spool_are_noticed(site: Site) -> None:
 def test_a_daemon_that_hangs_is_noticed(site: Site) -> None:
     state = site.facility.folder / "state"
     (state / "heartbeat.json").write_text(json.dumps({"pid": os.getpid(), "beat": time.time() - 300}))
-    with only_daemon([], state):
+    with only_daemon(state):
         found = site.ills()
 
     assert [(one.subject, one.text.partition(" for ")[0]) for one in found] == [
