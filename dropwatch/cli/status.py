@@ -135,7 +135,7 @@ def _polled(config: Config, seen: Status) -> Iterator[Text]:
     for spool in config.spools if seen.running else ():
         why = (told.get(str(spool.path)) or {}).get("why")
         if why:
-            yield text(f"{spool.path} is looked at every {report.duration(spool.poll)}: {why}", "dim")
+            yield text(f"{spool.path} is looked at every {spool.poll:g} s: {why}", "dim")
 
 
 def _mail(config: Config, seen: Status) -> Iterator[Text]:

@@ -10,7 +10,7 @@ import hashlib
 import os
 import stat
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from dropwatch.errors import DropwatchError, PermanentError, TemporaryError
@@ -46,7 +46,9 @@ def opened(folder: str, fact: FileFact) -> Iterator[int]:
             yield descriptor
         check(descriptor, fact)
     finally:
-        os.close(descriptor)
+        # On a share that is gone even closing fails. Nothing was written, so that says nothing about the file.
+        with suppress(OSError):
+            os.close(descriptor)
 
 
 def blocks(descriptor: int, fact: FileFact, most: int = BLOCK) -> Iterator[bytes]:
@@ -71,7 +73,8 @@ def changed(path: str) -> TemporaryError:
 
 def check(descriptor: int, fact: FileFact) -> None:
     """Raise unless the open file is still what *fact* says: TemporaryError; PermanentError if not regular."""
-    now = os.fstat(descriptor)
+    with _sorted(fact.path):
+        now = os.fstat(descriptor)
     if not stat.S_ISREG(now.st_mode):
         raise PermanentError(
             f"{fact.path} is not a regular file.",

@@ -109,7 +109,8 @@ class Arrivals:
         looked = 0.0
         try:
             self.spools[root].check_present()
-            seen = self._sightings(root).look(user, self._rules(settings, user), started)
+            rules, trusted = self._rules(settings, user), not self.polled(root)
+            seen = self._sightings(root).look(user, rules, started, inodes=trusted)
             looked = self.monotonic() - started
             self.desk.works(f"spool:{root}")
             claimed = self._act(inbox, settings, seen, most)

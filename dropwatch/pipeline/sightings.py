@@ -67,21 +67,25 @@ class Sightings:
     known: dict[tuple[str, str], Sighting] = field(default_factory=dict)
     listed: dict[str, dict[str, tuple[str, ...]]] = field(default_factory=dict)
 
-    def look(self, user: str, rules: Rules, now: float) -> list[Seen]:
-        """Look at *user*'s inbox. *now* in monotonic seconds. Raises OSError when it cannot be read."""
+    def look(self, user: str, rules: Rules, now: float, *, inodes: bool = True) -> list[Seen]:
+        """Look at *user*'s inbox. *now* in monotonic seconds. Raises OSError when it cannot be read.
+
+        inodes -- whether another inode is another file. sshfs, CIFS with noserverino and others make them up: there a
+        drop whose files seem to be new at each look would never settle.
+        """
         self._read_loose_manifests(user)
         found = drops(self.spool, user, self.listed.get(user, {}))
         there = {drop.key for drop in found}
         gone = [key for key in self.known if key[0] == user and key[1] not in there]
         for key in gone:
             del self.known[key]
-        seen = [self._see(user, drop, rules, now) for drop in found]
+        seen = [self._see(user, drop, rules, now, inodes) for drop in found]
         return [one for one in seen if one is not None]
 
     def forget(self, user: str, drop: Drop) -> None:
         self.known.pop((user, drop.key), None)
 
-    def _see(self, user: str, drop: Drop, rules: Rules, now: float) -> Seen | None:
+    def _see(self, user: str, drop: Drop, rules: Rules, now: float, inodes: bool) -> Seen | None:
         folder, names = self._where(user, drop)
         try:
             snap = snapshot(folder, names)
@@ -92,6 +96,8 @@ class Sightings:
         except PermissionError:
             # It cannot be looked at. The attempt to claim it tells user and admins; the others go on.
             return Seen(drop, Sighting(drop, Snapshot(()), now), Ready())
+        if not inodes:
+            snap = snap.without_inodes()
         sighting = self.known.get((user, drop.key))
         if sighting is None or sighting.snapshot != snap:
             before = sighting.manifest if sighting else None

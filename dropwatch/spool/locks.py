@@ -10,7 +10,7 @@ import errno
 import os
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 if sys.platform == "win32":
@@ -55,7 +55,9 @@ def locked(path: Path, *, shared: bool, make: bool = True) -> Iterator[bool]:
     try:
         yield _take(handle, shared=shared)
     finally:
-        os.close(handle)
+        # On a share that is gone even closing fails; the lock is gone all the same.
+        with suppress(OSError):
+            os.close(handle)
 
 
 def is_held(path: Path) -> bool:

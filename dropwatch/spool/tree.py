@@ -11,7 +11,7 @@ import re
 import stat
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from dropwatch.errors import PermanentError
@@ -53,6 +53,10 @@ class Snapshot:
     files: tuple[FileFact, ...]
     oddities: tuple[Oddity, ...] = ()
     temporary: tuple[str, ...] = ()
+
+    def without_inodes(self) -> Snapshot:
+        """The same, but for the inodes: on some shares a file has another one whenever it is looked at."""
+        return replace(self, files=tuple(replace(file, inode=0) for file in self.files))
 
 
 def is_junk(name: str) -> bool:

@@ -257,3 +257,21 @@ def test_loose_files_settle_together(spool: Spool) -> None:
 
     assert look(sightings, 1030) == {"s": Settling(60)}
     assert look(sightings, 1090) == {"s": Ready()}
+
+
+@pytest.mark.parametrize("inodes", [True, False])
+def test_a_share_that_makes_inodes_up_does_not_keep_a_drop_from_settling(
+    tmp_path: Path, inodes: bool
+) -> None:
+    """Each look finds the same file under another inode, as on sshfs after its memory was taken away."""
+    inbox = tmp_path / "alice" / "inbox"
+    (inbox / "run").mkdir(parents=True)
+    sightings, states = Sightings(Spool(tmp_path)), []
+    for now in (0.0, 40.0, 80.0):
+        new = tmp_path / f"new {now}"
+        new.write_bytes(b"the same")
+        os.utime(new, ns=(0, 10**18))
+        new.rename(inbox / "run" / "a.tif")  # the old one is still there until then, so the inode is another
+        states += [one.state for one in sightings.look("alice", RULES, now, inodes=inodes)]
+
+    assert states[-1] == (Settling(60) if inodes else Ready())

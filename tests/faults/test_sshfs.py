@@ -1,0 +1,200 @@
+"""The daemon on a share: sshfs mounts the spool, people write on the server's disk behind it, and the share fails."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from dropwatch import config
+from dropwatch.errors import TemporaryError
+from dropwatch.importers.reading import blocks, opened
+from dropwatch.model import FileFact
+from dropwatch.sandbox.samples import ome_tiff
+from dropwatch.spool.locks import is_held, locked
+from dropwatch.task import open_workshop
+from tests import sshfs
+from tests.lives import Life
+from tests.sshfs import Sshfs
+from tests.world import Drop, SandboxProcess, World, assert_imported_once, assert_told, leftovers, wait_until
+
+pytestmark = [
+    pytest.mark.timeout(180),
+    pytest.mark.skipif(bool(sshfs.missing()), reason=sshfs.missing() or "never"),
+]
+
+
+@pytest.fixture(scope="module")
+def sandbox(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SandboxProcess]:
+    made = SandboxProcess(tmp_path_factory.mktemp("sandbox"))
+    made.start()
+    yield made
+    made.stop()
+
+
+@pytest.fixture
+def share(tmp_path: Path) -> Iterator[Sshfs]:
+    made = Sshfs(tmp_path / "spool", tmp_path / "share")
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def world(tmp_path: Path, sandbox: SandboxProcess, share: Sshfs) -> Iterator[World]:
+    sandbox.set_faults()
+    settings = {"path": str(share.point), "settle": "300ms", "poll": "300ms"}
+    made = World(tmp_path, sandbox, {"spools": settings, "limits": {"min_free": "1MiB"}})
+    share.mount()
+    yield made
+    sandbox.set_faults()
+
+
+def start(world: World, *, processes: bool = False) -> Life:
+    make = partial(open_workshop, config.load(world.config)) if processes else None
+    life = Life(world.config, world.log, make=make)
+    wait_until(life.has_started, 20)
+    return life
+
+
+def slides(world: World, count: int = 2, size: int = 64) -> dict[str, bytes]:
+    """Image files that are like no others."""
+    found = {}
+    for number in range(count):
+        path = world.root / "slide.ome.tif"
+        ome_tiff(path, seed=int.from_bytes(os.urandom(4)), size=size)
+        found[f"slide {number}.ome.tif"] = path.read_bytes()
+    return found
+
+
+def heartbeat(world: World) -> dict[str, Any]:
+    try:
+        return dict(json.loads((world.state / "heartbeat.json").read_text()))
+    except (OSError, ValueError):
+        return {}
+
+
+def dropwatch(world: World, *words: str) -> str:
+    """What a command says, standard error included."""
+    command = [sys.executable, "-m", "dropwatch", "--config", str(world.config), *words]
+    env = {**os.environ, "COLUMNS": "300"}
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, env=env, check=False)
+    return done.stdout + done.stderr
+
+
+def finish(world: World, *drops: Drop) -> None:
+    wait_until(world.is_quiet, 60, f"see {world.log}")
+    for drop in drops:
+        assert world.place(drop) == "done"
+        world.assert_whole(drop)
+        assert_imported_once(world, drop)
+        assert_told(world, drop, world.sandbox.mails())
+    assert list(leftovers(world, list(drops))) == []
+
+
+WHY = "fuse.sshfs raises no events for what other machines do"
+
+
+def test_a_spool_on_sshfs_is_polled_which_is_said_and_what_comes_behind_the_mount_is_imported(
+    world: World, share: Sshfs
+) -> None:
+    life = start(world)
+    try:
+        wait_until(lambda: heartbeat(world).get("spools", {}).get(str(share.point), {}).get("watch"), 20)
+        first = world.drop("alice", "moved in", slides(world))
+        second = world.drop("bob", "copied in", slides(world, 3), move=False)
+        finish(world, first, second)
+        told = heartbeat(world)["spools"]
+        seen = dropwatch(world, "status")
+        plain = json.loads(dropwatch(world, "status", "--json"))
+    finally:
+        code = life.stop()
+
+    assert told == {str(share.point): {"watch": "poll", "why": WHY}}
+    assert f"{share.point} is looked at every 0.3 s: {WHY}" in " ".join(seen.split())
+    assert plain["daemon"]["spools"] == told
+    assert code == 0
+
+
+# -- what the hands do when the share fails ------------------------------------------------------------------
+
+
+#: The server is gone and the mount with it; the mount is dead and stays.
+LOST = [Sshfs.disconnect, Sshfs.die]
+
+
+def fact_of(folder: Path, name: str) -> FileFact:
+    info = (folder / name).stat()
+    return FileFact(name, info.st_size, info.st_mtime_ns, info.st_ino)
+
+
+@pytest.mark.parametrize("lost", LOST)
+def test_a_file_whose_share_is_lost_while_it_is_read_failed_for_a_while_only(
+    tmp_path: Path, share: Sshfs, lost: Callable[[Sshfs], None]
+) -> None:
+    share.real.mkdir()
+    (share.real / "a.tif").write_bytes(bytes(5_000_000))
+    share.mount()
+    fact = fact_of(share.point, "a.tif")
+
+    with pytest.raises(TemporaryError), opened(str(share.point), fact) as descriptor:
+        for _ in blocks(descriptor, fact):
+            lost(share)
+    share.unmount()
+    share.mount()
+    with pytest.raises(TemporaryError), opened(str(share.point), fact):
+        lost(share)
+
+
+@pytest.mark.parametrize("lost", LOST)
+def test_a_lock_whose_share_was_lost_is_let_go_without_a_word(
+    tmp_path: Path, share: Sshfs, lost: Callable[[Sshfs], None]
+) -> None:
+    share.real.mkdir()
+    share.mount()
+    with locked(share.point / "lock", shared=False) as got:
+        second = is_held(share.point / "lock")
+        lost(share)
+
+    assert (got, second) == (True, True)
+
+
+# -- the share fails ---------------------------------------------------------------------------------------
+
+
+def in_mid_upload(world: World) -> bool:
+    return bool(world.sandbox.filesets_without_images())
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("processes", [False, True], ids=["threads", "processes"])
+@pytest.mark.parametrize("lost", LOST)
+def test_a_share_lost_in_mid_upload_and_mounted_again_loses_and_doubles_nothing(
+    world: World, share: Sshfs, lost: Callable[[Sshfs], None], processes: bool
+) -> None:
+    world.sandbox.set_faults(omero={"slow_upload": "1s"})
+    drop = world.drop("alice", "the run", slides(world, 4, 300))
+    life = start(world, processes=processes)
+    try:
+        wait_until(lambda: in_mid_upload(world), 60, f"see {world.log}")
+        lost(share)
+        wait_until(
+            lambda: f"spool:{share.point}" in heartbeat(world).get("targets", {}), 60, "it is not said"
+        )
+        seen = dropwatch(world, "status")
+        share.unmount()
+        world.sandbox.set_faults()
+        late = world.drop("bob", "while it was away", slides(world))
+        share.mount()
+        finish(world, drop, late)
+    finally:
+        code = life.stop()
+
+    assert f"spool:{share.point}" in seen
+    assert code == 0
