@@ -129,6 +129,14 @@ def test_a_spool_on_sshfs_is_polled_which_is_said_and_what_comes_behind_the_moun
 LOST = [Sshfs.disconnect, Sshfs.die]
 
 
+def fails(act: Callable[[], object]) -> bool:
+    try:
+        act()
+    except OSError:
+        return True
+    return False
+
+
 def fact_of(folder: Path, name: str) -> FileFact:
     info = (folder / name).stat()
     return FileFact(name, info.st_size, info.st_mtime_ns, info.st_ino)
@@ -148,8 +156,9 @@ def test_a_file_whose_share_is_lost_while_it_is_read_failed_for_a_while_only(
             lost(share)
     share.unmount()
     share.mount()
-    with pytest.raises(TemporaryError), opened(str(share.point), fact):
+    with pytest.raises(TemporaryError), opened(str(share.point), fact) as descriptor:
         lost(share)
+        wait_until(lambda: fails(lambda: os.fstat(descriptor)), 10, "the kernel forgets what it knew")
 
 
 @pytest.mark.parametrize("lost", LOST)
