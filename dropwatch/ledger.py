@@ -13,6 +13,7 @@ import os
 import types
 import typing
 from collections.abc import Hashable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from enum import Enum
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,7 @@ from tinydb import TinyDB
 from tinydb.storages import Storage
 from tinydb.table import Document
 
-from dropwatch.durable import fsync_directory, write_durably
+from dropwatch.durable_memory import Folder, inside
 from dropwatch.model import Attached, Failed, Fileset, Imported, Skipped
 from dropwatch.record import Line, Record, line_of
 
@@ -35,25 +36,25 @@ _KINDS: dict[str, type[Imported] | type[Skipped] | type[Attached] | type[Failed]
     "failed": Failed,
 }
 _LARGEST_RECORD = 4 * 2**20  #: bytes; a forged record must not fill our memory
+_LARGEST_FILESETS = 128 * 2**20  #: bytes; the outcomes of 300,000 image files
 
 
 class CrashSafe(Storage):
     """TinyDB's own JSON storage writes in place and truncates afterwards: dying in between leaves rubbish.
     Here the old document or the new one is there, whatever happens."""
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
+    def __init__(self, folder: Folder) -> None:
+        self._folder = folder
 
     def read(self) -> dict[str, dict[str, Any]] | None:
         try:
-            with self._path.open("r", encoding="ascii") as file:
-                tables = json.loads(file.read(_LARGEST_RECORD))
-        except (FileNotFoundError, ValueError, RecursionError):
+            tables = json.loads(self._folder.read(_RECORD, _LARGEST_RECORD))
+        except (OSError, ValueError, RecursionError):
             return None  # torn or forged is as good as lost, and must not stop the next write
         return tables if _is_tables(tables) else None
 
     def write(self, data: Mapping[str, Mapping[str, Any]]) -> None:
-        write_durably(self._path, json.dumps(data).encode("ascii"))
+        self._folder.put(_RECORD, json.dumps(data).encode("ascii"))
 
 
 def _is_tables(tables: object) -> bool:
@@ -69,16 +70,13 @@ def _is_tables(tables: object) -> bool:
 class Ledger:
     """The memory of the envelopes, each in its own folder ``.dropwatch/``. One writer: the daemon."""
 
-    def __init__(self, folder_name: str) -> None:
-        self._folder_name = folder_name
-
-    def _folder(self, envelope: Path) -> Path:
-        return envelope / self._folder_name
+    def __init__(self, name: str) -> None:
+        self._name = name
 
     def read(self, envelope: Path) -> Record | None:
         """The record; None where it is missing, torn or forged beyond reading: then it is lost, no more."""
         try:
-            with TinyDB(self._folder(envelope) / _RECORD, storage=CrashSafe) as db:
+            with inside(envelope, self._name) as folder, TinyDB(folder, storage=CrashSafe) as db:
                 document = db.get(doc_id=1)
             return None if document is None else _revive(Record, dict(typing.cast("Document", document)))
         except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError):
@@ -86,7 +84,7 @@ class Ledger:
 
     def write(self, envelope: Path, record: Record) -> None:
         """Replace the record, durably."""
-        with TinyDB(self._own_folder(envelope) / _RECORD, storage=CrashSafe) as db:
+        with inside(envelope, self._name, make=True) as folder, TinyDB(folder, storage=CrashSafe) as db:
             db.upsert(Document(dataclasses.asdict(record), doc_id=1))
 
     def plan(self, envelope: Path, claim: str, filesets: Iterable[Fileset]) -> None:
@@ -112,63 +110,52 @@ class Ledger:
 
     def log(self, envelope: Path, text: str) -> None:
         """Append to the import.log, for admins. Not synced: its tail, lost in a power cut, harms nobody."""
-        with self._open_append(envelope, _LOG) as file:
+        with self._appending(envelope, _LOG) as file:
             file.write(text.encode("utf-8", "backslashreplace") + b"\n")
 
     def read_log(self, envelope: Path, *, last: int = 20000) -> str:
         """The last bytes of the batch's import.log."""
         try:
-            return (self._folder(envelope) / _LOG).read_bytes()[-last:].decode("utf-8", "replace")
+            with inside(envelope, self._name) as folder:
+                return folder.read_end(_LOG, last)[0].decode("utf-8", "replace")
         except OSError:
             return ""
 
     def _append(self, envelope: Path, lines: Iterable[Line]) -> None:
         data = "".join(json.dumps(_plain(line)) + "\n" for line in lines).encode("ascii")
-        with self._open_append(envelope, _FILESETS) as file:
+        with self._appending(envelope, _FILESETS) as file:
             # A torn last line of a crash must not swallow the next one.
-            if file.tell() and not _ends_whole(self._folder(envelope) / _FILESETS):
+            if file.seek(0, os.SEEK_END) and not _ends_whole(file):
                 data = b"\n" + data
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
 
-    def _open_append(self, envelope: Path, name: str) -> typing.BinaryIO:
-        flags = (
-            os.O_WRONLY | os.O_APPEND | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
-        )
-        return os.fdopen(os.open(self._own_folder(envelope) / name, flags, 0o660), "ab")
-
-    def _own_folder(self, envelope: Path) -> Path:
-        """Our folder in the envelope, to write into; people may have taken it away."""
-        folder = self._folder(envelope)
-        if folder.is_symlink() or not folder.is_dir():
-            _make_anew(folder)
-        return folder
+    @contextmanager
+    def _appending(self, envelope: Path, name: str) -> Iterator[typing.BinaryIO]:
+        """The file *name* of ours, open at its end; people may have taken our folder away, or the file."""
+        with (
+            inside(envelope, self._name, make=True) as folder,
+            os.fdopen(folder.append_to(name), "r+b") as file,
+        ):
+            yield file
 
     def _read_lines(self, envelope: Path) -> Iterator[Line]:
         try:
-            file = (self._folder(envelope) / _FILESETS).open("rb")
+            with inside(envelope, self._name) as folder:
+                data, whole = folder.read_end(_FILESETS, _LARGEST_FILESETS)
         except OSError:
             return
-        with file:
-            for raw in file:
-                line = _line(raw)
-                if line is not None:
-                    yield line
+        # The last line of each fileset counts, so what is too much is left out at the beginning.
+        for raw in data.split(b"\n")[0 if whole else 1 :]:
+            line = _line(raw) if raw else None
+            if line is not None:
+                yield line
 
 
-def _ends_whole(path: Path) -> bool:
-    with path.open("rb") as file:
-        file.seek(-1, os.SEEK_END)
-        return file.read(1) == b"\n"
-
-
-def _make_anew(folder: Path) -> None:
-    """Somebody deleted our folder, or put something else in its place: ours stands beside it no longer."""
-    if folder.is_symlink() or folder.exists():
-        folder.unlink()
-    folder.mkdir()
-    fsync_directory(folder.parent)
+def _ends_whole(file: typing.BinaryIO) -> bool:
+    file.seek(-1, os.SEEK_END)
+    return file.read(1) == b"\n"
 
 
 # -- frozen nouns to JSON and back; anything that does not fit is refused -----------------------------

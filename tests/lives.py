@@ -83,14 +83,17 @@ class Trap:
                 self.point("mail from")
         elif event in _CHANGES or (event == "open" and args[2] and args[2] & _WRITING):
             path = os.fsdecode(args[0]) if isinstance(args[0], (str, bytes, os.PathLike)) else ""
-            if path.startswith(tuple(self.below)) and not _harmless(path):
+            # A bare name is a file of ours in an envelope, opened in its folder (dropwatch/durable_memory.py).
+            ours = not os.path.isabs(path) or path.startswith(tuple(self.below))  # noqa: PTH117
+            if ours and not _harmless(path):
                 self.point(f"{event} {path}")
 
 
 def _harmless(path: str) -> bool:
     """The heart beats on a clock of its own; a lock that is there is opened, not changed."""
     name = os.path.basename(path)  # noqa: PTH119  # of bytes that came from an audit event
-    return name.startswith("heartbeat.json") or (name == "lock" and os.path.exists(path))  # noqa: PTH110
+    is_there = path == name or os.path.exists(path)  # noqa: PTH110
+    return name.startswith("heartbeat.json") or (name == "lock" and is_there)
 
 
 @dataclass

@@ -11,6 +11,7 @@ from dropwatch.cli.choice import Batch, InSpool, choose
 from dropwatch.cli.command import config_of, hand_out, refuse, say
 from dropwatch.config import Config
 from dropwatch.durable import write_durably
+from dropwatch.durable_memory import inside
 from dropwatch.model import Place
 from dropwatch.pipeline.oversight import CANCEL
 from dropwatch.spool.folders import MEMORY, Spool
@@ -60,7 +61,8 @@ def cancel(ctx: typer.Context, batch: Batch, spool: InSpool = None) -> None:
         refuse(f"There is nothing to cancel: {found.name} came to its end already ({record.verdict.value}).")
     if found.place is not Place.PROCESSING:
         refuse(f"There is nothing to cancel: {found.name} lies in {found.place.value}.")
-    write_durably(envelope.path / MEMORY / CANCEL, envelope.claim.encode("ascii"))
+    with inside(envelope.path, MEMORY, make=True) as folder:
+        folder.put(CANCEL, envelope.claim.encode("ascii"))
     when = "within seconds" if _presence(config).running else "when dropwatch runs again"
     say(f"{found.name} will be cancelled {when}. Image files that OMERO already has stay there.")
 

@@ -16,7 +16,8 @@ import signal
 import subprocess
 import sys
 import threading
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 if sys.platform != "win32":
@@ -61,7 +62,7 @@ def _held(lock: str) -> int:
     """
     if not lock:
         return os.open(os.devnull, os.O_RDONLY)
-    descriptor = os.open(lock, os.O_RDWR)
+    descriptor = os.open(lock, os.O_RDWR | os.O_NOFOLLOW)
     fcntl.flock(descriptor, fcntl.LOCK_SH)
     return descriptor
 
@@ -99,12 +100,37 @@ def _kill(group: int) -> None:
 
 
 def _keep(said: Path, logs: Path, name: str) -> None:
-    """Store *said* in *logs*: no session key in it, bounded, the oldest make room."""
-    logs.mkdir(exist_ok=True)
-    (logs / name).write_bytes(_KEY.sub(b"<key>", _ends(said)))
-    oldest = sorted(logs.iterdir(), key=lambda path: path.stat().st_mtime)[:-_KEPT]
-    for path in oldest:
-        path.unlink()
+    """Store *said* in *logs*: no session key in it, bounded, the oldest make room.
+
+    The user may change what lies in the envelope, and a link there would have us write, and remove, files elsewhere.
+    """
+    with _folder(logs) as folder:
+        with suppress(FileNotFoundError):
+            os.unlink(name, dir_fd=folder)
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW
+        with os.fdopen(os.open(name, flags, 0o660, dir_fd=folder), "wb") as file:
+            file.write(_KEY.sub(b"<key>", _ends(said)))
+        times = {
+            kept: os.stat(kept, dir_fd=folder, follow_symlinks=False).st_mtime
+            for kept in os.listdir(folder)  # noqa: PTH208 - an open folder has no path
+        }
+        for kept in sorted(times, key=lambda kept: times[kept])[:-_KEPT]:
+            os.unlink(kept, dir_fd=folder)
+
+
+@contextmanager
+def _folder(logs: Path) -> Iterator[int]:
+    """*logs* in our folder in an envelope, made if need be. Raises OSError where one of the three is a link."""
+    flags = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW
+    with ExitStack() as opened:
+        folder = os.open(logs.parent.parent, flags)
+        opened.callback(os.close, folder)
+        for step in (logs.parent.name, logs.name):
+            with suppress(FileExistsError):
+                os.mkdir(step, dir_fd=folder)
+            folder = os.open(step, flags, dir_fd=folder)
+            opened.callback(os.close, folder)
+        yield folder
 
 
 def _ends(said: Path) -> bytes:

@@ -16,7 +16,7 @@ from dropwatch.pipeline.desk import Desk
 from dropwatch.pipeline.drops import FreshFolder, LooseFiles, ReturnedEnvelope
 from dropwatch.pipeline.sightings import Seen
 from dropwatch.settling import Ready
-from dropwatch.spool.folders import Spool, claim_stamp
+from dropwatch.spool.folders import Spool, claim_stamp, inner_name
 
 SPLIT_RUN = 600.0  #: seconds within which a folder of the same name means that a run came in two parts
 
@@ -52,7 +52,7 @@ class Claims:
     def _claim_folder(
         self, spool: Spool, user: str, drop: FreshFolder, claim: str, *, proven: bool
     ) -> Envelope:
-        envelope = spool.make_envelope(user, claim, drop.name, drop.name)
+        envelope = spool.make_envelope(user, claim, drop.name, inner_name(drop.name))
         self._filled(spool, envelope, first_record(envelope, drop.name, self.desk.now()), drop.name)
         if not proven:  # a program that lists its files knows that it has written them all
             self._tell_if_split(spool, user, drop.name, claim)

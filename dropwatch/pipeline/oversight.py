@@ -9,6 +9,7 @@ import os
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from dropwatch.durable_memory import inside
 from dropwatch.errors import DropwatchError
 from dropwatch.pipeline.case import Case
 from dropwatch.pipeline.crew import Crew
@@ -95,6 +96,8 @@ class Oversight:
 
 def _is_cancelled(case: Case) -> bool:
     try:
-        return (case.envelope.path / MEMORY / CANCEL).read_text("ascii").strip() == case.record.claim
-    except (OSError, ValueError):
+        with inside(case.envelope.path, MEMORY) as folder:
+            said = folder.read(CANCEL, 100)
+    except OSError:
         return False
+    return said.strip() == case.record.claim.encode()

@@ -120,6 +120,8 @@ class Steps:
     def ask(self, case: Case) -> None:
         if case.plan is None or is_held(case.envelope.path / MEMORY / LOCK):
             case.wake = self.desk.now() + RUNNING_POLL
+            case.waiting_for = "another process holds the lock of this batch"
+            self._tell_if_stuck(case)
             return
         self.desk.pauses.probe(self.desk.names(case))
         self.crew.errand(case, AskJob(case.envelope.path, case.plan), self._asked)
@@ -159,6 +161,10 @@ class Steps:
     def ask_again(self, case: Case) -> None:
         """The server was still importing when it was asked last; see whether it has finished."""
         case.asked, case.polls = False, case.polls + 1
+        self._tell_if_stuck(case)
+
+    def _tell_if_stuck(self, case: Case) -> None:
+        """No import takes that long, and nobody may hold a batch back for ever: the admins hear of it, once."""
         waited = self.desk.now() - case.record.claimed_at
         if waited > self.desk.config.workers.timeout and "stuck" not in case.record.told:
             self.desk.letters.stuck(case, waited)

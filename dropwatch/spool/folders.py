@@ -20,6 +20,7 @@ IDENTITY = ".dropwatch-spool"
 MEMORY = ".dropwatch"  #: our own folder inside an envelope
 LOCK = "lock"  #: in MEMORY; held shared by the workers of an envelope
 REPORT = "REPORT.txt"
+_REPORTS = (REPORT.casefold(), f"{REPORT}.part".casefold())
 _NAME_BYTES = 60
 _LETTERS = "abcdefghijkmnpqrstuvwxyz23456789"
 
@@ -230,7 +231,7 @@ def inner_folder(envelope: Path) -> str:
         names = [
             entry.name
             for entry in os.scandir(envelope)
-            if entry.name != MEMORY and (entry.is_dir(follow_symlinks=False) or entry.is_symlink())
+            if not _is_reserved(entry.name) and (entry.is_dir(follow_symlinks=False) or entry.is_symlink())
         ]
     except OSError:
         return ""
@@ -239,13 +240,22 @@ def inner_folder(envelope: Path) -> str:
 
 def _is_ours(name: str) -> bool:
     """Whether an entry of an envelope was made by us, or is the litter of a desktop."""
-    return name in (MEMORY, REPORT, f"{REPORT}.part") or is_junk(name)
+    return _is_reserved(name) or is_junk(name)
+
+
+def _is_reserved(name: str) -> bool:
+    """Whether a file of ours has this name in an envelope, or what was put aside for one (durable_memory.py)."""
+    return name == MEMORY or name.casefold() in _REPORTS or name.startswith(f".{REPORT}.")
+
+
+def inner_name(name: str) -> str:
+    """What a folder dropped as *name* is called in its envelope, beside files of ours."""
+    return f"{name} (folder)" if _is_reserved(name) else name
 
 
 def _has_other_files(envelope: Path) -> bool:
     return any(
-        entry.name != REPORT and not is_junk(entry.name) and not entry.is_dir(follow_symlinks=False)
-        for entry in os.scandir(envelope)
+        not _is_ours(entry.name) and not entry.is_dir(follow_symlinks=False) for entry in os.scandir(envelope)
     )
 
 

@@ -13,6 +13,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from dropwatch.durable_memory import open_lock
+
 if sys.platform == "win32":
     import msvcrt
 
@@ -50,8 +52,7 @@ def locked(path: Path, *, shared: bool, make: bool = True) -> Iterator[bool]:
 
     make -- make the file if it is not there; else raises FileNotFoundError
     """
-    flags = os.O_RDWR | getattr(os, "O_NOFOLLOW", 0) | (os.O_CREAT if make else 0)
-    handle = os.open(path, flags, 0o660)
+    handle = open_lock(path, os.O_RDWR | (os.O_CREAT if make else 0))
     try:
         yield _take(handle, shared=shared)
     finally:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import errno
 import os
 import shlex
+import shutil
 from pathlib import Path
 
 from dropwatch.durable import fsync_directory
@@ -78,10 +79,5 @@ def _no_permission(source: Path, err: OSError) -> OperatorError:
 
 def remove_tree_of_ours(path: Path) -> None:
     """Remove an envelope that holds nothing but our own files: a claim that did not happen."""
-    for entry in sorted(path.rglob("*"), reverse=True):
-        if entry.is_dir() and not entry.is_symlink():
-            entry.rmdir()
-        else:
-            entry.unlink()
-    path.rmdir()
+    shutil.rmtree(path)  # it follows no link, also none that is put there meanwhile
     fsync_directory(path.parent)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from dropwatch.durable_memory import inside
 from dropwatch.spool.folders import REPORT
 
 
 def write_report(envelope: Path, text: str) -> None:
     """Write REPORT.txt. Not synced: after a power cut it is written anew at the next step."""
-    part = envelope / (REPORT + ".part")
-    part.write_bytes(text.encode("utf-8", "backslashreplace"))
-    part.replace(envelope / REPORT)
+    with inside(envelope) as folder:
+        folder.put(REPORT, text.encode("utf-8", "backslashreplace"), durably=False)

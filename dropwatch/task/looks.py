@@ -9,31 +9,20 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
-import stat
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from dropwatch.errors import DropwatchError
+from dropwatch.durable_memory import inside
 from dropwatch.formats import Look, Readable, Unreadable
 from dropwatch.model import FileFact
-from dropwatch.spool.tree import read_small
 
 JOURNAL = "looks.jsonl"
 _LARGEST = (
     64 * 2**20
 )  #: bytes; 400,000 single files, or a plate of 600,000. What comes after it is not remembered
-
-_APPEND = (
-    os.O_WRONLY
-    | os.O_APPEND
-    | os.O_CREAT
-    | getattr(os, "O_NOFOLLOW", 0)
-    | getattr(os, "O_NONBLOCK", 0)
-    | getattr(os, "O_BINARY", 0)
-)
 
 _SEEN = 10  #: what a death that the daemon saw counts, of one that it did not see
 
@@ -112,17 +101,12 @@ class Journal:
 
     def _open(self, memory: Path, *, fresh: bool) -> None:
         try:
-            if memory.is_symlink():
-                return
-            self._descriptor = os.open(memory / JOURNAL, _APPEND, 0o660)
-            info = os.fstat(self._descriptor)
-            # With a second name it may be some other file of ours.
-            if not stat.S_ISREG(info.st_mode) or info.st_nlink != 1:
-                self.close()
-            elif fresh:
+            with inside(memory.parent, memory.name) as folder:
+                self._descriptor = folder.append_to(JOURNAL)
+            if fresh:
                 os.ftruncate(self._descriptor, 0)
             else:
-                self._size = info.st_size
+                self._size = os.fstat(self._descriptor).st_size
         except OSError:
             self.close()
 
@@ -167,8 +151,9 @@ def _read(path: Path, folder: str, claim: str) -> _Memory:
 
 def _lines(path: Path) -> Iterator[dict[str, Any]]:
     try:
-        data = b"" if path.parent.is_symlink() else read_small(path, most=_LARGEST)
-    except (OSError, DropwatchError):
+        with inside(path.parent.parent, path.parent.name) as folder:
+            data = folder.read(path.name, _LARGEST)
+    except OSError:
         return
     for raw in data.splitlines():
         try:

@@ -1,0 +1,232 @@
+"""Our files in folders that other people may change: read and written so that nobody leads us elsewhere.
+
+Who may drop may also put a link, a pipe or a folder where a file of ours is to be. No link is followed here, at the
+end of a path or on the way to it; nothing waits at a pipe; what stands in the way of a file of ours is put aside.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import secrets
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from dropwatch.durable import fsync_directory, replace
+from dropwatch.model import CLAIM_STAMP
+
+#: Windows has neither of these flags, nor folders that can be opened: there each step is looked at before it is taken.
+_NO_FOLLOW = getattr(os, "O_NOFOLLOW", 0)
+_FOLDER = os.O_RDONLY | getattr(os, "O_DIRECTORY", 0) | getattr(os, "O_CLOEXEC", 0)
+STEP_BY_STEP = os.open in os.supports_dir_fd and bool(_NO_FOLLOW) and hasattr(os, "O_DIRECTORY")
+_PLAIN = (
+    _NO_FOLLOW
+    | getattr(os, "O_NONBLOCK", 0)
+    | getattr(os, "O_BINARY", 0)
+    | getattr(os, "O_CLOEXEC", 0)
+    | getattr(os, "O_NOCTTY", 0)
+)
+_TRIES = 3  #: how often what stands in the way is put aside; who is that quick wants no report
+
+
+def open_steps(path: Path) -> int:
+    """A descriptor of the folder *path*. From the envelope on that it lies in, or else at its end, no link is followed.
+
+    What lies above an envelope only the daemon may change. Raises NotADirectoryError or OSError (ELOOP) at a link.
+    Not for Windows.
+    """
+    above, steps = _split(path)
+    here = os.open(above, _FOLDER)
+    try:
+        for step in steps:
+            below = os.open(step, _FOLDER | _NO_FOLLOW, dir_fd=here)
+            os.close(here)
+            here = below
+    except OSError:
+        os.close(here)
+        raise
+    return here
+
+
+def _split(path: Path) -> tuple[Path, tuple[str, ...]]:
+    """*path* up to the place of the envelope that it lies in, and the steps from there."""
+    parts = path.parts
+    for number, part in enumerate(parts):
+        stamp = CLAIM_STAMP.match(part)
+        if number and stamp and part[stamp.end() :].startswith("_"):
+            return Path(*parts[:number]), parts[number:]
+    return path.parent, parts[-1:]
+
+
+def _look_at_steps(path: Path) -> None:
+    """Raise NotADirectoryError where open_steps() would."""
+    above, steps = _split(path)
+    for step in steps:
+        above /= step
+        if above.is_symlink():
+            raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(above))
+
+
+class Folder:
+    """A folder that is open, or on Windows its path. Raises OSError for whatever cannot be done in it."""
+
+    def __init__(self, path: Path, handle: int | None) -> None:
+        self.path, self._handle = path, handle
+
+    def open(self, name: str, flags: int) -> int:
+        """A descriptor of the plain file *name*; OSError (EINVAL) where it is something else."""
+        if self._handle is None and self.path.joinpath(name).is_symlink():
+            raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), name)
+        handle = os.open(self._at(name), flags | _PLAIN, 0o660, dir_fd=self._handle)
+        if not stat.S_ISREG(os.fstat(handle).st_mode):
+            os.close(handle)
+            raise OSError(errno.EINVAL, "is no plain file", name)
+        return handle
+
+    def read(self, name: str, most: int) -> bytes:
+        """The first *most* bytes of the file *name*."""
+        with os.fdopen(self.open(name, os.O_RDONLY), "rb") as file:
+            return file.read(most)
+
+    def read_end(self, name: str, most: int) -> tuple[bytes, bool]:
+        """The last *most* bytes of the file *name*, and whether that is all of it."""
+        with os.fdopen(self.open(name, os.O_RDONLY), "rb") as file:
+            size = os.fstat(file.fileno()).st_size
+            file.seek(max(0, size - most))
+            return file.read(most), size <= most
+
+    def append_to(self, name: str) -> int:
+        """A descriptor of *name*, made if need be, for writing at its end. A second name of some file is put aside:
+        it may be another file of ours."""
+        for _ in range(_TRIES):
+            try:
+                handle = self.open(name, os.O_RDWR | os.O_APPEND | os.O_CREAT)
+            except OSError:
+                if not self._stands_in_the_way(name):
+                    raise
+            else:
+                if os.fstat(handle).st_nlink == 1:
+                    return handle
+                os.close(handle)
+            self.put_aside(name)
+        raise OSError(errno.EEXIST, "is put there again and again", name)
+
+    def put(self, name: str, data: bytes, *, durably: bool = True) -> None:
+        """Replace *name* by *data*, whatever is there: who reads it sees all of the old or all of the new."""
+        part = f"{name}.part"
+        with os.fdopen(self._new(part), "wb") as file:
+            file.write(data)
+            file.flush()
+            if durably:
+                os.fsync(file.fileno())
+        try:
+            self._rename(part, name)
+        except (IsADirectoryError, PermissionError):  # the second: Windows, of a folder
+            self.put_aside(name)
+            self._rename(part, name)
+        if durably:
+            self.sync()
+
+    def put_aside(self, name: str) -> None:
+        """Make the name *name* free. A folder is only called something else: there may be something in it."""
+        with suppress(FileNotFoundError):
+            if stat.S_ISDIR(self._look(name).st_mode):
+                self._rename(name, f".{name}.{secrets.token_hex(4)}")
+            else:
+                os.unlink(self._at(name), dir_fd=self._handle)
+
+    def sync(self) -> None:
+        if self._handle is None:
+            fsync_directory(self.path)
+            return
+        try:
+            os.fsync(self._handle)
+        except OSError as err:
+            # Some network file systems refuse to sync a directory; their server does it on its own.
+            if err.errno not in (errno.EINVAL, errno.ENOTSUP):
+                raise
+
+    def make(self, name: str) -> None:
+        """Make the folder *name*, in place of what stands there and is none."""
+        try:
+            os.mkdir(self._at(name), dir_fd=self._handle)
+        except FileExistsError:
+            if stat.S_ISDIR(self._look(name).st_mode):
+                return
+            self.put_aside(name)
+            os.mkdir(self._at(name), dir_fd=self._handle)
+        self.sync()
+
+    def _new(self, name: str) -> int:
+        for _ in range(_TRIES):
+            try:
+                return os.open(
+                    self._at(name), os.O_WRONLY | os.O_CREAT | os.O_EXCL | _PLAIN, 0o666, dir_fd=self._handle
+                )
+            except FileExistsError:
+                self.put_aside(name)  # left by a crash, or put there
+        raise FileExistsError(errno.EEXIST, "is put there again and again", name)
+
+    def _rename(self, name: str, new: str) -> None:
+        if self._handle is None:
+            replace(self.path / name, self.path / new)
+        else:
+            os.rename(name, new, src_dir_fd=self._handle, dst_dir_fd=self._handle)
+
+    def _stands_in_the_way(self, name: str) -> bool:
+        try:
+            return not stat.S_ISREG(self._look(name).st_mode)
+        except FileNotFoundError:
+            return False
+
+    def _look(self, name: str) -> os.stat_result:
+        return os.stat(self._at(name), dir_fd=self._handle, follow_symlinks=False)
+
+    def _at(self, name: str) -> str | Path:
+        return self.path / name if self._handle is None else name
+
+
+@contextmanager
+def inside(path: Path, below: str = "", *, make: bool = False) -> Iterator[Folder]:
+    """The folder *path* (an envelope, say), or the folder *below* in it, to work in. Raises OSError, also at a link.
+
+    make -- *below* is made where it is missing, and what stands in its place and is no folder is put aside
+    """
+    whole = path / below if below else path
+    try:
+        handle = _opened(whole)
+    except OSError as err:
+        if not make or err.errno not in (errno.ENOENT, errno.ENOTDIR, errno.ELOOP):
+            raise
+        with inside(path) as folder:
+            folder.make(below)
+        handle = _opened(whole)
+    try:
+        yield Folder(whole, handle)
+    finally:
+        if handle is not None:
+            with suppress(OSError):  # on a share that is gone even closing fails
+                os.close(handle)
+
+
+def _opened(path: Path) -> int | None:
+    if STEP_BY_STEP:
+        return open_steps(path)
+    _look_at_steps(path)
+    return None
+
+
+def open_lock(path: Path, flags: int) -> int:
+    """A descriptor of the lock file *path*. In an envelope, what is no plain file is put aside for it."""
+    if _split(path)[0] == path.parent:
+        return os.open(path, flags | _PLAIN, 0o660)
+    with inside(path.parent) as folder:
+        try:
+            return folder.open(path.name, flags)
+        except FileNotFoundError:
+            raise
+        except OSError:
+            folder.put_aside(path.name)
+            return folder.open(path.name, flags)
