@@ -230,14 +230,16 @@ def _serve(root: Path, seed: int) -> None:
     that nobody else may be making."""
     random_ = random.Random(seed)
     lease = Lease(root / "spool", pace=QUICK)
-    nap = threading.Event()
+    nap, acts = threading.Event(), False
     while not (root / "end").exists():
-        nap.wait(random_.choice((0.005, 0.05, 1.0)))
+        nap.wait(random_.choice((0.005, 0.02, 0.02, 0.7)) if acts else 0.02)
+        acts = False
         try:
             lease.take(local=False)
             lease.check()
         except (OperatorError, Unavailable):
             continue
+        acts = True
         try:
             (root / "acting").mkdir()
             (root / "acting").rmdir()
