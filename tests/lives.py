@@ -28,6 +28,7 @@ from dropwatch.importers.base import Importer
 from dropwatch.importers.omero import OmeroImporter  # noqa: F401  # likewise
 from dropwatch.model import Answers, Fileset, Imported, Order, Progress
 from dropwatch.pipeline.desk import Staff
+from dropwatch.spool.lease import PACE, Pace
 from dropwatch.task import make_importer, staff
 from dropwatch.task.eyes import ByName
 from dropwatch.workers import Perform
@@ -138,6 +139,7 @@ class Life:
     """One life of the daemon of the configuration file *path*, what it says appended to *log*. Always end it.
 
     make -- makes the worker in each of its worker processes; without it the work is done in threads
+    pace -- of its leases
 
     May be used by several threads, each with lives of its own.
     """
@@ -153,9 +155,10 @@ class Life:
         once: bool = False,
         trap: Trap | None = None,
         make: Perform | None = None,
+        pace: Pace = PACE,
     ) -> None:
         self._log = log
-        self._process = _forks.Process(target=_live, args=(path, log, once, trap, make))
+        self._process = _forks.Process(target=_live, args=(path, log, once, trap, make, pace))
         with self._looking:
             self._process.start()
 
@@ -194,7 +197,7 @@ class Life:
         self.ends_within(10)
 
 
-def _live(path: Path, log: Path, once: bool, trap: Trap | None, make: Perform | None) -> None:
+def _live(path: Path, log: Path, once: bool, trap: Trap | None, make: Perform | None, pace: Pace) -> None:
     os.setpgid(0, 0)
     signal.alarm(LONGEST)
     output = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
@@ -212,7 +215,7 @@ def _live(path: Path, log: Path, once: bool, trap: Trap | None, make: Perform | 
             trap.set()
             importer = Trapped(importer, trap)
         workers = thread_staff(settings, importer, ByName)  # a life is too short to start Java in
-    daemon = Daemon(settings, workers, os.environ)
+    daemon = Daemon(settings, workers, os.environ, pace=pace)
     on_signals(daemon.stop)
     daemon.run(once=once)
 

@@ -95,7 +95,7 @@ class Daemon:
             ring=self._bell.set,
             holds=state / HOLD,
         )
-        spools = [Spool(one.path, partial(self.tenure.fence, one.path)) for one in config.spools]
+        spools = [Spool(one.path, self.tenure.fence(one.path)) for one in config.spools]
         return pipeline(desk, spools)
 
     def _post(self, letter: Letter) -> bool:

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from dropwatch import journal
 from dropwatch.errors import OperatorError, Unavailable
-from dropwatch.spool.folders import IDENTITY, Spool
+from dropwatch.spool.folders import IDENTITY, Fence, Spool
 from dropwatch.spool.lease import Lease, Pace
 from dropwatch.spool.locks import locked
 
@@ -38,6 +38,17 @@ class Post:
     lock: ExitStack = field(default_factory=ExitStack)
     identity: tuple[int, int] | None = None
     leaseless: bool = False
+
+    def check(self) -> None:
+        """Raise OperatorError, Unavailable or OSError unless the spool is ours now. Cheap while it is."""
+        if self.identity is None:
+            raise Unavailable(f"The spool {self.root} is not served by this daemon now.", code="not-served")
+        if not self.leaseless:
+            self.lease.check()
+
+    def proof(self) -> Path | None:
+        """A file that is there as long as the spool is ours; None where the lock alone keeps others away."""
+        return None if self.leaseless else self.lease.proof()
 
 
 class Tenure:
@@ -79,13 +90,9 @@ class Tenure:
             leased_anew = False
         return locked_anew or leased_anew
 
-    def fence(self, root: Path) -> None:
-        """Raise OperatorError, or OSError, unless *root* is ours now. Before each act: cheap while it is."""
-        post = self._posts[root]
-        if post.identity is None:
-            raise Unavailable(f"The spool {root} is not served by this daemon now.", code="not-served")
-        if not post.leaseless:
-            post.lease.check()
+    def fence(self, root: Path) -> Fence:
+        """What keeps us from acting on *root* while it is not ours."""
+        return self._posts[root]
 
     def beat(self) -> None:
         """Keep the leases alive until close(): for a thread of its own, since a share may hang for hours."""

@@ -35,6 +35,7 @@ class ImportJob:
     """Import (or attach) one fileset. Answered by Imported or Attached.
 
     seconds -- that it may take; then it is stopped
+    proof   -- a file that is there as long as the spool is served by who gave this job; None: nothing proves it
     """
 
     envelope: Path
@@ -42,6 +43,7 @@ class ImportJob:
     fileset: Fileset
     answers: Answers
     seconds: float
+    proof: Path | None = None
 
 
 @dataclass(frozen=True)

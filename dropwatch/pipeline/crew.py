@@ -145,7 +145,9 @@ class Crew:
         # What was found of the other filesets would be sent along with each.
         answers = replace(case.answers, found={})
         seconds = self.desk.config.workers.timeout
-        return ImportJob(case.envelope.path, case.plan.order, fileset, answers, seconds)
+        return ImportJob(
+            case.envelope.path, case.plan.order, fileset, answers, seconds, case.spool.fence.proof()
+        )
 
     def _landed(self, case: Case, fileset: Fileset, done: Done) -> None:
         case.flying.pop(fileset.id, None)

@@ -91,13 +91,13 @@ class Desk:
 
     def write(self, case: Case, **changes: object) -> None:
         """Change the record, durably."""
-        case.spool.fence()
+        case.spool.fence.check()
         case.record = replace(case.record, **changes)  # type: ignore[arg-type]
         self.ledger.write(case.envelope.path, case.record)
 
     def note(self, case: Case, line: Line) -> None:
         """Remember what became of a fileset, durably."""
-        case.spool.fence()
+        case.spool.fence.check()
         self.ledger.note(case.envelope.path, line)
         case.outcomes[line.fileset] = line
 

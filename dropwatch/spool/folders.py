@@ -7,9 +7,10 @@ import random
 import stat
 import time
 import unicodedata
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Protocol
 
 from dropwatch.errors import OperatorError, Unavailable
 from dropwatch.model import CLAIM_STAMP, Envelope, Place
@@ -41,6 +42,29 @@ class InboxEntry:
     folder: bool
 
 
+class Fence(Protocol):
+    """Keeps a daemon from acting on a spool that another one serves."""
+
+    def check(self) -> None:
+        """Raise a DropwatchError, or OSError, unless the spool is ours to act on now."""
+
+    def proof(self) -> Path | None:
+        """A file that is there as long as the spool is ours, for who cannot call check(); None: there is none."""
+
+
+class Open:
+    """No fence: for the programs of people, who may act at any time."""
+
+    def check(self) -> None:
+        pass
+
+    def proof(self) -> None:
+        pass
+
+
+OPEN = Open()
+
+
 def claim_stamp(now: float, rng: random.Random) -> str:
     """A sortable name that no other claim bears: UTC time and four random letters."""
     return time.strftime("%Y%m%d-%H%M%S-", time.gmtime(now)) + "".join(rng.choices(_LETTERS, k=4))
@@ -49,11 +73,10 @@ def claim_stamp(now: float, rng: random.Random) -> str:
 class Spool:
     """One spool. Raises OperatorError(concerns="spool") for what an admin has to mend.
 
-    fence -- called before each move, and to be called before each other act that counts: raises when the spool is
-             not ours to act on (a daemon's, while another one may serve it). A person's program has none.
+    fence -- checked before each move, and to be checked before each other act that counts
     """
 
-    def __init__(self, root: Path, fence: Callable[[], None] = lambda: None) -> None:
+    def __init__(self, root: Path, fence: Fence = OPEN) -> None:
         self.root = root
         self.fence = fence
 
@@ -148,7 +171,7 @@ class Spool:
 
     def make_envelope(self, user: str, claim: str, name: str, folder: str) -> Envelope:
         """An empty envelope for the folder *folder*; the caller writes its record, then calls take()."""
-        self.fence()
+        self.fence.check()
         path = self.folder(user, Place.PROCESSING) / f"{claim}_{shortened(name)}"
         make_directory(path)
         make_directory(path / MEMORY)
@@ -156,12 +179,12 @@ class Spool:
 
     def take(self, entry: str, envelope: Envelope) -> None:
         """Move inbox/*entry* into its envelope. This one rename is the claim."""
-        self.fence()
+        self.fence.check()
         move(self.folder(envelope.user, Place.INBOX) / entry, envelope.path / envelope.folder)
 
     def take_returned(self, returned: Envelope, claim: str, name: str) -> Envelope:
         """Move a returned envelope back under a new claim stamp. This one rename is claim and reset."""
-        self.fence()
+        self.fence.check()
         path = self.folder(returned.user, Place.PROCESSING) / f"{claim}_{shortened(name)}"
         move(returned.path, path)
         return replace(returned, place=Place.PROCESSING, path=path, claim=claim)
@@ -173,7 +196,7 @@ class Spool:
             make_directory(envelope.batch_folder)
         for name in names:
             if not os.path.lexists(envelope.batch_folder / name) and os.path.lexists(inbox / name):
-                self.fence()
+                self.fence.check()
                 move(inbox / name, envelope.batch_folder / name)
 
     def ungathered(self, envelope: Envelope, names: tuple[str, ...]) -> bool:
@@ -187,7 +210,7 @@ class Spool:
     def undo(self, envelope: Envelope) -> None:
         """Remove an envelope whose claim did not happen. Raises OperatorError, and removes nothing, when
         something lies in it that is not ours."""
-        self.fence()
+        self.fence.check()
         theirs = sorted(entry.name for entry in os.scandir(envelope.path) if not _is_ours(entry.name))
         if theirs:
             raise OperatorError(
@@ -199,7 +222,7 @@ class Spool:
 
     def retire(self, envelope: Envelope, place: Place) -> Envelope:
         """Move the envelope to done/ or failed/. This one rename is the end of the claim."""
-        self.fence()
+        self.fence.check()
         path = self.folder(envelope.user, place) / envelope.path.name
         move(envelope.path, path)
         return replace(envelope, place=place, path=path)

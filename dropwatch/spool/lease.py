@@ -122,6 +122,10 @@ class Lease:
             if self._mine is None or self._clock() - self._beaten >= self._pace.beat:
                 self._check_mine()
 
+    def proof(self) -> Path | None:
+        """The file of ours that is there as long as the lease is; None while we have none."""
+        return self._folder / self._mine.nonce if self._mine is not None else None
+
     def give_back(self) -> None:
         """Free the lease if it is ours."""
         with self._turn:

@@ -106,8 +106,11 @@ class Workshop:
     ) -> Imported | Attached:
         end = time.monotonic() + job.seconds
 
+        def is_stopped() -> bool:
+            return stopped() or _is_refuted(job.proof)
+
         def is_over() -> bool:
-            return stopped() or time.monotonic() > end
+            return is_stopped() or time.monotonic() > end
 
         importer = self._importer_here()
         with _held(job.envelope):
@@ -120,7 +123,7 @@ class Workshop:
                     job.order, job.fileset, job.answers, progress=progress, stopped=is_over
                 )
             except Interrupted as err:
-                if stopped():
+                if is_stopped():
                     raise
                 raise TemporaryError(
                     f"It took longer than {job.seconds / 3600:g} hours and was stopped.", code="timeout"
@@ -138,6 +141,20 @@ def _order(plan: Plan) -> Order:
     if plan.order is None:
         raise PermanentError("The batch has no order: its manifest could not be read.")
     return plan.order
+
+
+def _is_refuted(proof: Path | None) -> bool:
+    """Whether another daemon serves the spool now: ours woke from a long sleep, say, and we did as well. What cannot
+    be looked at proves nothing."""
+    if proof is None:
+        return False
+    try:
+        proof.lstat()
+    except FileNotFoundError:
+        return True
+    except OSError:
+        return False
+    return False
 
 
 @contextmanager
