@@ -19,6 +19,7 @@ from dropwatch.pipeline.lookup import Lookup
 from dropwatch.pipeline.sightings import Seen, Sightings
 from dropwatch.settling import Ready, Rules, Settling
 from dropwatch.spool.folders import Spool, Users
+from dropwatch.spool.lease import ANOTHERS
 
 CLAIMS_A_TURN = 50  #: so that a thousand drops at once do not keep the line from its other work
 TROUBLE_WAIT = 10.0  #: seconds until an inbox that gave trouble is looked at again
@@ -62,6 +63,11 @@ class Arrivals:
             self.due[spool.root, user] = 0.0
         if users.clashing:
             self._clash(spool, users.clashing)
+
+    def leave(self, spool: Spool) -> None:
+        """Look at no inbox of *spool* until it is expected again."""
+        for inbox in [inbox for inbox in self.due if inbox[0] == spool.root]:
+            del self.due[inbox]
 
     def claim_ready(self) -> list[Case]:
         """Look at the inboxes that rang or are due; returns what was claimed."""
@@ -109,12 +115,13 @@ class Arrivals:
         looked = 0.0
         try:
             self.spools[root].check_present()
+            self.spools[root].fence.check()
             rules, trusted = self._rules(settings, user), not self.polled(root)
             seen = self._sightings(root).look(user, rules, started, inodes=trusted)
             looked = self.monotonic() - started
             self.desk.works(f"spool:{root}")
             claimed = self._act(inbox, settings, seen, most)
-        except Unavailable as err:
+        except (Unavailable, OperatorError) as err:
             self.desk.pause(f"spool:{root}", err)
             self.due[inbox] = started + TROUBLE_WAIT
         except PermissionError as err:
@@ -165,6 +172,8 @@ class Arrivals:
         try:
             case = self.claims.claim(self.spools[root], user, one, state)
         except OperatorError as err:
+            if err.code in ANOTHERS:
+                raise  # not this drop's trouble
             self._trouble(inbox, one.drop.name, err)
             return None
         except (TemporaryError, FileNotFoundError, FileExistsError) as err:

@@ -100,6 +100,7 @@ class Pipeline:
     def surrender(self, spool: Spool) -> None:
         """Another daemon serves *spool* now, or did meanwhile: stop all work on it and write nothing more about
         it. When it is ours again, a sweep finds what there is."""
+        self.arrivals.leave(spool)
         for case in [case for case in self.desk.cases.values() if case.spool is spool]:
             case.surrendered = True
             self.oversight.stop_work(case)
