@@ -74,12 +74,19 @@ class Crew:
 
     def dispatch(self, guarded: Guarded, ask: Callable[[Case], None]) -> None:
         """Start what may start now: asks a little ahead of the imports, imports in turns. *guarded* does it
-        for one case, and sees to it if that fails."""
+        for one case, and sees to it if that fails.
+
+        One ask of an owner at a time: two that want the same new dataset would both make it, and tidy up after.
+        """
         opened = Counter(case.user for case in self.desk.cases.values() if self._is_open(case))
+        owners = {case.owner for case in self.desk.cases.values() if self._asks(case)}
         for case in sorted(self.asking.values(), key=lambda case: case.envelope.claim):
-            if opened[case.user] <= self.turns.per_user and not self._blocked(case, self.asking):
+            if opened[case.user] > self.turns.per_user or case.owner in owners:
+                continue
+            if not self._blocked(case, self.asking):
                 del self.asking[case.key]
                 opened[case.user] += 1
+                owners.add(case.owner)
                 guarded(case, ask)
         while self._start_one(guarded):
             pass
@@ -89,9 +96,12 @@ class Crew:
         cases = (*self.asking.values(), *self.importing.values())
         return any(self.desk.blocked(case) is None for case in cases)
 
+    @staticmethod
+    def _asks(case: Case) -> bool:
+        return case.errand is not None and isinstance(case.errand.job, AskJob)
+
     def _is_open(self, case: Case) -> bool:
-        asks = case.errand is not None and isinstance(case.errand.job, AskJob)
-        return asks or case.key in self.importing or bool(case.flying or case.queue)
+        return self._asks(case) or case.key in self.importing or bool(case.flying or case.queue)
 
     def _blocked(self, case: Case, waiting: dict[Any, Case]) -> bool:
         """A case that was blocked after it had got in line goes back to the line's next step."""

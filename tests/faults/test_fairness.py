@@ -2,11 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import threading
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, cast
 
+from dropwatch.daemon import Daemon
+from dropwatch.importers.base import Importer
+from dropwatch.model import Answers, Fileset, Order
+from dropwatch.task import make_importer
 from facility import Facility
+from threads import thread_staff
 
 Make = Callable[..., Facility]
+
+TOGETHER = 'target: "Project:HeLa/Dataset:day 3"\n'
 
 
 def test_many_batches_of_one_user_do_not_hold_up_anothers_one(facility: Make) -> None:
@@ -47,3 +58,43 @@ def test_dead_mail_host_does_not_hold_imports(facility: Make) -> None:
 
     assert place.mails() == []
     assert len(place.imports()) == 5
+
+
+@dataclass
+class Counting:
+    """An importer that notes how many asks of each owner are under way at once."""
+
+    importer: Importer
+    asking: Counter[str] = field(default_factory=Counter)
+    most: Counter[str] = field(default_factory=Counter)
+    together: int = 0
+
+    def ask(self, order: Order, filesets: Sequence[Fileset]) -> Answers:
+        self.asking[order.owner] += 1
+        self.most[order.owner] = max(self.most[order.owner], self.asking[order.owner])
+        self.together = max(self.together, self.asking.total())
+        threading.Event().wait(0.2)  # long enough for the next one to be asked beside it
+        try:
+            return self.importer.ask(order, filesets)
+        finally:
+            self.asking[order.owner] -= 1
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.importer, name)
+
+
+def test_an_owner_is_asked_about_once_at_a_time(facility: Make) -> None:
+    """Two batches that want the same new dataset would both make one, and tidy up after."""
+    place = facility(workers={"imports": 4, "per_user": 4})
+    for number in range(4):
+        for user in ("alice", "bob"):
+            place.drop(user, f"{user} {number}", f"{user}{number}.ome.tif", manifest=TOGETHER)
+    config = place.config()
+    counting = Counting(make_importer(config, {}))
+    place.daemon = Daemon(config, thread_staff(config, cast(Importer, counting)), {})
+    place.run_in_thread()
+    place.until(lambda: place.retired("alice", 4) and place.retired("bob", 4))
+
+    assert counting.most == {"alice": 1, "bob": 1}
+    assert counting.together == 2, "one owner waits for another"
+    assert [name for (name,) in place.ask_server("select name from project")] == ["HeLa", "HeLa"]
