@@ -10,6 +10,7 @@ import dataclasses
 import functools
 import json
 import os
+import re
 import types
 import typing
 from collections.abc import Hashable, Iterable, Iterator, Mapping
@@ -37,6 +38,9 @@ _KINDS: dict[str, type[Imported] | type[Skipped] | type[Attached] | type[Failed]
 }
 _LARGEST_RECORD = 4 * 2**20  #: bytes; a forged record must not fill our memory
 _LARGEST_FILESETS = 128 * 2**20  #: bytes; the outcomes of 300,000 image files
+_LARGEST_NUMBER = 2**63  #: no id or size of OMERO or of a file system comes near
+_LATEST = 250_000_000_000.0  #: epoch seconds in the year 9892; beyond 9999 no time can be told to people
+_NO_TEXT = re.compile("[\ud800-\udc7f\udd00-\udfff]")  #: bytes of names are U+DC80 to U+DCFF (PEP 383)
 
 
 class CrashSafe(Storage):
@@ -209,8 +213,19 @@ def _value(hint: Any, value: Any) -> Any:
         return _revive(typing.cast("type[Any]", hint), value)
     if isinstance(hint, type) and issubclass(hint, Enum):
         return hint(value)
-    if hint is float and isinstance(value, int) and not isinstance(value, bool):
-        return float(value)
+    if hint is float and type(value) in (float, int):
+        return float(_within(value, _LATEST))
     if type(value) is not hint:
         raise TypeError(f"expected {hint}, got {type(value)}")
+    if hint is int:
+        return _within(value, _LARGEST_NUMBER)
+    if hint is str and _NO_TEXT.search(value):
+        raise ValueError("it holds half a character")
+    return value
+
+
+def _within(value: float, most: float) -> float:
+    """*value*, if it is from 0 to *most*; that Python can read it does not mean that it can be counted with."""
+    if not 0 <= value <= most:  # also where it is no number (NaN)
+        raise ValueError(f"it is not between 0 and {most}")
     return value

@@ -83,7 +83,7 @@ def _linux_kind(path: Path) -> str:
 def kind_of_mount(table: bytes, fdinfo: bytes) -> str:
     """The type of the mount that an open file is on (proc(5), /proc/PID/mountinfo and fdinfo)."""
     found = re.search(rb"^mnt_id:\s*(\d+)$", fdinfo, re.MULTILINE)
-    for line in table.splitlines() if found else ():
+    for line in table.split(b"\n") if found else ():  # a name may hold any other line end
         before, dash, after = line.partition(b" - ")
         if dash and found and before.split(b" ", 1)[0] == found[1]:
             return _unescaped(after.split(b" ", 1)[0]).decode("utf-8", "surrogateescape")
@@ -116,7 +116,7 @@ def _said_by_mount() -> str:
 def mac_kind(table: str, real: str) -> str:
     """The type of the mount that the real path *real* is on, when mount(8) does not call it "local"; else ""."""
     best, kind = "", ""
-    for line in table.splitlines():
+    for line in table.split("\n"):
         found = _MAC_LINE.match(line)
         if found is None:
             continue

@@ -6,9 +6,8 @@ Only ``load`` opens a file. No secret stands in the text; ``password_file`` name
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from fnmatch import fnmatchcase
-from itertools import combinations
 from pathlib import Path
 
 from pydantic import ValidationError
@@ -103,13 +102,27 @@ def _contradictions(config: Config) -> Iterator[Problem]:
             yield Problem(("state",), f"it must not lie in the spool {spool.path}, which users can write to")
         if config.folder is not None and _is_within(config.folder.path, spool.path):
             yield Problem(("folder", "path"), f"it must be apart from the spool {spool.path}")
-    for (_, first), (number, second) in combinations(enumerate(config.spools), 2):
-        if _is_within(first.path, second.path):
-            yield Problem(("spools", number, "path"), f"it must be apart from the spool {first.path}")
+    yield from _spools_within(config.spools)
     for key, names in (("users", config.users), ("instruments", config.instruments)):
-        for first_name, second_name in combinations(names, 2):
-            if _folded(first_name) == _folded(second_name):
-                yield Problem((key, second_name), f"it is the same drop folder as {first_name}")
+        known: dict[str, str] = {}
+        for name in names:
+            first = known.setdefault(_folded(name), name)
+            if first != name:
+                yield Problem((key, name), f"it is the same drop folder as {first}")
+
+
+def _spools_within(spools: Sequence[Spool]) -> Iterator[Problem]:
+    """Spools that are the same folder, or lie one in the other; the later one is to blame."""
+    numbers: dict[Path, int] = {}
+    for number, spool in enumerate(spools):
+        if (first := numbers.setdefault(spool.path, number)) != number:
+            yield Problem(("spools", number, "path"), f"it must be apart from the spool {spools[first].path}")
+    for path, number in numbers.items():
+        for outer in path.parents:
+            if outer in numbers:
+                first, second = sorted((number, numbers[outer]))
+                text = f"it must be apart from the spool {spools[first].path}"
+                yield Problem(("spools", second, "path"), text)
 
 
 def _is_within(one: Path, other: Path) -> bool:

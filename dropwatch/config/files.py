@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dropwatch import document
+from dropwatch.config.values import file_name
 from dropwatch.document import Problem, Unreadable
 from dropwatch.document.section import shown
 from dropwatch.errors import ConfigError
@@ -66,7 +67,7 @@ def _own(text: str, source: str) -> tuple[Layers, str | None]:
             [f"{source}:1: expected settings such as `site:`, got {shown(value)}"], source=source
         )
     include = value.pop("include", None)
-    if not isinstance(include, str | None):
+    if not isinstance(include, str | None) or (include and not _is_file_name(include)):
         raise ConfigError([f"{source}: include: expected the name of one file"], source=source)
     secrets = _take_secrets(value, ())
     _anchor(value, source)
@@ -121,6 +122,14 @@ def _below(value: object) -> list[tuple[str | int, object]]:
 
 def _beside(source: str, name: str) -> str:
     return str(Path(source).parent / name)
+
+
+def _is_file_name(name: str) -> bool:
+    try:
+        file_name(name)
+    except ValueError:
+        return False
+    return True
 
 
 def _same(name: str) -> str:

@@ -6,13 +6,13 @@ DESIGN section 10 fixes them, ``config.example.yaml`` says what each does.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Annotated, ClassVar, Literal
 
 from pydantic import AfterValidator, Field
 
 from dropwatch.config.values import (
     Count,
+    FileName,
     FreeSpace,
     NeverOrSeconds,
     Pattern,
@@ -25,6 +25,7 @@ from dropwatch.config.values import (
     UserName,
     WebAddress,
 )
+from dropwatch.document import printable
 from dropwatch.document.section import Address, Line, NotEmpty, Section
 
 HOUR, DAY = 3600.0, 86400.0
@@ -34,7 +35,9 @@ INTERVALS = (30.0, 300.0, 1800.0, 2 * HOUR, 6 * HOUR, 12 * HOUR, DAY)
 def _not_yet(*served: str) -> AfterValidator:
     def check(value: str) -> str:
         if value not in served:
-            raise ValueError(f"{value} is planned, but this version knows only {', '.join(served)}")
+            raise ValueError(
+                f"{printable(value)} is planned, but this version knows only {', '.join(served)}"
+            )
         return value
 
     return AfterValidator(check)
@@ -64,7 +67,7 @@ class Incomplete(Section):
 
 
 class Spool(Section):
-    path: Path
+    path: FileName
     watch: Literal["auto", "events", "poll"] = "auto"
     poll: Span = 10.0
     sweep: Span = 300.0
@@ -77,7 +80,7 @@ class Omero(Section):
     port: Port = 4064
     secure: bool = True
     user: Line
-    password_file: Path | None = None
+    password_file: FileName | None = None
     web: WebAddress | None = None
 
 
@@ -85,19 +88,19 @@ class OmeroCli(Section):
     """`omero import` of OMERO.java; server and service account are those of `omero`."""
 
     command: Line = "omero"
-    clientdir: Path | None = None
+    clientdir: FileName | None = None
     arguments: tuple[Line, ...] = ()
 
 
 class Folder(Section):
-    path: Path
+    path: FileName
 
 
 class BioFormats(Section):
     """Which Bio-Formats looks at the files, and what it may use; seconds are for one file."""
 
-    jar: Path | None = None
-    java: Path | None = None
+    jar: FileName | None = None
+    java: FileName | None = None
     memory: Size = 2**30
     timeout: Span = 120.0
 
@@ -107,12 +110,12 @@ class Mail(Section):
     port: Port = 587
     security: Literal["none", "starttls", "tls"] = "starttls"
     user: Line | None = None
-    password_file: Path | None = None
+    password_file: FileName | None = None
     from_: Address = Field(alias="from")
     admins: Annotated[tuple[Address, ...], NotEmpty]
     send_to: tuple[Pattern, ...] = ()
     delay_notice: Span = HOUR
-    templates: Annotated[Path | None, _planned("texts of your own")] = None
+    templates: Annotated[FileName | None, _planned("texts of your own")] = None
 
 
 class Retry(Section):
@@ -141,7 +144,7 @@ class Instrument(Section):
 
 
 class SourcePlace(Section):
-    path: Path
+    path: FileName
     users: tuple[Line, ...]
 
 
@@ -170,7 +173,7 @@ class Settings(Section):
 
     site: Site = Site()
     spools: Annotated[tuple[Spool, ...], NotEmpty]
-    state: Path
+    state: FileName
     importer: Annotated[Literal["omero", "omero-cli", "folder"], _not_yet("omero", "omero-cli", "folder")] = (
         "omero"
     )

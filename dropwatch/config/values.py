@@ -5,12 +5,13 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Annotated, Any
 from zoneinfo import ZoneInfo
 
 from pydantic import AfterValidator, BeforeValidator, Field, PlainValidator
 
-from dropwatch.document.section import CONTROL, Line, shown
+from dropwatch.document.section import CONTROL, Line, proper, shown
 
 DURATION = re.compile(r"(\d{1,9}(?:\.\d{1,9})?)\s*(ms|s|m|h|d)", re.ASCII)
 SECONDS: Mapping[str, float] = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86400}
@@ -22,6 +23,7 @@ SIZE_UNITS: Mapping[str, int] = {"B": 1, "kB": 1000, "KB": 1000} | {
     for power, letter in enumerate("KMGTP", start=1)
     for suffix, base in (("iB", 1024), ("B", 1000))
 }
+LONGEST_PATH = 4096
 PERCENT = re.compile(r"(\d{1,2}(?:\.\d{1,9})?)\s*%", re.ASCII)
 
 
@@ -108,6 +110,16 @@ def _more_than_nothing(seconds: float) -> float:
     return seconds
 
 
+def file_name(name: Any) -> Any:
+    """*name* itself, if a file or folder can be called so. Raises ValueError."""
+    if isinstance(name, str):
+        if CONTROL.search(name):
+            raise ValueError("it has a line break or another control character in it")
+        if len(proper(name)) > LONGEST_PATH:
+            raise ValueError(f"it is longer than {LONGEST_PATH} characters")
+    return name
+
+
 def _timezone(name: str) -> str:
     try:
         ZoneInfo(name)
@@ -141,6 +153,7 @@ def _web_address(text: str) -> str:
     return text.rstrip("/")
 
 
+FileName = Annotated[Path, BeforeValidator(file_name)]  #: a file or folder
 Seconds = Annotated[float, BeforeValidator(_seconds)]  #: a duration; 0 is allowed
 Span = Annotated[Seconds, AfterValidator(_more_than_nothing)]  #: a duration that is longer than 0
 NeverOrSeconds = Annotated[float | None, PlainValidator(_never_or_seconds)]  #: None is never

@@ -9,7 +9,7 @@ from __future__ import annotations
 import codecs
 import json
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 import yaml
@@ -17,9 +17,11 @@ import yaml
 Path = tuple[str | int, ...]  #: keys and list positions from the top: ``("files", 2, "size")``
 
 TOO_DEEP = "this is nested too deeply"
+TOO_LONG = "this is too long to be read"
 DEPTH = 16  #: deepest nesting; a configuration needs five levels
 EVENTS = 1_000_000  #: longest document in YAML events: about 100,000 listed files
 TWICE = "given twice"
+SHOWN = 60  #: a longer value is cut in an error text
 NULLS = frozenset({"", "~", "null", "Null", "NULL"})
 
 # libyaml reads 10,000 listed files in 0.2 s, the loader in pure Python needs some seconds.
@@ -66,6 +68,12 @@ class Document:
     proven: bool = False
 
 
+def printable(text: str) -> str:
+    """*text* in one line that any terminal, mail or log can show, and not too long."""
+    cut = text if len(text) <= SHOWN else text[:SHOWN] + "..."
+    return "".join(char if char.isprintable() else repr(char)[1:-1] for char in cut)
+
+
 def decode(data: bytes) -> str:
     """UTF-8 with or without a byte order mark, UTF-16 with one. Raises Unreadable."""
     utf16 = data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
@@ -97,7 +105,23 @@ def _read_json(text: str) -> Document:
         return {key: _as_text(value) for key, value in pairs}
 
     value = json.loads(text, object_pairs_hook=mapping, parse_int=str, parse_float=str, parse_constant=str)
+    _check_extent(value)
     return Document(value, problems=tuple(Problem((key,), TWICE) for key in twice), proven=True)
+
+
+def _check_extent(value: object) -> None:
+    """Raise ValueError for what the reader of YAML refuses too: no caller has to be ready for more than that."""
+    level, depth, number = [value], 0, 0
+    while level:
+        number += len(level)
+        if depth > DEPTH or number > EVENTS:
+            raise ValueError(TOO_DEEP if depth > DEPTH else TOO_LONG)
+        level = [inner for outer in level for inner in _inside(outer)]
+        depth += 1
+
+
+def _inside(value: object) -> Iterable[object]:
+    return value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
 
 
 def _as_text(value: object) -> object:
@@ -168,7 +192,7 @@ def _events(text: str) -> Iterator[yaml.Event]:
     try:
         for number, event in enumerate(yaml.parse(text, Loader=LOADER)):
             if number > EVENTS:
-                raise Unreadable("this is too long to be read", _line(event))
+                raise Unreadable(TOO_LONG, _line(event))
             yield event
     except yaml.MarkedYAMLError as err:
         raise Unreadable(_in_words(err.problem or ""), _line_of(err)) from err
@@ -202,7 +226,9 @@ def _refuse_what_is_no_plain_value(event: yaml.Event) -> None:
         )
     tag = getattr(event, "tag", None)
     if tag not in (None, "!", "tag:yaml.org,2002:str"):
-        raise Unreadable(f"the tag {tag!r} is not understood here; leave it out", _line(event))
+        raise Unreadable(
+            f"the tag '{printable(str(tag))}' is not understood here; leave it out", _line(event)
+        )
 
 
 def _line(event: yaml.Event) -> int:

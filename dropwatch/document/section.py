@@ -12,12 +12,20 @@ from difflib import get_close_matches
 from itertools import islice
 from typing import Annotated, Any, ClassVar, TypeVar
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationError, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    ValidationError,
+    ValidatorFunctionWrapHandler,
+    WrapValidator,
+    model_validator,
+)
 
-from dropwatch.document import Path, Problem
+from dropwatch.document import Path, Problem, printable
 
+_PART = 1000  #: entries of a long list that are checked at a time
 MOST_PROBLEMS = 50  #: a list of 10,000 wrong entries is not told entry by entry
-SHOWN = 60  #: a longer value is cut in an error text
 
 Place = TypeVar("Place")
 
@@ -144,12 +152,6 @@ def shown(value: object) -> str:
     return f"'{printable(str(value))}'"
 
 
-def printable(text: str) -> str:
-    """*text* in one line that any terminal, mail or log can show."""
-    cut = text if len(text) <= SHOWN else text[:SHOWN] + "..."
-    return "".join(char if char.isprintable() else repr(char)[1:-1] for char in cut)
-
-
 def proper(text: str) -> str:
     """*text* itself, if it can be written as UTF-8. Raises ValueError: JSON can spell half a character."""
     try:
@@ -179,6 +181,20 @@ def _not_empty(items: tuple[Any, ...]) -> tuple[Any, ...]:
     return items
 
 
+def _part_by_part(value: Any, handler: ValidatorFunctionWrapHandler) -> Any:
+    """Check long lists in parts: a complaint about each of a million entries would take minutes and gigabytes."""
+    if not isinstance(value, list) or len(value) <= _PART:
+        return handler(value)
+    made: list[Any] = []
+    for start in range(0, len(value), _PART):
+        try:
+            made += handler(value[start : start + _PART])
+        except ValidationError:
+            return handler(value[: start + _PART])  # once more, so that the numbers of the entries are right
+    return tuple(made)
+
+
+InParts = WrapValidator(_part_by_part)  # of a tuple; what stands behind it gets to see the whole
 NotEmpty = AfterValidator(_not_empty)  # not pydantic's own, which counts only the entries that are right
 Line = Annotated[str, AfterValidator(_line)]  #: one line of text that says something
 Address = Annotated[str, AfterValidator(_address)]  #: an e-mail address, safe in a header; no display name

@@ -15,8 +15,10 @@ from pathlib import Path
 from typing import BinaryIO
 from xml.sax.saxutils import unescape
 
-_MOST_PAGES = 50_000  #: also the end of a chain that bites its tail
+_MOST_PAGES = 50_000
 _MOST_VALUES = 4_000_000  #: offsets of one page; more are not looked at
+_MOST_BYTES = 256 * 2**20  #: read of one file
+_PAGE_COSTS = 256  #: bytes that a page counts at least
 
 _LENGTH, _COMPRESSION, _DESCRIPTION, _ROWS, _SUB_PAGES = 257, 259, 270, 278, 330
 _PIXELS = ((273, 279), (324, 325))  #: offsets and byte counts, of strips and of tiles
@@ -29,6 +31,10 @@ _NAMED = re.compile(r"""<(?:\w+:)?(?:UUID|BinaryOnly)\b[^<>]*?\b(?:FileName|Meta
 
 class Cut(Exception):
     """Something of the file lies beyond its end."""
+
+
+class Endless(Exception):
+    """More was read than a sound file holds: its pages name the same bytes again and again."""
 
 
 @dataclass(frozen=True)
@@ -73,6 +79,8 @@ def is_cut(path: Path) -> bool:
                 page.check_pixels()
         except Cut:
             return True
+        except Endless:
+            return False
     return False
 
 
@@ -84,9 +92,10 @@ def named_files(path: Path) -> set[str]:
     with path.open("rb") as file:
         try:
             page = next(_pages(file), None)
-            text = bytes(page.values(_DESCRIPTION)).decode("utf-8", "replace") if page else ""
-        except Cut:
+            told = page.values(_DESCRIPTION) if page else ()
+        except (Cut, Endless):
             return set()
+    text = bytes(value for value in told if value < 256).decode("utf-8", "replace")
     return {unescape(name, {"&quot;": '"', "&apos;": "'"}) for name in _NAMED.findall(text)}
 
 
@@ -96,44 +105,56 @@ def _pages(file: BinaryIO) -> Iterator[_Page]:
     if layout is None:
         return
     size = file.seek(0, 2)
-    at = _first(file, size, layout)
+    source = _Source(file, size, min(4 * size + 2**16, _MOST_BYTES))
+    start = source.read(8 if layout.big else 4, layout.offset.size)
+    (at,) = layout.offset.unpack(start)
     for _ in range(_MOST_PAGES):
         if at == 0:
             return
-        page = _page(file, size, layout, at)
+        page = _page(source, layout, at)
         yield page
         for below in page.values(_SUB_PAGES):
-            yield _page(file, size, layout, below)
+            yield _page(source, layout, below)
         at = page.next
 
 
-def _first(file: BinaryIO, size: int, layout: _Layout) -> int:
-    at = 8 if layout.big else 4
-    return int(layout.offset.unpack(_read(file, size, at, layout.offset.size))[0])
-
-
-def _page(file: BinaryIO, size: int, layout: _Layout, at: int) -> _Page:
-    (count,) = layout.count.unpack(_read(file, size, at, layout.count.size))
+def _page(source: _Source, layout: _Layout, at: int) -> _Page:
+    source.spend(_PAGE_COSTS)
+    (count,) = layout.count.unpack(source.read(at, layout.count.size))
     at += layout.count.size
-    entries = _read(file, size, at, count * layout.entry.size)
-    after = _read(file, size, at + len(entries), layout.offset.size)
+    entries = source.read(at, count * layout.entry.size)
+    after = source.read(at + len(entries), layout.offset.size)
     fields = {tag: (kind, many, value) for tag, kind, many, value in layout.entry.iter_unpack(entries)}
-    return _Page(file, size, layout, fields, int(layout.offset.unpack(after)[0]))
+    return _Page(source, layout, fields, int(layout.offset.unpack(after)[0]))
 
 
-def _read(file: BinaryIO, size: int, at: int, many: int) -> bytes:
-    if at + many > size:
-        raise Cut
-    file.seek(at)
-    return file.read(many)
+@dataclass
+class _Source:
+    """The file and its *size*. left -- how many bytes may still be read of it: a sound file holds each once"""
+
+    file: BinaryIO
+    size: int
+    left: int
+
+    def read(self, at: int, many: int) -> bytes:
+        """Raises Cut, Endless."""
+        if at + many > self.size:
+            raise Cut
+        self.spend(many)
+        self.file.seek(at)
+        return self.file.read(many)
+
+    def spend(self, many: int) -> None:
+        self.left -= many
+        if self.left < 0:
+            raise Endless
 
 
 @dataclass(frozen=True)
 class _Page:
     """One page. fields -- by tag: type, count, and the value or where it lies; next -- offset of the next one or 0"""
 
-    file: BinaryIO
-    size: int
+    source: _Source
     layout: _Layout
     fields: dict[int, tuple[int, int, bytes]]
     next: int
@@ -147,19 +168,20 @@ class _Page:
         form = struct.Struct(f"{self.layout.order}{many}{letter}")
         if form.size > len(value):
             (at,) = self.layout.offset.unpack(value)
-            value = _read(self.file, self.size, at, form.size)
+            value = self.source.read(at, form.size)
         return form.unpack_from(value)
 
     def check_pixels(self) -> None:
         """Raise Cut when pixels of this page lie beyond the end of the file."""
         for offsets, counts in _PIXELS:
             starts, lengths = self.values(offsets), self.values(counts)
-            if any(start >= self.size for start in starts):
+            if any(start >= self.source.size for start in starts):
                 raise Cut
             # Some writers count a byte of padding that they do not write, and call the last strip as long as others.
             spare = 1 + self._unwritten(lengths)
             if any(
-                start + length > self.size + spare for start, length in zip(starts, lengths, strict=False)
+                start + length > self.source.size + spare
+                for start, length in zip(starts, lengths, strict=False)
             ):
                 raise Cut
 

@@ -41,6 +41,7 @@ __all__ = [
     "whole",
 ]
 
+_BY_HAND = 2**20  #: characters; nobody writes a longer one by hand, nor looks for a line in it
 LARGEST = 16 * 2**20  #: bytes; about 100,000 listed files with their checksums
 
 
@@ -84,7 +85,7 @@ def _read(data: bytes, source: str) -> tuple[str, Document]:
 
 def _lines(text: str, read: Document) -> Mapping[document.Path, int]:
     """Python's JSON reader tells no lines; for an error text we look them up as YAML."""
-    if read.lines:
+    if read.lines or len(text) > _BY_HAND:
         return read.lines
     try:
         return document.read_yaml(text).lines
@@ -98,7 +99,7 @@ def _told(found: list[Problem], lines: Mapping[document.Path, int], source: str)
         line = place_of(problem.path, lines) or 0
         where = f"{source} line {line}" if line else source
         placed.append((line, f"{where}: {spelled(problem.path)}: {problem.text}"))
-    return cut_short(text for _, text in sorted(placed))
+    return cut_short(text for _, text in sorted(placed, key=lambda one: one[0]))
 
 
 def whole(data: bytes) -> bool:

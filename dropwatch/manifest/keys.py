@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, GetPydanticSchema, PlainValidator, WithJsonSchema
 
-from dropwatch.document.section import Address, Line, NotEmpty, Section, proper, shown
+from dropwatch.document.section import Address, InParts, Line, NotEmpty, Section, proper, shown
 from dropwatch.manifest.listing import clean_path
 from dropwatch.manifest.target import parse_target
 from dropwatch.model import ListedFile, Target
@@ -80,7 +80,7 @@ class From(Section):
     """Files for the daemon to fetch."""
 
     place: Line = Field(description="A place that the configuration names.", examples=["confocal1-disk"])
-    paths: Annotated[tuple[RelativePath, ...], NotEmpty] = Field(
+    paths: Annotated[tuple[RelativePath, ...], InParts, NotEmpty] = Field(
         description="Files and folders below that place.", examples=[["run7"]]
     )
 
@@ -108,21 +108,21 @@ class Manifest(Section):
         default=None, description="OMERO group; else your default group.", examples=["imaging-lab"]
     )
     description: Prose = Field(default="", description="Free text.", examples=["Knockdown with siRNA 7"])
-    tags: tuple[Line, ...] = Field(
+    tags: Annotated[tuple[Line, ...], InParts] = Field(
         default=(), description="Tags for the images.", examples=[["confocal", "day3"]]
     )
     key_values: Mapping[Line, Value] = Field(
         default_factory=dict, description="Key-value pairs for the images.", examples=[{"objective": "63x"}]
     )
-    files: Annotated[tuple[Listed, ...], AfterValidator(_no_file_twice)] = Field(
+    files: Annotated[tuple[Listed, ...], InParts, AfterValidator(_no_file_twice)] = Field(
         default=(),
         description="The files of the batch; else every file in the folder. With sizes, it starts at once.",
         examples=[[{"path": "a.czi", "size": 1234}]],
     )
-    attachments: tuple[RelativePath, ...] = Field(
+    attachments: Annotated[tuple[RelativePath, ...], InParts] = Field(
         default=(), description="Files to attach to where the images go.", examples=[["notes.pdf"]]
     )
-    notify: tuple[Address, ...] = Field(
+    notify: Annotated[tuple[Address, ...], InParts] = Field(
         default=(), description="Who else gets the mail about the outcome.", examples=[["pi@example.org"]]
     )
     from_: From | None = Field(

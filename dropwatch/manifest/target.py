@@ -6,7 +6,8 @@ import re
 from collections.abc import Mapping
 from dataclasses import replace
 
-from dropwatch.document.section import CONTROL, shown
+from dropwatch.document import printable
+from dropwatch.document.section import CONTROL, proper, shown
 from dropwatch.model import Kind, Target
 
 LONGEST = 255  #: characters; the column `name` of OMERO's containers holds no more (omero.model.Dataset)
@@ -27,10 +28,13 @@ def parse_target(text: str) -> Target:
     """
     if CONTROL.search(text):
         raise ValueError("it has a line break or another control character in it")
+    proper(text)
+    if len(text) > 4 * LONGEST:
+        raise ValueError(f"it is longer than {4 * LONGEST} characters")
     below = BELOW.fullmatch(text.strip())
     leaf = _step(below["leaf"] if below else text.strip())
     if leaf.kind is Kind.PROJECT:
-        raise ValueError(f"a project holds datasets, no images; write {leaf}/Dataset:NAME")
+        raise ValueError(f"a project holds datasets, no images; write {printable(str(leaf))}/Dataset:NAME")
     if not below:
         return leaf
     project = _step(below["project"])

@@ -10,7 +10,7 @@ from pathlib import Path
 from dropwatch.model.files import Fileset
 from dropwatch.model.order import Order
 
-CLAIM_STAMP = re.compile(r"\d{8}-\d{6}-[a-z0-9]{4}")  #: UTC time and four random letters
+CLAIM_STAMP = re.compile(r"[0-9]{8}-[0-9]{6}-[a-z0-9]{4}")  #: UTC time and four random letters
 
 
 class Place(StrEnum):

@@ -8,8 +8,8 @@ import re
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
-#: 31 December 9999: what lies beyond cannot be written as a date.
-_END_OF_TIME = 253402300799.0
+#: Epoch seconds in the year 9892: what lies beyond 9999, in whichever time zone, cannot be written as a date.
+_END_OF_TIME = 250_000_000_000.0
 
 
 @dataclass(frozen=True)

@@ -39,6 +39,8 @@ class Addresses:
 def _read(path: Path) -> dict[str, str]:
     try:
         known = json.loads(path.read_text("ascii"))
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return {}
-    return {str(name): str(address) for name, address in known.items()} if isinstance(known, dict) else {}
+    if not isinstance(known, dict):
+        return {}
+    return {name: address for name, address in known.items() if isinstance(address, str)}

@@ -30,7 +30,9 @@ def first_record(envelope: Envelope, name: str, now: float, loose: tuple[str, ..
 def next_record(old: Record | None, batch: str, returned: Envelope, claim: str, now: float) -> Record:
     """The record of a batch that came back: the same id, a new claim, and the old one as history."""
     same = old is not None and old.folder == returned.folder
-    name = (old.dropped or old.name if old and same else "") or returned.folder
+    name = (old.dropped or old.name) if old is not None and same else ""
+    # It becomes a part of a path, so a forged one must be no more than a name.
+    name = name if _is_plain_name(name) else returned.folder
     history = old.history if old else ()
     if old is not None:
         history = (*history, PastClaim(old.claim, old.claimed_at, old.verdict, old.attempts, old.events))

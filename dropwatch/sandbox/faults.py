@@ -12,7 +12,9 @@ from threading import Lock
 
 import yaml
 
-_DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|m|h)?")
+from dropwatch import document
+
+_DURATION = re.compile(r"([0-9]{1,6}(?:\.[0-9]{1,6})?)\s*(ms|s|m|h)?")
 _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
 
 Section = dict[str, object]
@@ -132,11 +134,22 @@ def _is_count(value: object) -> bool:
 def _parse(text: str) -> dict[str, Section] | None:
     """The sections of a faults file; None when *text* is not one."""
     try:
-        parsed = yaml.safe_load(text)
-    except yaml.YAMLError:
+        parsed = document.read(text).value
+    except document.Unreadable:
         return None
     if parsed is None:
         return {}
     if not isinstance(parsed, dict):
         return None
-    return {str(key): dict(value) for key, value in parsed.items() if isinstance(value, dict)}
+    return {
+        section: {name: _value(value) for name, value in faults.items()}
+        for section, faults in parsed.items()
+        if isinstance(faults, dict)
+    }
+
+
+def _value(text: object) -> object:
+    """What a plain value means: a number, true or false, or the text itself."""
+    if text in ("true", "false"):
+        return text == "true"
+    return int(text) if isinstance(text, str) and re.fullmatch(r"-?[0-9]{1,15}", text) else text

@@ -73,7 +73,7 @@ _CONDITION = re.compile(
     r"(?P<path>[\w.]+)"
     r"(?:(?P<null> is (?:not )?null)| ?(?P<operator>=|<>|!=|<=|>=|<|>|(?<= )like(?= )|in) ?(?P<value>.+))"
 )
-_VALUE = re.compile(r"\(?:(?P<name>\w+)\)?|(?P<number>-?\d+)|'(?P<text>[^']*)'")
+_VALUE = re.compile(r"\(?:(?P<name>\w+)\)?|(?P<number>-?[0-9]{1,18})|'(?P<text>[^']*)'")
 _ORDER = re.compile(r"(?:lower\((?P<lower>[\w.]+)\)|(?P<path>[\w.]+))(?: (?P<way>asc|desc))?")
 _COUNT = re.compile(r"count\((?:\*|[\w.]+)\)")
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import secrets
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -54,11 +55,16 @@ def ensure_spool(root: Path, *, served: bool, mounts: Sequence[Path], clock: Cal
 def planned_mounts() -> list[Path]:
     """Where this machine should have something mounted, by /etc/fstab; nothing where there is no such table."""
     try:
-        lines = Path("/etc/fstab").read_text("utf-8", "surrogateescape").splitlines()
+        return mount_points(Path("/etc/fstab").read_text("utf-8", "surrogateescape"))
     except OSError:
         return []
-    fields = [line.split() for line in lines if not line.lstrip().startswith("#")]
-    points = [_unescaped(field[1]) for field in fields if len(field) > 2]
+
+
+def mount_points(table: str) -> list[Path]:
+    """The folders that *table* (fstab(5)) says something is mounted on, the root of everything aside."""
+    # Only a line feed ends a line, and only blanks and tabs part words: anything else may stand in a name.
+    fields = [re.split(r"[ \t]+", line.strip(" \t")) for line in table.split("\n")]
+    points = [_unescaped(field[1]) for field in fields if len(field) > 2 and not field[0].startswith("#")]
     return [Path(point) for point in points if point.startswith("/") and point != "/"]
 
 

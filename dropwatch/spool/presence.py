@@ -55,7 +55,7 @@ def read_heartbeat(state: Path) -> dict[str, Any]:
     """What the daemon said of itself last; empty when it never did."""
     try:
         pulse = json.loads((state / HEARTBEAT).read_text("ascii"))
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return {}
     return pulse if isinstance(pulse, dict) else {}
 

@@ -175,12 +175,16 @@ def _called(paths: Sequence[Path]) -> str:
 
 def _folder_name(name: str) -> str:
     """*name* as the name of a folder that any file server takes and that nothing passes over."""
-    usable = _UNUSABLE.sub("_", name).strip(" .")
+    usable = _shortened(_UNUSABLE.sub("_", name).strip(" ."))
     if is_junk(usable) or is_temporary(usable):
-        usable = "batch " + usable.replace(".", "_").strip("~$_")
-    while len(os.fsencode(usable)) > _NAME_BYTES:
-        usable = usable[:-1].rstrip(" .")
+        usable = _shortened("batch " + usable.replace(".", "_").strip("~$_")).rstrip("~")
     return usable or "batch"
+
+
+def _shortened(name: str) -> str:
+    while len(os.fsencode(name)) > _NAME_BYTES:
+        name = name[:-1].rstrip(" .")
+    return name
 
 
 def _numbered(name: str) -> Iterator[str]:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from dropwatch.spool.presence import HOLD, hold_marker, is_running, read_heartbeat
+from dropwatch.status.heartbeat import heartbeat
 from dropwatch.status.picture import InHand, Target
 
 SILENT = 30.0  #: seconds; a daemon that says nothing for so long hangs, or is gone
@@ -40,7 +40,7 @@ class Presence:
 
 def presence(state: Path, now: float) -> Presence:
     """Read what the state folder says of the daemon."""
-    pulse = read_heartbeat(state)
+    pulse = heartbeat(read_heartbeat(state))
     targets = pulse.get("targets", {})
     return Presence(
         _runs(state, pulse, now), pulse, holds(state), tuple(_target(*item) for item in targets.items())
@@ -83,16 +83,9 @@ def _in_hand(said: Mapping[str, Any]) -> InHand:
     return InHand(
         str(said.get("file", "")),
         str(at.get("stage", "")),
-        int(_amount(at.get("done")) or 0),
-        int(_amount(at.get("total")) or 0),
-        _amount(at.get("rate")),
-        _amount(at.get("left")),
+        int(at.get("done", 0)),
+        int(at.get("total", 0)),
+        at.get("rate"),
+        at.get("left"),
         str(said.get("fileset", "")),
     )
-
-
-def _amount(value: object) -> float | None:
-    """*value* where it is a number that can be counted with."""
-    if isinstance(value, int | float) and math.isfinite(value) and value >= 0:
-        return float(value)
-    return None
