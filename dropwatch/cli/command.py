@@ -19,6 +19,7 @@ from typer.core import TyperGroup
 from dropwatch import config, exits, report
 from dropwatch.config import Config
 from dropwatch.errors import ConfigError, DropwatchError, ManifestError
+from dropwatch.spool.copying import NoBatch
 
 VARIABLE = "DROPWATCH_CONFIG"
 
@@ -90,7 +91,7 @@ class Commands(TyperGroup):
             return super().invoke(ctx)
         except ConfigError as err:
             refuse(*err.problems)
-        except ManifestError as err:
+        except (ManifestError, NoBatch) as err:
             refuse(*err.problems, code=exits.FAILED)
         except DropwatchError as err:
             refuse(*with_remedy(err), code=exits.FAILED)

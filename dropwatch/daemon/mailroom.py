@@ -41,7 +41,7 @@ class Mailroom:
         self._clock = clock
         self._bell = threading.Event()
         self._stopping = threading.Event()
-        self._posted = self._tried = 0
+        self._posted, self._tried = 0, -1  # what an earlier life left in the queue is due, too
 
     def post(self, letter: Letter) -> bool:
         """Store a letter durably, and wake the thread. False when it was written before."""

@@ -28,9 +28,10 @@ from dropwatch.importers.omero_handles import delete_files
 from dropwatch.importers.omero_line import Held, Line
 from dropwatch.importers.omero_sending import BLOCK, Reporter, Sender, hashing_limit
 from dropwatch.importers.omero_session import Session
-from dropwatch.importers.omero_settings import NAMESPACE, as_text, plain_name
+from dropwatch.importers.omero_settings import NAMESPACE, plain_name
 from dropwatch.importers.omero_targets import reference
 from dropwatch.model import Attached, Attachment, Container, Kind, Order
+from dropwatch.report.words import clean
 
 _log = logging.getLogger(__name__)
 
@@ -141,7 +142,7 @@ class Attacher:
     def _link(self, file: int) -> Any:
         annotation = omero.model.FileAnnotationI()
         annotation.ns = rstring(NAMESPACE)
-        annotation.description = rstring(as_text(f"from the folder {self.order.source}"))
+        annotation.description = rstring(clean(f"from the folder {self.order.source}"))
         annotation.file = omero.model.OriginalFileI(file, False)
         link = _LINK[self.container.kind]()
         link.parent, link.child = reference(self.container), annotation

@@ -23,6 +23,7 @@ from dropwatch.importers.omero_handles import delete_tag
 from dropwatch.importers.omero_session import Session
 from dropwatch.importers.omero_targets import reference
 from dropwatch.model import Container, Fileset, Order
+from dropwatch.report.words import clean
 
 NAMESPACE = "dropwatch"
 _FILESET = "fileset"
@@ -70,9 +71,9 @@ def annotations_of(session: Session, order: Order, fileset: Fileset) -> list[Any
     """What the images of *fileset* are annotated with. Makes the tags that do not exist yet."""
     about = [
         ("batch", order.batch),
-        ("folder", order.source),
-        ("file", fileset.name),
-        ("sender", order.sender),
+        ("folder", clean(order.source)),
+        ("file", clean(fileset.name)),
+        ("sender", clean(order.sender)),
         ("claimed", _claimed(order.claim)),
         (_FILESET, fileset.id),
     ]

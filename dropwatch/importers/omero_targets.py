@@ -16,7 +16,9 @@ from dropwatch.errors import PermanentError
 from dropwatch.importers import omero_queries as queries
 from dropwatch.importers.omero_handles import delete_containers
 from dropwatch.importers.omero_session import Session
+from dropwatch.manifest.target import LONGEST
 from dropwatch.model import Container, Kind, Target
+from dropwatch.report.words import clean
 
 _TAKEN_BACK = 1.0  # seconds
 
@@ -42,7 +44,13 @@ def resolve(session: Session, target: Target) -> Container:
         )
     if target.id is not None:
         return _by_id(session, target.kind, target.id)
-    return _by_name(session, target.kind, target.name or "", target.project)
+    project = _shown(target.project) if target.project is not None else None
+    return _by_name(session, target.kind, _shown(target.name or ""), project)
+
+
+def _shown(name: str) -> str:
+    """*name*, which may be that of a folder, as people see it in OMERO: nothing in it acts, it fits the column."""
+    return clean(name)[:LONGEST]
 
 
 def reference(container: Container) -> Any:

@@ -15,6 +15,7 @@ from dropwatch.outbox.letter import Letter
 
 # Characters; a line of a mail ends at 998 bytes (RFC 5322, 2.1.1).
 _SUBJECT_LENGTH = 250
+_ADDRESS_LENGTH = 254  #: RFC 5321, 4.5.3.1.3
 _BATCH_LENGTH = 250  #: a notice about no batch has a path or a message there
 
 _ADDRESS = re.compile(r"[\w!#$%&'*+/=?^`{|}~.-]{1,64}@[a-z0-9-]+(\.[a-z0-9-]+)*", re.ASCII | re.IGNORECASE)
@@ -53,9 +54,9 @@ def envelope_address(address: str) -> str:
         plain = f"{local}@{domain.encode('idna').decode()}"
     except UnicodeError:
         plain = ""
-    if not _ADDRESS.fullmatch(plain) or len(plain) > 254:
+    if not _ADDRESS.fullmatch(plain) or len(plain) > _ADDRESS_LENGTH:
         raise PermanentError(
-            f"'{_one_line(address)}' is not a mail address that this program can write to.",
+            f"'{_one_line(address)[:_ADDRESS_LENGTH]}' is not a mail address that this program can write to.",
             remedy="Correct the address in OMERO, in the manifest or in the configuration.",
             code="mail-address",
         )

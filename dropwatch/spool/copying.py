@@ -39,13 +39,21 @@ class Source:
     size: int
 
 
+class NoBatch(PermanentError):
+    """What was named cannot be a batch. *problems* says why, one line each."""
+
+    def __init__(self, problems: list[str]) -> None:
+        super().__init__("\n".join(problems))
+        self.problems = problems
+
+
 # -- what is to be copied --------------------------------------------------------------------------------
 
 
 def sources(paths: Sequence[Path]) -> list[Source]:
     """The files that *paths* mean, folders with all that is in them. One folder alone is the batch itself.
 
-    Raises PermanentError that names everything that cannot be part of a batch.
+    Raises NoBatch, which names everything that cannot be part of a batch.
     """
     found: list[Source] = []
     problems: list[str] = []
@@ -56,8 +64,8 @@ def sources(paths: Sequence[Path]) -> list[Source]:
     if not found and not problems:
         problems.append("There is no file in it." if paths else "No files were named.")
     if problems:
-        more = f"\n... and {len(problems) - _NAMED} more" if len(problems) > _NAMED else ""
-        raise PermanentError("\n".join(problems[:_NAMED]) + more)
+        more = [f"... and {len(problems) - _NAMED} more"] if len(problems) > _NAMED else []
+        raise NoBatch([*problems[:_NAMED], *more])
     return found
 
 
