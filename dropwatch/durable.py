@@ -17,6 +17,9 @@ _PATIENCE = (
 )
 
 
+_PART = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
+
+
 def fsync_directory(path: Path) -> None:
     """Make the names in *path* durable. Windows cannot open directories; NTFS journals its renames itself."""
     if sys.platform == "win32":
@@ -32,13 +35,20 @@ def fsync_directory(path: Path) -> None:
         os.close(handle)
 
 
-def write_durably(path: Path, data: bytes, *, part: Path | None = None) -> None:
+def write_durably(path: Path, data: bytes, *, part: Path | None = None, mode: int = 0o600) -> None:
     """Replace the file *path* by *data*: after a power cut it holds the old bytes or the new ones.
 
+    What root writes (``dropwatch mail retry``) belongs to whom the folder belongs to, or the daemon could not read it.
+
+    mode -- who may read it, as far as the umask leaves it: by itself nobody but its owner, for letters and addresses
+            are nobody else's
     part -- the temporary name, where several processes may write at once; default: the name and ``.part``
     """
     part = part or path.with_name(path.name + ".part")
-    with part.open("wb") as file:
+    with os.fdopen(os.open(part, _PART, mode), "wb") as file:
+        if sys.platform != "win32" and os.geteuid() == 0:
+            folder = path.parent.stat()
+            os.fchown(file.fileno(), folder.st_uid, folder.st_gid)
         file.write(data)
         file.flush()
         os.fsync(file.fileno())

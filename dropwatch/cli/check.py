@@ -9,6 +9,7 @@ import time
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import asdict
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -16,7 +17,7 @@ from rich.console import RenderableType
 from rich.table import Table
 
 from dropwatch import exits
-from dropwatch.cli.command import answer, config_of
+from dropwatch.cli.command import answer, config_of, file_of
 from dropwatch.cli.tables import show, text
 from dropwatch.config import Config
 from dropwatch.doctor import Finding, State, examine, import_as
@@ -53,7 +54,7 @@ def check(
     """
     config = config_of(ctx)
     found = []
-    for one in _findings(config, import_user, test_mail):
+    for one in _findings(config, file_of(ctx), import_user, test_mail):
         found.append(one)
         if not as_json:
             show(picture(one))
@@ -65,7 +66,9 @@ def check(
     raise typer.Exit(exits.FAILED if bad else exits.GOOD)
 
 
-def _findings(config: Config, import_user: str | None, test_mail: str | None) -> Iterator[Finding]:
+def _findings(
+    config: Config, file: Path, import_user: str | None, test_mail: str | None
+) -> Iterator[Finding]:
     from dropwatch.daemon.mailroom import make_outbox
     from dropwatch.task import make_importer
 
@@ -74,11 +77,18 @@ def _findings(config: Config, import_user: str | None, test_mail: str | None) ->
         importer = make_importer(config, os.environ)
     except ConfigError as err:
         yield from examine(
-            config, os.environ, importer="; ".join(err.problems), outbox=outbox, test_mail=test_mail
+            config,
+            os.environ,
+            importer="; ".join(err.problems),
+            outbox=outbox,
+            test_mail=test_mail,
+            file=file,
         )
         return
     with closing(importer):
-        yield from examine(config, os.environ, importer=importer, outbox=outbox, test_mail=test_mail)
+        yield from examine(
+            config, os.environ, importer=importer, outbox=outbox, test_mail=test_mail, file=file
+        )
         if import_user is not None:
             yield from import_as(config, importer, import_user, time.time, random.Random())
 

@@ -40,10 +40,16 @@ def usual_place() -> Path:
     return Path("/etc/dropwatch/dropwatch.yaml")
 
 
+def file_of(ctx: typer.Context) -> Path:
+    """Where the configuration of this call lies."""
+    options: Options = ctx.find_object(Options) or Options(None)
+    return options.config or usual_place()
+
+
 def config_of(ctx: typer.Context) -> Config:
     """The configuration of this call, read and checked. Raises ConfigError with every problem."""
     options: Options = ctx.find_object(Options) or Options(None)
-    path = options.config or usual_place()
+    path = file_of(ctx)
     if options.config is None and not path.exists():
         raise ConfigError([f"There is no {path}. Name your configuration: dropwatch --config FILE ..."])
     return config.load(path)

@@ -70,7 +70,7 @@ class Daemon:
         self._clock = clock
         self._rng = rng or random.Random()
         self._bell, self._stopping = threading.Event(), threading.Event()
-        config.state.mkdir(parents=True, exist_ok=True)
+        config.state.mkdir(mode=0o700, parents=True, exist_ok=True)
         outbox = make_outbox(config, environ, clock)
         self.mailroom = Mailroom(outbox, config, clock, self._rng) if outbox else None
         self.tenure = Tenure((spool.path for spool in config.spools), _is_remote, self._lose, pace)

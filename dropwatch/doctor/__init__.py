@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
 
 from dropwatch.config import Config
 from dropwatch.doctor.drop_folders import look_at_user
 from dropwatch.doctor.duty import look_at_daemon, on_duty
 from dropwatch.doctor.findings import Finding, State, guarded, ill
 from dropwatch.doctor.machine import look_at_formats, look_at_passwords, look_at_state
+from dropwatch.doctor.privacy import look_at_trust
 from dropwatch.doctor.servers import import_as, look_at_mail, look_at_store, store_of
 from dropwatch.doctor.spools import look_at_spool, look_for_strangers
 from dropwatch.importers.base import Importer
@@ -28,6 +30,7 @@ def examine(
     importer: Importer | str,
     outbox: Outbox | None,
     test_mail: str | None = None,
+    file: Path | None = None,
     clock: Callable[[], float] = time.time,
 ) -> Iterator[Finding]:
     """Everything there is to find, as it is found.
@@ -35,12 +38,14 @@ def examine(
     importer  -- or in words why there is none on this machine
     outbox    -- None when nobody gets mail
     test_mail -- an address that gets one
+    file      -- where the configuration lies
     """
     duty = on_duty(config.state)
     daemon = duty.account(config.spools[0].path)
     yield from guarded("daemon", look_at_daemon(config, duty, clock()))
     yield from guarded("state folder", look_at_state(config, daemon, environ))
     yield from guarded("passwords", look_at_passwords(config, daemon, environ))
+    yield from guarded("trust", look_at_trust(config, file, daemon))
     yield from guarded("Bio-Formats", look_at_formats(config, daemon, environ))
     for spool in config.spools:
         yield from guarded(f"spool {spool.path}", look_at_spool(config, spool, duty, environ))

@@ -11,6 +11,7 @@ from pathlib import Path
 from dropwatch import manifest
 from dropwatch.doctor.duty import Duty, who_we_are
 from dropwatch.doctor.findings import Finding, ill, unknown, well
+from dropwatch.doctor.privacy import look_at_strangers
 from dropwatch.errors import DropwatchError, ManifestError
 from dropwatch.model import Place
 from dropwatch.spool.accounts import Account, find_account, is_root
@@ -49,9 +50,17 @@ def look_at_user(
         person = (find(name) or daemon) if is_root() else None
         trial = hold_trial(spool.root / name, person, daemon, environ)
         yield from _came_through(spool, name, trial, _cast(name, person, daemon))
+        if not trial.step:
+            yield from look_at_strangers(spool, name, _known(spool, find(name), duty))
     yield from _defaults(subject, spool.root / name / _DEFAULTS)
     if duty.running is False:
         yield from _left_over(subject, spool, name)
+
+
+def _known(spool: Spool, person: Account | None, duty: Duty) -> set[int]:
+    """For whom a drop folder is open: its user and the daemon, by their uids."""
+    daemon = [duty.uid] if duty.uid is not None else []
+    return {spool.identity.stat().st_uid, *daemon, *([person.uid] if person else [])}
 
 
 def _odd_places(spool: Spool, name: str) -> Iterator[tuple[str, str]]:

@@ -16,6 +16,7 @@ from dropwatch.doctor.drop_folders import look_at_user
 from dropwatch.doctor.duty import Duty
 from dropwatch.doctor.findings import Finding, guarded, ill, unknown, well
 from dropwatch.doctor.machine import is_closed
+from dropwatch.doctor.privacy import look_at_root
 from dropwatch.model import Place
 from dropwatch.mounts import why_polled
 from dropwatch.spool.accounts import Account
@@ -33,6 +34,7 @@ def look_at_spool(
     spool.check_present()
     daemon = duty.account(spool.root)
     yield from _identity(subject, spool, daemon, environ)
+    yield from look_at_root(subject, spool)
     users = spool.users()
     for name in users.clashing:
         yield ill(

@@ -65,7 +65,7 @@ class Slot:
 
     def write(self, entry: Entry) -> None:
         """Write the entry; it is on the disk when this returns."""
-        write_durably(self._entry, dump(entry))
+        write_durably(self._entry, dump(entry), mode=0o666)
 
     def clear(self) -> None:
         """Remove the unfinished copies."""

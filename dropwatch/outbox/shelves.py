@@ -125,5 +125,5 @@ class Shelves:
         if folder.is_dir():
             return
         self._make(folder.parent)
-        folder.mkdir(exist_ok=True)
+        folder.mkdir(mode=0o700, exist_ok=True)
         fsync_directory(folder.parent)

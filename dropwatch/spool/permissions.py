@@ -33,6 +33,7 @@ import os
 import re
 import shlex
 import shutil
+import stat
 import subprocess
 import sys
 import time
@@ -49,6 +50,8 @@ from dropwatch.spool.identity import ensure_spool
 from dropwatch.spool.moves import make_directory
 from dropwatch.spool.tree import is_junk, is_temporary
 
+_ROOT = 0o755  #: people pass through; only the owner makes drop folders
+_WRITE = 0o022
 _SHARED = 0o2770  #: setgid: whatever is made inside belongs to the daemon's group
 _TOP = 0o3770  #: sticky too: a person may add defaults.yaml there, and cannot rename the four places
 _IDENTITY_MODE = 0o640  #: the daemon locks this file; whoever may read it could hold that lock
@@ -106,10 +109,9 @@ def add_user(
             return Made(root / name, new_spool, new_user, None, (_WINDOWS,))
         info = root.stat()
         theirs = owner or Owner(info.st_uid, info.st_gid)
-        if new_spool:
-            _give(root, theirs, None)
+        notes = _close_root(root, theirs, new=new_spool)
         _give(root / IDENTITY, theirs, _IDENTITY_MODE)
-        notes = _open_up(Spool(root), name, theirs, person, setfacl)
+        notes += _open_up(Spool(root), name, theirs, person, setfacl)
     except PermissionError as err:
         raise _not_allowed(err, root) from err
     return Made(root / name, new_spool, new_user, theirs, tuple(notes))
@@ -166,6 +168,20 @@ def _make_places(spool: Spool, name: str) -> bool:
 
 
 # -- whose they are, and who may do what ------------------------------------------------------------------
+
+
+def _close_root(root: Path, owner: Owner, *, new: bool) -> list[str]:
+    """See to it that nobody else makes drop folders; returns what was changed of a spool that was there."""
+    mode = stat.S_IMODE(root.stat().st_mode)
+    if new:
+        _give(root, owner, _ROOT)
+    elif mode & _WRITE:
+        root.chmod(mode & ~_WRITE)
+        return [
+            f"{root} was open to others (mode {mode:04o}), who could have imported in anybody's name. Now only "
+            "its owner makes drop folders."
+        ]
+    return []
 
 
 def _open_up(spool: Spool, name: str, owner: Owner, person: Account | None, setfacl: str | None) -> list[str]:

@@ -109,7 +109,7 @@ def _drop(paths: list[Path], inbox: Path, wishes: _Wishes, checksums: bool, prog
     try:
         listed = copy(found, part, checksums=checksums, progress=progress)
         if not brought:
-            write_durably(part / MANIFEST, manifest.compose(keys, listed))
+            write_durably(part / MANIFEST, manifest.compose(keys, listed), mode=0o666)
             share(part / MANIFEST, inbox)
         return _commit(part, inbox, _folder_name(called))
     except BaseException:  # Ctrl-C too: half a batch is of no use to anybody
