@@ -22,40 +22,13 @@ from dropwatch.doctor import Finding, State, look_at_user, on_duty
 from dropwatch.spool.accounts import Account, Owner, find_account
 from dropwatch.spool.folders import Spool
 from dropwatch.spool.permissions import add_user, find_setfacl
+from tests import unprivileged
 
 if sys.platform != "linux" or os.geteuid() != 0 or find_setfacl() is None:
     pytest.skip("needs root on Linux, and setfacl", allow_module_level=True)
 
 DAEMON = Owner(64000, 64000)
 PEOPLE = {name: Account(name, uid, uid) for uid, name in enumerate(("alice", "bob", "carol"), 64001)}
-
-#: Another account may not be able to read this Python (below /root, say), so all of it is loaded before, and the
-#: workers are threads: no process of that account could start it.
-WITHOUT_PRIVILEGE = """
-import encodings, importlib, logging, os, pkgutil, sys
-for package in ("encodings", "dropwatch"):
-    found = importlib.import_module(package)
-    for module in pkgutil.walk_packages(found.__path__, package + "."):
-        if not module.name.endswith(("__main__", "mbcs", "oem")) and "sandbox" not in module.name:
-            importlib.import_module(module.name)
-import yagmail
-_, uid, path, tests = sys.argv
-sys.path.append(tests)
-from threads import thread_staff
-from dropwatch import config, daemon
-from dropwatch.journal import log_to_stderr
-from dropwatch.task.eyes import ByName
-log_to_stderr()
-settings = config.load(config.Path(path))
-staff = thread_staff(settings, None, ByName)
-os.setgroups([])
-os.setresgid(int(uid), int(uid), int(uid))
-os.setresuid(int(uid), int(uid), int(uid))
-life = daemon.Daemon(settings, staff, {})
-daemon.on_signals(life.stop)
-life.run()
-"""
-TESTS = str(Path(__file__).parents[1])
 
 
 @dataclass
@@ -72,12 +45,13 @@ class Site:
             who = [f"--reuid={DAEMON.uid}", f"--regid={DAEMON.gid}", "--clear-groups"]
             may = ["--inh-caps=+dac_override", "--ambient-caps=+dac_override"]
             python = [sys.executable, "-m", "dropwatch", "--config", config, "run"]
-            command = ["setpriv", *who, *may, *python]
+            with self.world.log.open("a") as log:
+                self.daemons.append(
+                    subprocess.Popen(["setpriv", *who, *may, *python], stdout=log, stderr=log)
+                )
+            wait_until(lambda: " start version=" in self.world.log.read_text(), what="the daemon starts")
         else:
-            command = [sys.executable, "-c", WITHOUT_PRIVILEGE, str(DAEMON.uid), config, TESTS]
-        with self.world.log.open("a") as log:
-            self.daemons.append(subprocess.Popen(command, stdout=log, stderr=log))
-        wait_until(lambda: " start version=" in self.world.log.read_text(), what="the daemon starts")
+            self.daemons.append(unprivileged.start(self.world, DAEMON.uid))
 
     def close(self) -> None:
         for daemon in self.daemons:
