@@ -88,6 +88,7 @@ def picture(config: Config, seen: Status, *, newest_first: bool = False) -> Rend
     parts: list[RenderableType] = [
         _daemon(seen, zone),
         *_died(seen),
+        *_overflows(seen),
         *_polled(config, seen),
         *_mail(config, seen),
     ]
@@ -136,6 +137,14 @@ def _polled(config: Config, seen: Status) -> Iterator[Text]:
         why = (told.get(str(spool.path)) or {}).get("why")
         if why:
             yield text(f"{spool.path} is looked at every {spool.poll:g} s: {why}", "dim")
+
+
+def _overflows(seen: Status) -> Iterator[Text]:
+    """More came at once than the system keeps events of. Older daemons do not tell."""
+    times = sum(spool.get("overflows", 0) for spool in seen.pulse.get("spools", {}).values())
+    if times and seen.running:
+        often = "once" if times == 1 else f"{number(times)} times"
+        yield Text(f"Events were lost {often} since then; all inboxes were looked at anew", style="dim")
 
 
 def _mail(config: Config, seen: Status) -> Iterator[Text]:

@@ -191,6 +191,8 @@ class Daemon:
             if err.code in ANOTHERS:
                 self.line.surrender(spool)
             desk.pause(f"spool:{spool.root}", err)
+            if spool.root in self._doorbells:  # a watch does not outlive its mount
+                self._doorbells[spool.root].close()
             return False
         except OSError as err:
             desk.say("sweep", spool=spool.root, error=f"{type(err).__name__}: {err}")
@@ -209,9 +211,8 @@ class Daemon:
         if why != desk.polled.get(spool.root):
             desk.say("watch", spool=spool.root, by="polling" if why else "events", because=why or None)
             desk.polled[spool.root] = why
-        doorbell = self._doorbells.setdefault(
-            spool.root, Doorbell(partial(self.line.arrivals.ring, spool.root))
-        )
+        ring = partial(self.line.arrivals.ring, spool.root)
+        doorbell = self._doorbells.setdefault(spool.root, Doorbell(ring, partial(ring, None)))
         if why:
             doorbell.close()
             return

@@ -31,10 +31,14 @@ def pulse(desk: Desk, mail: Pauses | None, started: float, *, stopped: bool) -> 
     }
 
 
-def _watching(desk: Desk, path: Path) -> dict[str, str]:
+def _watching(desk: Desk, path: Path) -> dict[str, Any]:
     """Empty words for a spool that was not there yet."""
     why = desk.polled.get(path)
-    return {"watch": "" if why is None else "poll" if why else "events", "why": why or ""}
+    return {
+        "watch": "" if why is None else "poll" if why else "events",
+        "why": why or "",
+        "overflows": desk.overflows.get(path, 0),
+    }
 
 
 def _paused(one: Paused) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 import traceback
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -35,7 +36,10 @@ Inbox = tuple[Path, str]  #: spool and user
 
 @dataclass
 class Arrivals:
-    """monotonic -- our own clock for settling; due -- when to look at each inbox, by that clock."""
+    """monotonic -- our own clock for settling
+    due     -- when to look at each inbox, by that clock; who was served last stands last
+    waiting -- what was ready at the last look and had to wait for a turn
+    """
 
     desk: Desk
     claims: Claims
@@ -46,12 +50,13 @@ class Arrivals:
     due: dict[Inbox, float] = field(default_factory=dict)
     earliest: dict[Inbox, float] = field(default_factory=dict)
     warm: dict[Inbox, float] = field(default_factory=dict)
+    waiting: dict[Inbox, deque[Seen]] = field(default_factory=dict)
     moving: set[Inbox] = field(default_factory=set)
     lacking: dict[Inbox, int] = field(default_factory=dict)
-    rung: SimpleQueue[Inbox] = field(default_factory=SimpleQueue)
+    rung: SimpleQueue[tuple[Path, str | None]] = field(default_factory=SimpleQueue)
 
-    def ring(self, spool: Path, user: str) -> None:
-        """Something changed in an inbox. May be called from any thread."""
+    def ring(self, spool: Path, user: str | None) -> None:
+        """Something changed in an inbox; *user* None: events were lost, of whichever. May be called from any thread."""
         self.rung.put((spool, user))
         self.desk.ring()
 
@@ -72,23 +77,29 @@ class Arrivals:
     def claim_ready(self) -> list[Case]:
         """Look at the inboxes that rang or are due; returns what was claimed."""
         self._take_rings()
-        now = self.monotonic()
         claimed: list[Case] = []
-        for inbox, due in list(self.due.items()):
-            if max(due, self.earliest.get(inbox, 0.0)) <= now and len(claimed) < CLAIMS_A_TURN:
+        for inbox in list(self.due):
+            if len(claimed) < CLAIMS_A_TURN and (self._is_due(inbox) or self.waiting.get(inbox)):
                 claimed += self._visit(inbox, CLAIMS_A_TURN - len(claimed))
+                self.due[inbox] = self.due.pop(inbox)  # the next turn begins with the others
         return claimed
 
     def next_look(self) -> float:
         """When an inbox is due again (epoch seconds)."""
-        soonest = min(
-            (max(due, self.earliest.get(inbox, 0.0)) for inbox, due in self.due.items()), default=float("inf")
-        )
+        if any(self.waiting.values()):
+            return self.desk.now()
+        soonest = min(map(self._due, self.due), default=FOREVER)
         return self.desk.now() + soonest - self.monotonic()
+
+    def _due(self, inbox: Inbox) -> float:
+        return max(self.due[inbox], self.earliest.get(inbox, 0.0))
+
+    def _is_due(self, inbox: Inbox) -> bool:
+        return self._due(inbox) <= self.monotonic()
 
     def settling(self) -> bool:
         """Whether some drop will be ready by itself, or an inbox waits to be looked at."""
-        return bool(self.moving) or any(due == 0.0 for due in self.due.values())
+        return bool(self.moving) or any(self.waiting.values()) or 0.0 in self.due.values()
 
     def incomplete(self) -> int:
         """How many drops lack something."""
@@ -97,65 +108,94 @@ class Arrivals:
     def _take_rings(self) -> None:
         while True:
             try:
-                inbox = self.rung.get_nowait()
+                spool, user = self.rung.get_nowait()
             except Empty:
                 return
-            if inbox in self.due:
+            if user is None:
+                self._overflowed(spool)
+            elif (spool, user) in self.due:
+                self.due[spool, user] = 0.0
+
+    def _overflowed(self, spool: Path) -> None:
+        """The only event of some inbox may be among the lost ones, so every inbox is looked at, now."""
+        self.desk.overflows[spool] = self.desk.overflows.get(spool, 0) + 1
+        self.desk.say("overflow", spool=spool, times=self.desk.overflows[spool])
+        for inbox in self.due:
+            if inbox[0] == spool:
                 self.due[inbox] = 0.0
 
     # -- one inbox -----------------------------------------------------------------------------------
 
     def _visit(self, inbox: Inbox, most: int) -> list[Case]:
-        """Look at one inbox and claim what is ready, at most *most* drops of it."""
-        root, user = inbox
+        """Look at one inbox, if it is due, and claim what is ready, at most *most* drops of it."""
         started = self.monotonic()
-        settings = self.settings(root)
-        self.due[inbox] = started + (settings.poll if self.polled(root) else settings.sweep)
         claimed: list[Case] = []
-        looked = 0.0
         try:
-            self.spools[root].check_present()
-            self.spools[root].fence.check()
-            rules, trusted = self._rules(settings, user), not self.polled(root)
-            seen = self._sightings(root).look(user, rules, started, inodes=trusted)
-            looked = self.monotonic() - started
-            self.desk.works(f"spool:{root}")
-            claimed = self._act(inbox, settings, seen, most)
+            self.spools[inbox[0]].check_present()
+            self.spools[inbox[0]].fence.check()
+            claimed = self._look(inbox, most) if self._is_due(inbox) else self._claim_waiting(inbox, most)
         except (Unavailable, OperatorError) as err:
-            self.desk.pause(f"spool:{root}", err)
-            self.due[inbox] = started + TROUBLE_WAIT
+            self.desk.pause(f"spool:{inbox[0]}", err)
+            self._trouble_at(inbox, started)
         except PermissionError as err:
             self._no_permission(inbox, err)
+            self._trouble_at(inbox, started)
         except OSError as err:
-            self.desk.say("look", user=user, error=f"{type(err).__name__}: {err}")
-            self.due[inbox] = started + TROUBLE_WAIT
-        if claimed and not self.polled(root):
+            self.desk.say("look", user=inbox[1], error=f"{type(err).__name__}: {err}")
+            self._trouble_at(inbox, started)
+        if claimed and not self.polled(inbox[0]):
             self.warm[inbox] = self.monotonic() + WARM
         if self.warm.get(inbox, 0.0) > started:
             self.due[inbox] = min(self.due[inbox], started + SHORTEST)
-        self.earliest[inbox] = started + max(SHORTEST, looked * LOOK_SHARE)
         return claimed
 
-    def _act(self, inbox: Inbox, settings: SpoolSettings, seen: list[Seen], most: int) -> list[Case]:
-        claimed: list[Case] = []
-        waits: list[float] = []
-        self.lacking[inbox] = 0
-        for one in seen:
-            if isinstance(one.state, Settling):
-                wait = self._tell(inbox, settings, one, one.state)
-                waits.append(min(wait, self._look_again(inbox, one, one.state)))
-                self.lacking[inbox] += bool(one.state.lacking)
-            elif len(claimed) < most:
-                case = self._claim(inbox, one, one.state)
-                if case is not None:
-                    claimed.append(case)
-                else:
-                    waits.append(TROUBLE_WAIT)
-            else:
-                waits.append(0.0)
-        settles = any(isinstance(one.state, Settling) and not one.state.lacking for one in seen)
-        (self.moving.add if settles or 0.0 in waits else self.moving.discard)(inbox)
-        self.due[inbox] = min([self.due[inbox], *(self.monotonic() + wait for wait in waits)])
+    def _trouble_at(self, inbox: Inbox, started: float) -> None:
+        self.waiting.pop(inbox, None)
+        self.due[inbox] = started + TROUBLE_WAIT
+        self.earliest[inbox] = started + SHORTEST
+
+    def _look(self, inbox: Inbox, most: int) -> list[Case]:
+        """Look at a whole inbox, and sort what lies there into what is ready and what is not."""
+        root, user = inbox
+        settings, started = self.settings(root), self.monotonic()
+        self.due[inbox] = started + (settings.poll if self.polled(root) else settings.sweep)
+        rules, trusted = self._rules(settings, user), not self.polled(root)
+        seen = self._sightings(root).look(user, rules, started, inodes=trusted)
+        looked = self.monotonic() - started
+        self.earliest[inbox] = started + max(SHORTEST, looked * LOOK_SHARE)
+        self.desk.works(f"spool:{root}")
+        self._wait_for(inbox, settings, seen)
+        ready = [one for one in seen if isinstance(one.state, Ready)]
+        self.waiting[inbox] = deque(ready[most:])
+        return self._claim_each(inbox, ready[:most])
+
+    def _wait_for(self, inbox: Inbox, settings: SpoolSettings, seen: list[Seen]) -> None:
+        """Come again when what is not ready may be."""
+        settling = [(one, one.state) for one in seen if isinstance(one.state, Settling)]
+        self.lacking[inbox] = sum(bool(state.lacking) for _, state in settling)
+        (self.moving.add if self.lacking[inbox] < len(settling) else self.moving.discard)(inbox)
+        for one, state in settling:
+            wait = min(self._tell(inbox, settings, one, state), self._look_again(inbox, one, state))
+            self.due[inbox] = min(self.due[inbox], self.monotonic() + wait)
+
+    def _claim_waiting(self, inbox: Inbox, most: int) -> list[Case]:
+        """Claim what was ready at the last look, and still is: looking at all of a large inbox anew for every few
+        claims would take longer the more there is."""
+        root, user = inbox
+        waiting, sightings = self.waiting[inbox], self._sightings(root)
+        rules = self._rules(self.settings(root), user)
+        chosen = [waiting.popleft() for _ in range(min(most, len(waiting)))]
+        now, trusted = self.monotonic(), not self.polled(root)
+        seen = (sightings.see(user, one.drop, rules, now, inodes=trusted) for one in chosen)
+        ready = [one for one in seen if one is not None and isinstance(one.state, Ready)]
+        if len(ready) < len(chosen):  # something changed since
+            self.due[inbox] = 0.0
+        return self._claim_each(inbox, ready)
+
+    def _claim_each(self, inbox: Inbox, ready: list[Seen]) -> list[Case]:
+        claimed = [case for one in ready if (case := self._claim(inbox, one)) is not None]
+        if len(claimed) < len(ready):
+            self.due[inbox] = min(self.due[inbox], self.monotonic() + TROUBLE_WAIT)
         return claimed
 
     def _look_again(self, inbox: Inbox, one: Seen, state: Settling) -> float:
@@ -167,10 +207,12 @@ class Arrivals:
         rest = min(LONGEST_REST, max(SHORTEST_REST, unchanged / 2))
         return min(state.wait, max(rest, self.settings(inbox[0]).poll) if self.polled(inbox[0]) else rest)
 
-    def _claim(self, inbox: Inbox, one: Seen, state: Ready) -> Case | None:
+    def _claim(self, inbox: Inbox, one: Seen) -> Case | None:
         root, user = inbox
+        if not isinstance(one.state, Ready):
+            return None
         try:
-            case = self.claims.claim(self.spools[root], user, one, state)
+            case = self.claims.claim(self.spools[root], user, one, one.state)
         except OperatorError as err:
             if err.code in ANOTHERS:
                 raise  # not this drop's trouble
@@ -231,7 +273,6 @@ class Arrivals:
             detail=str(err),
         )
         self._trouble(inbox, "", error)
-        self.due[inbox] = self.monotonic() + TROUBLE_WAIT
 
     def _clash(self, spool: Spool, names: tuple[str, ...]) -> None:
         error = OperatorError(

@@ -120,8 +120,9 @@ class Claims:
 
     def _tell_if_split(self, spool: Spool, user: str, name: str, claim: str) -> None:
         now, key = self.desk.now(), (spool.root, user, name)
-        before = self.recent.get(key)
-        self.recent = {k: seen for k, seen in self.recent.items() if now - seen[0] < SPLIT_RUN}
+        before = self.recent.pop(key, None)
+        while self.recent and now - next(iter(self.recent.values()))[0] >= SPLIT_RUN:
+            del self.recent[next(iter(self.recent))]  # the oldest stands first
         self.recent[key] = (now, claim)
         if before and now - before[0] < SPLIT_RUN:
             self.desk.letters.split_run(user, name, claim)

@@ -61,6 +61,7 @@ class Desk:
     polled    -- why a spool is polled, "" where events do; nothing of a spool that was not there yet
     stopping  -- set when the daemon stops
     concluded -- how many batches came to which verdict since the start
+    overflows -- how many times the system lost events of a spool since the start
     """
 
     config: Config
@@ -78,6 +79,7 @@ class Desk:
     results: SimpleQueue[Result] = field(default_factory=SimpleQueue)
     stopping: threading.Event = field(default_factory=threading.Event)
     concluded: dict[str, int] = field(default_factory=dict)
+    overflows: dict[Path, int] = field(default_factory=dict)
 
     def now(self) -> float:
         return self.clock()

@@ -1,4 +1,4 @@
-"""What lies in an inbox, sorted into drops. Pure but for the look that spool/ takes.
+"""What lies in an inbox, sorted into drops. It only asks spool/ whether a folder is an envelope that came back.
 
 A folder is a drop; loose files with one stem are one; a moved-back envelope is one.
 """
@@ -58,9 +58,10 @@ class ReturnedEnvelope:
 Drop = FreshFolder | LooseFiles | ReturnedEnvelope
 
 
-def drops(spool: Spool, user: str, listed: dict[str, tuple[str, ...]]) -> list[Drop]:
-    """The drops in *user*'s inbox. *listed*: the file names that each ``NAME.batch.yaml`` there lists."""
-    entries = spool.inbox(user)
+def drops(
+    spool: Spool, user: str, entries: list[InboxEntry], listed: dict[str, tuple[str, ...]]
+) -> list[Drop]:
+    """The drops among the *entries* of *user*'s inbox. *listed*: the file names that each ``NAME.batch.yaml`` lists."""
     found: list[Drop] = []
     for entry in entries:
         if entry.folder:
@@ -70,19 +71,25 @@ def drops(spool: Spool, user: str, listed: dict[str, tuple[str, ...]]) -> list[D
 
 
 def _loose(entries: Iterable[InboxEntry], listed: dict[str, tuple[str, ...]]) -> list[LooseFiles]:
-    names = {entry.name for entry in entries}
-    found = []
-    for name in sorted(names):
-        stem = manifest.loose_stem(name)
-        if stem is not None:
-            theirs = listed.get(name) or tuple(other for other in names if stem_of(other) == stem)
-            members = {name, *(other for other in theirs if other in names)}
-            found.append(LooseFiles(stem, tuple(sorted(members)), name))
-            names = names - members
+    """There may be a hundred thousand: nothing in here looks at all of them for each."""
     groups: dict[str, list[str]] = {}
-    for name in sorted(names):
-        groups.setdefault(stem_of(name), []).append(name)
-    return found + [LooseFiles(stem, tuple(members)) for stem, members in groups.items()]
+    for entry in sorted(entries, key=lambda entry: entry.name):
+        groups.setdefault(stem_of(entry.name), []).append(entry.name)
+    left = {name: None for group in groups.values() for name in group}
+    found = []
+    for name in sorted(left):
+        stem = manifest.loose_stem(name)
+        if stem is not None and name in left:
+            theirs = listed.get(name) or groups.get(stem, [])
+            members = {name, *(other for other in theirs if other in left)}
+            found.append(LooseFiles(stem, tuple(sorted(members)), name))
+            for member in members:
+                del left[member]
+    for stem, group in groups.items():
+        members_left = tuple(name for name in group if name in left)
+        if members_left:
+            found.append(LooseFiles(stem, members_left))
+    return found
 
 
 def stem_of(name: str) -> str:

@@ -13,7 +13,7 @@ from dropwatch.errors import DropwatchError, ManifestError
 from dropwatch.model import FileFact, ListedFile, Place
 from dropwatch.pipeline.drops import Drop, LooseFiles, ReturnedEnvelope, drops
 from dropwatch.settling import Ready, Rules, Settling, Sight, judge
-from dropwatch.spool.folders import Spool
+from dropwatch.spool.folders import InboxEntry, Spool
 from dropwatch.spool.tree import Snapshot, read_small, snapshot
 
 
@@ -37,6 +37,14 @@ class _Manifest:
     garbled: str
     listed: tuple[ListedFile, ...] = ()
     new_batch: bool = False
+
+
+@dataclass(frozen=True)
+class _Listing:
+    """Which files a NAME.batch.yaml lists, read once for each state of it."""
+
+    fact: FileFact
+    names: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -65,7 +73,7 @@ class Sightings:
 
     spool: Spool
     known: dict[tuple[str, str], Sighting] = field(default_factory=dict)
-    listed: dict[str, dict[str, tuple[str, ...]]] = field(default_factory=dict)
+    listed: dict[str, dict[str, _Listing]] = field(default_factory=dict)
 
     def look(self, user: str, rules: Rules, now: float, *, inodes: bool = True) -> list[Seen]:
         """Look at *user*'s inbox. *now* in monotonic seconds. Raises OSError when it cannot be read.
@@ -73,19 +81,22 @@ class Sightings:
         inodes -- whether another inode is another file. sshfs, CIFS with noserverino and others make them up: there a
         drop whose files seem to be new at each look would never settle.
         """
-        self._read_loose_manifests(user)
-        found = drops(self.spool, user, self.listed.get(user, {}))
+        entries = self.spool.inbox(user)
+        self.listed[user] = self._read_loose_manifests(user, entries)
+        listed = {name: listing.names for name, listing in self.listed[user].items()}
+        found = drops(self.spool, user, entries, listed)
         there = {drop.key for drop in found}
         gone = [key for key in self.known if key[0] == user and key[1] not in there]
         for key in gone:
             del self.known[key]
-        seen = [self._see(user, drop, rules, now, inodes) for drop in found]
+        seen = [self.see(user, drop, rules, now, inodes=inodes) for drop in found]
         return [one for one in seen if one is not None]
 
     def forget(self, user: str, drop: Drop) -> None:
         self.known.pop((user, drop.key), None)
 
-    def _see(self, user: str, drop: Drop, rules: Rules, now: float, inodes: bool) -> Seen | None:
+    def see(self, user: str, drop: Drop, rules: Rules, now: float, *, inodes: bool = True) -> Seen | None:
+        """Look at one drop, in the way of look(); None when it is gone."""
         folder, names = self._where(user, drop)
         try:
             snap = snapshot(folder, names)
@@ -125,14 +136,19 @@ class Sightings:
         missing = tuple(_missing(read.listed, snap.files))
         return Sight(snap.files, snap.temporary, True, read.whole, read.garbled, read.listed, missing)
 
-    def _read_loose_manifests(self, user: str) -> None:
+    def _read_loose_manifests(self, user: str, entries: list[InboxEntry]) -> dict[str, _Listing]:
         """A NAME.batch.yaml says which loose files belong to it: so it is read before they are sorted."""
-        inbox = self.spool.folder(user, Place.INBOX)
-        listed = {}
-        for entry in self.spool.inbox(user):
-            if not entry.folder and manifest.loose_stem(entry.name) is not None:
-                listed[entry.name] = _names_listed(inbox / entry.name)
-        self.listed[user] = listed
+        inbox, known = self.spool.folder(user, Place.INBOX), self.listed.get(user, {})
+        names = (entry.name for entry in entries if not entry.folder)
+        found = {}
+        for fact in snapshot(
+            inbox, tuple(name for name in names if manifest.loose_stem(name) is not None)
+        ).files:
+            old = known.get(fact.path)
+            found[fact.path] = (
+                old if old and old.fact == fact else _Listing(fact, _names_listed(inbox / fact.path))
+            )
+        return found
 
 
 def _is_manifest(path: str, drop: Drop) -> bool:

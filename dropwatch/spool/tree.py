@@ -11,6 +11,7 @@ import re
 import stat
 import sys
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -73,23 +74,35 @@ def snapshot(folder: Path, names: tuple[str, ...] | None = None) -> Snapshot:
     oddities: list[Oddity] = []
     # A whole folder is copied under a temporary name too, and renamed when it is complete.
     temporary = [folder.name] if names is None and is_temporary(folder.name) else []
-    for path, entry, what in _walk(str(folder), names):
-        if what:
+    for path, info, what in _walk(str(folder)) if names is None else _named(folder, names):
+        if info is None:
             oddities.append(Oddity(path, what))
-        elif entry is not None:
-            if any(is_temporary(step) for step in path.split("/")):
-                temporary.append(path)
-            info = entry.stat(follow_symlinks=False)
-            files.append(FileFact(path, info.st_size, info.st_mtime_ns, info.st_ino))
+            continue
+        if any(is_temporary(step) for step in path.split("/")):
+            temporary.append(path)
+        files.append(FileFact(path, info.st_size, info.st_mtime_ns, info.st_ino))
     files.sort(key=lambda fact: fact.path)
     return Snapshot(tuple(files), tuple(sorted(oddities, key=lambda odd: odd.path)), tuple(sorted(temporary)))
 
 
-_Found = tuple[str, "os.DirEntry[str] | None", str]
+#: A regular file with its facts, or None and what it is instead.
+_Found = tuple[str, os.stat_result | None, str]
 
 
-def _walk(top: str, names: tuple[str, ...] | None) -> Iterator[_Found]:
-    """Each regular file (path, entry, "") and each oddity (path, None, what) below *top*."""
+def _named(folder: Path, names: tuple[str, ...]) -> Iterator[_Found]:
+    """The files *names* of *folder*, which may hold a hundred thousand others: it is not listed. What became a folder
+    in the meantime is a drop of its own by the next look."""
+    folder.stat()
+    for name in names:
+        if not is_junk(name):
+            with suppress(FileNotFoundError):
+                info = os.lstat(folder / name)
+                if not stat.S_ISDIR(info.st_mode):
+                    yield _told(name, info)
+
+
+def _walk(top: str) -> Iterator[_Found]:
+    """Everything below *top* that is no folder."""
     waiting: list[tuple[str, str, int]] = [(top, "", 0)]
     while waiting:
         folder, prefix, depth = waiting.pop()
@@ -102,30 +115,25 @@ def _walk(top: str, names: tuple[str, ...] | None) -> Iterator[_Found]:
                 yield prefix.rstrip("/"), None, "a folder that cannot be read"
             continue
         for entry in entries:
-            if is_junk(entry.name) or (names is not None and not prefix and entry.name not in names):
+            if is_junk(entry.name):
                 continue
             path = prefix + entry.name
-            what = _what(entry)
-            if what != "a folder":
-                yield path, entry if not what else None, what
+            if not entry.is_dir(follow_symlinks=False):
+                with suppress(FileNotFoundError):  # likewise
+                    yield _told(path, entry.stat(follow_symlinks=False))
             elif depth < _DEEPEST:
                 waiting.append((entry.path, path + "/", depth + 1))
             else:
                 yield path, None, f"more than {_DEEPEST} folders deep"
 
 
-def _what(entry: os.DirEntry[str]) -> str:
-    """What an entry is, in words; "" for a regular file."""
-    if entry.is_symlink():
-        return "a link"
-    if entry.is_dir(follow_symlinks=False):
-        return "a folder"
-    return _special(entry.stat(follow_symlinks=False).st_mode)
+def _told(path: str, info: os.stat_result) -> _Found:
+    if stat.S_ISREG(info.st_mode):
+        return path, info, ""
+    return path, None, "a link" if stat.S_ISLNK(info.st_mode) else _special(info.st_mode)
 
 
 def _special(mode: int) -> str:
-    if stat.S_ISREG(mode):
-        return ""
     if stat.S_ISFIFO(mode):
         return "a pipe"
     if stat.S_ISSOCK(mode):

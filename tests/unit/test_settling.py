@@ -101,7 +101,7 @@ def test_what_lies_in_an_inbox_is_sorted_into_drops(spool: Spool) -> None:
     ):
         put(spool, name)
 
-    found = drops(spool, "alice", {})
+    found = drops(spool, "alice", spool.inbox("alice"), {})
 
     folders = [drop for drop in found if isinstance(drop, FreshFolder)]
     assert folders == [FreshFolder("run")]
@@ -116,7 +116,9 @@ def test_a_loose_manifest_takes_the_files_that_it_lists_or_those_of_its_stem(spo
     for name in ("run.batch.yaml", "a.tif", "b.tif", "s.batch.yaml", "s.tif", "c.tif"):
         put(spool, name)
 
-    found = drops(spool, "alice", {"run.batch.yaml": ("a.tif", "b.tif", "not there.tif")})
+    found = drops(
+        spool, "alice", spool.inbox("alice"), {"run.batch.yaml": ("a.tif", "b.tif", "not there.tif")}
+    )
 
     assert found == [
         LooseFiles("run", ("a.tif", "b.tif", "run.batch.yaml"), "run.batch.yaml"),
