@@ -140,6 +140,7 @@ class Life:
 
     make -- makes the worker in each of its worker processes; without it the work is done in threads
     pace -- of its leases
+    longest -- seconds after which it ends itself
 
     May be used by several threads, each with lives of its own.
     """
@@ -156,9 +157,10 @@ class Life:
         trap: Trap | None = None,
         make: Perform | None = None,
         pace: Pace = PACE,
+        longest: int = LONGEST,
     ) -> None:
         self._log = log
-        self._process = _forks.Process(target=_live, args=(path, log, once, trap, make, pace))
+        self._process = _forks.Process(target=_live, args=(path, log, once, trap, make, pace, longest))
         with self._looking:
             self._process.start()
 
@@ -197,9 +199,11 @@ class Life:
         self.ends_within(10)
 
 
-def _live(path: Path, log: Path, once: bool, trap: Trap | None, make: Perform | None, pace: Pace) -> None:
+def _live(
+    path: Path, log: Path, once: bool, trap: Trap | None, make: Perform | None, pace: Pace, longest: int
+) -> None:
     os.setpgid(0, 0)
-    signal.alarm(LONGEST)
+    signal.alarm(longest)
     output = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
     os.dup2(output, 1)
     os.dup2(output, 2)

@@ -105,8 +105,10 @@ class Claims:
 
     def _is_being_gathered(self, spool: Spool, user: str, drop: LooseFiles) -> bool:
         """Loose files that an interrupted claim has listed belong to that claim, which goes on moving them."""
-        cases = [case for case in self.desk.cases.values() if case.spool is spool and case.user == user]
-        return any(not case.gathered and set(case.record.loose) & set(drop.names) for case in cases)
+        # Hardly any is, and this is asked for each of thousands of drops while there are thousands of cases.
+        cases = [case for case in self.desk.cases.values() if not case.gathered]
+        theirs = [case for case in cases if case.spool is spool and case.user == user]
+        return any(set(case.record.loose) & set(drop.names) for case in theirs)
 
     def _has_space(self, spool: Spool) -> bool:
         """Claims stop while the spool is nearly full; the admins are told once a day."""

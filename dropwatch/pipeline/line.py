@@ -71,6 +71,7 @@ class Pipeline:
         """Read the spool anew: inboxes, and envelopes that are in processing/ without our knowing."""
         users = spool.users()
         self.arrivals.expect(spool, users)
+        known = {case.record.batch for case in self.desk.cases.values()}
         for user in users.names:
             try:
                 envelopes = list(spool.envelopes(user, Place.PROCESSING))
@@ -79,10 +80,10 @@ class Pipeline:
                 continue
             for envelope in envelopes:
                 if envelope.path not in self.desk.cases:
-                    self._adopt(spool, envelope)
+                    self._adopt(spool, envelope, known)
 
-    def _adopt(self, spool: Spool, envelope: Envelope) -> None:
-        """Take an envelope in hand that some earlier life of ours claimed."""
+    def _adopt(self, spool: Spool, envelope: Envelope, known: set[str]) -> None:
+        """Take an envelope in hand that some earlier life of ours claimed. *known*: the batches in hand."""
         try:
             case = adopt(self.desk, spool, envelope)
         except (DropwatchError, OSError) as err:
@@ -91,9 +92,9 @@ class Pipeline:
         except Exception as err:  # an envelope that cannot be taken in hand never stops the others
             self.desk.say("bug", path=envelope.path, error=str(err), trace=traceback.format_exc())
             return
-        known = {one.record.batch for one in self.desk.cases.values()}
         if case is not None and case.record.batch not in known:
             self.desk.cases[case.key] = case
+            known.add(case.record.batch)
 
     # -- a spool that is another daemon's ------------------------------------------------------------
 
