@@ -71,6 +71,8 @@ class Oversight:
 
     def withdraw(self, case: Case) -> None:
         """A person took the batch out of processing/: stop its workers, then tell the user."""
+        if not _is_ours(case):
+            return  # another daemon serves the spool, and went on with it
         case.withdrawn = True
         self.stop_work(case)
         if case.busy:
@@ -92,6 +94,14 @@ class Oversight:
         self.crew.abandon(case)
         self.crew.drop(case)
         case.wake = 0.0
+
+
+def _is_ours(case: Case) -> bool:
+    try:
+        case.spool.fence.check()
+    except (DropwatchError, OSError):
+        return False
+    return True
 
 
 def _is_cancelled(case: Case) -> bool:

@@ -112,9 +112,11 @@ class Lease:
             return True
 
     def beat(self) -> None:
-        """Say that we live. Raises OperatorError when somebody took the lease away, and OSError."""
+        """Say that we live, if the lease is ours. Raises OperatorError, once, when somebody took it away, and
+        OSError."""
         with self._turn:
-            self._check_mine()
+            if self._mine is not None:
+                self._check_mine()
 
     def check(self) -> None:
         """Raise unless we may act now: to be called before each act that others could contradict."""
