@@ -116,16 +116,22 @@ class Folder:
     def put(self, name: str, data: bytes, *, durably: bool = True) -> None:
         """Replace *name* by *data*, whatever is there: who reads it sees all of the old or all of the new."""
         part = f"{name}.part"
-        with os.fdopen(self._new(part), "wb") as file:
-            file.write(data)
-            file.flush()
-            if durably:
-                os.fsync(file.fileno())
         try:
-            self._rename(part, name)
-        except (IsADirectoryError, PermissionError):  # the second: Windows, of a folder
-            self.put_aside(name)
-            self._rename(part, name)
+            with os.fdopen(self._new(part), "wb") as file:
+                file.write(data)
+                file.flush()
+                if durably:
+                    os.fsync(file.fileno())
+            try:
+                self._rename(part, name)
+            except (IsADirectoryError, PermissionError):  # the second: Windows, of a folder
+                self.put_aside(name)
+                self._rename(part, name)
+        except OSError:
+            # On a full disk half a file would keep the room that others wait for.
+            with suppress(OSError):
+                os.unlink(self._at(part), dir_fd=self._handle)
+            raise
         if durably:
             self.sync()
 
@@ -172,8 +178,20 @@ class Folder:
     def _rename(self, name: str, new: str) -> None:
         if self._handle is None:
             replace(self.path / name, self.path / new)
-        else:
+            return
+        try:
             os.rename(name, new, src_dir_fd=self._handle, dst_dir_fd=self._handle)
+        except OSError:
+            # On a share it may have been done all the same (rename(2), BUGS); nobody else takes *name* away.
+            if self._is_there(name) or not self._is_there(new):
+                raise
+
+    def _is_there(self, name: str) -> bool:
+        try:
+            self._look(name)
+        except FileNotFoundError:
+            return False
+        return True
 
     def _stands_in_the_way(self, name: str) -> bool:
         try:
@@ -205,6 +223,11 @@ def inside(path: Path, below: str = "", *, make: bool = False) -> Iterator[Folde
         handle = _opened(whole)
     try:
         yield Folder(whole, handle)
+    except OSError as err:
+        # By a descriptor of a folder, names are short; write, fsync and close know none at all.
+        err.filename = str(whole / err.filename) if isinstance(err.filename, str) else str(whole)
+        err.filename2 = str(whole / err.filename2) if isinstance(err.filename2, str) else None
+        raise
     finally:
         if handle is not None:
             with suppress(OSError):  # on a share that is gone even closing fails

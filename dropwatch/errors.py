@@ -54,7 +54,16 @@ class ManifestError(DropwatchError):
 
 
 class Unavailable(DropwatchError):
-    """Connecting failed: nothing was begun. The target pauses; no attempt is used."""
+    """Connecting failed: nothing was begun. The target pauses; no attempt is used.
+
+    concerns -- ``"omero"``, ``"mail"``, ``"spool"`` or ``"state"``: what could not be reached
+    """
+
+    def __init__(
+        self, message: str, *, concerns: str = "omero", remedy: str = "", detail: str = "", code: str = ""
+    ) -> None:
+        super().__init__(message, remedy=remedy, detail=detail, code=code)
+        self.concerns = concerns
 
 
 class TemporaryError(DropwatchError):
@@ -68,7 +77,7 @@ class PermanentError(DropwatchError):
 class OperatorError(DropwatchError):
     """An admin has to act. What it *concerns* pauses, resumes by itself, and is not hammered.
 
-    concerns -- ``"omero"``, ``"mail"``, ``"spool"`` or ``"user"``: the whole target, or this user only
+    concerns -- ``"omero"``, ``"mail"``, ``"spool"``, ``"state"`` or ``"user"``: the whole target, or this user only
     """
 
     def __init__(

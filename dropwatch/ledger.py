@@ -13,7 +13,7 @@ import os
 import re
 import types
 import typing
-from collections.abc import Hashable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from enum import Enum
 from pathlib import Path
@@ -23,9 +23,12 @@ from tinydb import TinyDB
 from tinydb.storages import Storage
 from tinydb.table import Document
 
+from dropwatch import storage
 from dropwatch.durable_memory import Folder, inside
 from dropwatch.model import Attached, Failed, Fileset, Imported, Skipped
 from dropwatch.record import Line, Record, line_of
+
+T = typing.TypeVar("T")
 
 _RECORD = "record.json"
 _FILESETS = "filesets.jsonl"
@@ -52,8 +55,8 @@ class CrashSafe(Storage):
 
     def read(self) -> dict[str, dict[str, Any]] | None:
         try:
-            tables = json.loads(self._folder.read(_RECORD, _LARGEST_RECORD))
-        except (OSError, ValueError, RecursionError):
+            tables = json.loads(_held(lambda: self._folder.read(_RECORD, _LARGEST_RECORD)) or b"")
+        except (ValueError, RecursionError):
             return None  # torn or forged is as good as lost, and must not stop the next write
         return tables if _is_tables(tables) else None
 
@@ -78,13 +81,20 @@ class Ledger:
         self._name = name
 
     def read(self, envelope: Path) -> Record | None:
-        """The record; None where it is missing, torn or forged beyond reading: then it is lost, no more."""
+        """The record; None where it is missing, torn or forged beyond reading: then it is lost, no more.
+
+        Raises OSError when the disk or share does not answer: what is only out of reach must not count as lost.
+        """
         try:
-            with inside(envelope, self._name) as folder, TinyDB(folder, storage=CrashSafe) as db:
-                document = db.get(doc_id=1)
-            return None if document is None else _revive(Record, dict(typing.cast("Document", document)))
-        except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError):
+            document = _held(lambda: self._document(envelope))
+            return None if document is None else _revive(Record, document)
+        except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
             return None
+
+    def _document(self, envelope: Path) -> dict[str, Any] | None:
+        with inside(envelope, self._name) as folder, TinyDB(folder, storage=CrashSafe) as db:
+            document = db.get(doc_id=1)
+        return None if document is None else dict(typing.cast("Document", document))
 
     def write(self, envelope: Path, record: Record) -> None:
         """Replace the record, durably."""
@@ -95,9 +105,9 @@ class Ledger:
         """Note which filesets a claim consists of, in one durable write."""
         self._append(envelope, [line_of(claim, fileset) for fileset in filesets])
 
-    def note(self, envelope: Path, line: Line) -> None:
-        """Append what became of one fileset, durably."""
-        self._append(envelope, [line])
+    def note(self, envelope: Path, *lines: Line) -> None:
+        """Append what became of filesets, durably."""
+        self._append(envelope, lines)
 
     def lines(self, envelope: Path, claim: str | None = None) -> list[Line]:
         """The last line of each fileset, of *claim* or of every claim, in the order of their planning."""
@@ -145,16 +155,26 @@ class Ledger:
             yield file
 
     def _read_lines(self, envelope: Path) -> Iterator[Line]:
-        try:
-            with inside(envelope, self._name) as folder:
-                data, whole = folder.read_end(_FILESETS, _LARGEST_FILESETS)
-        except OSError:
-            return
+        data, whole = _held(lambda: self._read_end(envelope)) or (b"", True)
         # The last line of each fileset counts, so what is too much is left out at the beginning.
         for raw in data.split(b"\n")[0 if whole else 1 :]:
             line = _line(raw) if raw else None
             if line is not None:
                 yield line
+
+    def _read_end(self, envelope: Path) -> tuple[bytes, bool]:
+        with inside(envelope, self._name) as folder:
+            return folder.read_end(_FILESETS, _LARGEST_FILESETS)
+
+
+def _held(read: Callable[[], T]) -> T | None:
+    """What *read* gives; None where nothing of ours can be read there. Raises OSError when the storage is to blame."""
+    try:
+        return read()
+    except OSError as err:
+        if storage.sort(err, "", "spool") is not None and not isinstance(err, PermissionError):
+            raise
+        return None
 
 
 def _ends_whole(file: typing.BinaryIO) -> bool:
@@ -184,9 +204,6 @@ def _line(raw: bytes) -> Line | None:
         return line if kind is None else dataclasses.replace(line, outcome=_revive(_KINDS[kind], outcome))
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
         return None  # torn by a crash, or forged: as if it had never been written
-
-
-T = typing.TypeVar("T")
 
 
 def _revive(cls: type[T], plain: Any) -> T:

@@ -34,6 +34,7 @@ from dropwatch.pipeline.desk import Desk, Staff
 from dropwatch.pipeline.letters import Letters
 from dropwatch.pipeline.line import FOREVER, Pipeline, pipeline
 from dropwatch.pipeline.pauses import Pauses, first_pause
+from dropwatch.pipeline.stores import spool_target
 from dropwatch.spool.folders import MEMORY, Spool
 from dropwatch.spool.lease import ANOTHERS, PACE, Pace
 from dropwatch.spool.presence import HOLD, only_daemon, write_heartbeat
@@ -87,7 +88,7 @@ class Daemon:
             config=config,
             ledger=Ledger(MEMORY),
             workers=staff,
-            letters=Letters(config, self._post, addresses, self._clock),
+            letters=Letters(config, self._post, self._keep, addresses, self._clock),
             addresses=addresses,
             pauses=Pauses(first_pause(config.retry.import_), self._rng),
             clock=self._clock,
@@ -100,6 +101,10 @@ class Daemon:
 
     def _post(self, letter: Letter) -> bool:
         return self.mailroom.post(letter) if self.mailroom else False
+
+    def _keep(self, letter: Letter) -> None:
+        if self.mailroom:
+            self.mailroom.keep(letter)
 
     # -- running -------------------------------------------------------------------------------------
 
@@ -174,7 +179,8 @@ class Daemon:
         for settings in self._config.spools:
             now, due = self._clock(), self._sweep_due[settings.path]
             every = settings.poll if self.line.arrivals.polled(settings.path) else settings.sweep
-            if due <= now or due > now + every:  # the second: the clock was set back
+            hurried = self.line.desk.stores.wants_sweep(settings.path)
+            if due <= now or due > now + every or hurried:  # the second: the clock was set back
                 there = self._sweep_one(self.line.arrivals.spools[settings.path])
                 self._sweep_due[settings.path] = now + (every if there else min(every, LOST_SPOOL))
         return min(self._sweep_due.values(), default=FOREVER)
@@ -182,23 +188,27 @@ class Daemon:
     def _sweep_one(self, spool: Spool) -> bool:
         """Read one spool anew, and watch the inboxes that it has now. False when it is not there, or not ours."""
         desk = self.line.desk
+        if not desk.stores.may_sweep(spool.root):
+            return False
         try:
             if self.tenure.take(spool.root):
                 self.line.surrender(spool)  # what is known of it may be out of date
             self.line.sweep(spool)
             self._listen(spool)
-        except (Unavailable, OperatorError) as err:
-            if err.code in ANOTHERS:
-                self.line.surrender(spool)
-            desk.pause(f"spool:{spool.root}", err)
+        except (Unavailable, OperatorError, OSError) as err:
+            self._cannot_sweep(spool, err)
             if spool.root in self._doorbells:  # a watch does not outlive its mount
                 self._doorbells[spool.root].close()
             return False
-        except OSError as err:
-            desk.say("sweep", spool=spool.root, error=f"{type(err).__name__}: {err}")
-            return False
-        desk.works(f"spool:{spool.root}")
+        desk.works(spool_target(spool.root))
         return not self.line.surrenders(spool)
+
+    def _cannot_sweep(self, spool: Spool, err: Unavailable | OperatorError | OSError) -> None:
+        desk, target = self.line.desk, spool_target(spool.root)
+        if not isinstance(err, OSError) and err.code in ANOTHERS:
+            self.line.surrender(spool)
+        if desk.stores.met(err, spool.root, target) is None:
+            desk.say("sweep", spool=spool.root, error=f"{type(err).__name__}: {err}")
 
     def _listen(self, spool: Spool) -> None:
         """Watch the inboxes that the spool has now, or see that they are polled. Found out anew each time: where a
@@ -245,7 +255,7 @@ class Daemon:
             beat = pulse(self.line.desk, mail, self._started, stopped=self._stopping.is_set())
             write_heartbeat(self._config.state, beat)
         except OSError as err:
-            log.info(journal.line("heartbeat", error=f"{type(err).__name__}: {err}"))
+            self.line.report(err)
 
 
 def _is_remote(path: Path) -> bool:

@@ -10,10 +10,11 @@ import random
 import threading
 import traceback
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 
 from dropwatch import credentials, journal
 from dropwatch.config import Config
-from dropwatch.errors import OperatorError
+from dropwatch.errors import DropwatchError, OperatorError, Unavailable
 from dropwatch.outbox import Delivered, Letter, MailServerSettings, Outbox
 from dropwatch.pipeline.letters import Letters
 from dropwatch.pipeline.pauses import Paused, Pauses, first_pause
@@ -29,6 +30,9 @@ class Mailroom:
     """The outbox of one daemon and the thread that empties it.
 
     died -- letters that were given up since the start
+
+    A letter that the full disk does not take is kept in memory and handed to the mail server at once. As soon as there
+    is room it is stored, or noted as sent, so that nobody gets it twice.
     """
 
     def __init__(
@@ -42,6 +46,9 @@ class Mailroom:
         self._bell = threading.Event()
         self._stopping = threading.Event()
         self._posted, self._tried = 0, -1  # what an earlier life left in the queue is due, too
+        self._kept: dict[str, Letter] = {}
+        self._handed: dict[str, Letter] = {}
+        self._complaint = ""
 
     def post(self, letter: Letter) -> bool:
         """Store a letter durably, and wake the thread. False when it was written before."""
@@ -50,6 +57,13 @@ class Mailroom:
             self._posted += 1
             self._bell.set()
         return fresh
+
+    def keep(self, letter: Letter) -> None:
+        """Take a letter that cannot be stored. Writing one again does nothing here either."""
+        if letter.id not in self._kept and letter.id not in self._handed:
+            self._kept[letter.id] = letter
+            self._posted += 1
+            self._bell.set()
 
     def stop(self) -> None:
         self._stopping.set()
@@ -80,14 +94,46 @@ class Mailroom:
         if paused is not None:
             return self._alert(letters, paused)
         try:
+            self._store_kept()
             delivered = self.outbox.deliver(now, self._stopping.is_set)
         except OSError as err:
-            log.info(journal.line("mail", error=f"{type(err).__name__}: {err}"))
+            self._complain(f"{type(err).__name__}: {err}")
+            self._hand_over_kept(now)
             return now + _TROUBLE_WAIT
+        self._complaint = ""
         self._note(delivered, letters, now)
         paused = self.pauses.blocked(("mail",), self._clock())
         due = self.outbox.next_due()
         return paused.pause.until if paused else _FOREVER if due is None else due
+
+    def _complain(self, error: str) -> None:
+        """Into the log, once for each trouble; the pause of the state folder says it to people."""
+        if error != self._complaint:
+            self._complaint = error
+            log.info(journal.line("mail", error=error))
+
+    def _store_kept(self) -> None:
+        """Store what had to be kept in memory. Raises OSError."""
+        for letter in list(self._handed.values()):
+            self.outbox.note_sent(letter)
+            del self._handed[letter.id]
+        for letter in list(self._kept.values()):
+            self.outbox.post(letter)
+            del self._kept[letter.id]
+
+    def _hand_over_kept(self, now: float) -> None:
+        for letter in list(self._kept.values()):
+            try:
+                self.outbox.hand_over(letter)
+            except (Unavailable, OperatorError) as err:
+                self.pauses.fail("mail", err, now)
+                return
+            except DropwatchError as err:
+                self._complain(err.message)
+                continue
+            self._handed[letter.id] = replace(letter, attempts=1, tried=self._clock())
+            del self._kept[letter.id]
+            log.info(journal.line("mail", sent=1, stored=False))
 
     def _note(self, delivered: Delivered, letters: Letters, now: float) -> None:
         if delivered.outage is not None:

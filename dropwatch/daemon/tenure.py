@@ -42,7 +42,8 @@ class Post:
     def check(self) -> None:
         """Raise OperatorError, Unavailable or OSError unless the spool is ours now. Cheap while it is."""
         if self.identity is None:
-            raise Unavailable(f"The spool {self.root} is not served by this daemon now.", code="not-served")
+            told = f"The spool {self.root} is not served by this daemon now."
+            raise Unavailable(told, concerns="spool", code="not-served")
         if not self.leaseless:
             self.lease.check()
 

@@ -40,15 +40,14 @@ def opened(folder: str, fact: FileFact) -> Iterator[int]:
     """
     with _sorted(fact.path):
         descriptor = _open(folder, fact.path)
-    try:
-        check(descriptor, fact)
-        with _sorted(fact.path):
+        try:
+            check(descriptor, fact)
             yield descriptor
-        check(descriptor, fact)
-    finally:
-        # On a share that is gone even closing fails. Nothing was written, so that says nothing about the file.
-        with suppress(OSError):
-            os.close(descriptor)
+            check(descriptor, fact)
+        finally:
+            # On a share that is gone even closing fails. Nothing was written, so that says nothing about the file.
+            with suppress(OSError):
+                os.close(descriptor)
 
 
 def blocks(descriptor: int, fact: FileFact, most: int = BLOCK) -> Iterator[bytes]:

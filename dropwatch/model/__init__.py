@@ -12,12 +12,13 @@ from dropwatch.model.batch import (
     Verdict,
 )
 from dropwatch.model.files import Attachment, FileFact, Fileset, ListedFile
-from dropwatch.model.job import AskJob, ImportJob, Job, LookUpJob, PlanJob, Progress
+from dropwatch.model.job import NOT_READ, AskJob, ImportJob, Job, LookUpJob, PlanJob, Progress
 from dropwatch.model.order import Container, Kind, Order, Target
 from dropwatch.model.outcome import Answers, Attached, Failed, Image, Imported, Outcome, Running, Skipped
 
 __all__ = [
     "CLAIM_STAMP",
+    "NOT_READ",
     "Answers",
     "AskJob",
     "Attached",

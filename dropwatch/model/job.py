@@ -10,6 +10,8 @@ from dropwatch.model.files import Fileset
 from dropwatch.model.order import Order
 from dropwatch.model.outcome import Answers
 
+NOT_READ = "folder-not-read"  #: code of the error that answers a plan whose folder could not be read
+
 
 @dataclass(frozen=True)
 class PlanJob:

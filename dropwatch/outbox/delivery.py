@@ -60,6 +60,9 @@ class Outbox:
         self._intervals = tuple(intervals)
         self._clock = clock
         self._posting = Lock()
+        self._taken: set[str] = (
+            set()
+        )  # taken over by the mail server, and not in sent/ yet: the disk was full, say
 
     def post(self, letter: Letter) -> bool:
         """Put *letter* into the queue; it is on the disk when this returns.
@@ -106,6 +109,21 @@ class Outbox:
         with Postman(self._server, self._password) as postman:
             postman.connect()
 
+    def hand_over(self, letter: Letter) -> None:
+        """Send *letter*, which could not be stored, now and past the queue; then note_sent() as soon as that works.
+
+        Raises Unavailable, OperatorError, TemporaryError, PermanentError.
+        """
+        with Postman(self._server, self._password) as postman:
+            postman.connect()
+            postman.send(letter)
+
+    def note_sent(self, letter: Letter) -> None:
+        """Note that *letter* was handed over, so that writing it again does nothing. Raises OSError."""
+        with self._posting:
+            if self.where(letter.id) is not Shelf.SENT:
+                self._shelves.write(Shelf.SENT, letter)
+
     def probe(self, to: str) -> None:
         """Send one test letter to *to* now, past the queue.
 
@@ -116,9 +134,7 @@ class Outbox:
         letter = Letter(
             letter_id("", str(now), "test", to), "test", "", "", "", to, "dropwatch test mail", words, "", now
         )
-        with Postman(self._server, self._password) as postman:
-            postman.connect()
-            postman.send(letter)
+        self.hand_over(letter)
 
     def next_due(self) -> float | None:
         """When the next letter is due, epoch seconds; None when nothing is queued."""
@@ -207,6 +223,8 @@ class Outbox:
         if self._shelves.path(Shelf.SENT, name).exists():
             self._shelves.remove(Shelf.QUEUED, name)
             return None
+        if name in self._taken:
+            return self._file(letter)
         if self._is_exhausted(letter):
             return self._bury(letter, letter.error or "The last attempt was interrupted.")
         postman.connect()
@@ -225,7 +243,13 @@ class Outbox:
             if isinstance(err, OperatorError):
                 raise
             return Shelf.QUEUED, kept
+        self._taken.add(letter.id)
+        return self._file(letter)
+
+    def _file(self, letter: Letter) -> tuple[Shelf, Letter]:
+        """Put away a letter that the mail server took over."""
         self._shelves.move(letter.id, Shelf.QUEUED, Shelf.SENT)
+        self._taken.discard(letter.id)
         return Shelf.SENT, letter
 
     def _count(self, letter: Letter) -> Letter:

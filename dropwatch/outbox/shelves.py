@@ -11,7 +11,7 @@ from enum import StrEnum
 from pathlib import Path
 from threading import get_ident
 
-from dropwatch.durable import fsync_directory, replace, write_durably
+from dropwatch.durable import fsync_directory, replace, said_of, write_durably
 from dropwatch.outbox.letter import Letter, NotALetter, from_json, to_json
 
 _UNREADABLE = ".unreadable"
@@ -55,7 +55,8 @@ class Shelves:
         try:
             if not stat.S_ISREG(path.lstat().st_mode):
                 raise NotALetter("it is not a regular file")
-            letter = from_json(path.read_text(encoding="utf-8"))
+            with said_of(path):
+                letter = from_json(path.read_text(encoding="utf-8"))
         except PermissionError as err:
             raise NotALetter(f"it cannot be opened: {err.strerror}") from err
         except UnicodeDecodeError as err:

@@ -6,6 +6,7 @@ Only what OMERO said stands in it: neither a record nor a manifest can put an ad
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from pathlib import Path
 
 from dropwatch.durable import write_durably
@@ -29,7 +30,8 @@ class Addresses:
             self._known = {name: address for name, address in self._known.items() if name != owner}
             if email:
                 self._known[owner] = email
-            write_durably(self._path, json.dumps(self._known, indent=1).encode("ascii"))
+            with suppress(OSError):  # a full disk: it is known until we end, and OMERO is asked again then
+                write_durably(self._path, json.dumps(self._known, indent=1).encode("ascii"))
 
     def was_asked(self, owner: str) -> bool:
         """Whether OMERO was asked for *owner* since we started: no need to ask again when it knew none."""

@@ -6,9 +6,9 @@ are found out anew.
 
 from __future__ import annotations
 
-import os
 from dataclasses import replace
 
+from dropwatch.durable import is_there
 from dropwatch.errors import OperatorError
 from dropwatch.model import CLAIM_STAMP, Envelope
 from dropwatch.pipeline.case import Case
@@ -34,7 +34,7 @@ def next_record(old: Record | None, batch: str, returned: Envelope, claim: str, 
     # It becomes a part of a path, so a forged one must be no more than a name.
     name = name if _is_plain_name(name) else returned.folder
     history = old.history if old else ()
-    if old is not None:
+    if old is not None and not never_happened(old, returned):
         history = (*history, PastClaim(old.claim, old.claimed_at, old.verdict, old.attempts, old.events))
     events = (Event(now, "claim", f"{name}, returned"),)
     return Record(
@@ -48,6 +48,12 @@ def next_record(old: Record | None, batch: str, returned: Envelope, claim: str, 
         events=events,
         history=history[-_PAST_CLAIMS:],
     )
+
+
+def never_happened(old: Record, returned: Envelope) -> bool:
+    """Whether *old* is of a claim whose rename failed: the folder still bears the stamp of the one before."""
+    before = old.history[-1].claim if old.history else ""
+    return old.verdict is None and old.claim != returned.claim and before == returned.claim != ""
 
 
 def batch_id(old: Record | None, returned: Envelope) -> str | None:
@@ -65,7 +71,7 @@ def adopt(desk: Desk, spool: Spool, envelope: Envelope) -> Case | None:
     )
     envelope = replace(envelope, folder=envelope.folder or record.folder)
     ungathered = spool.ungathered(envelope, record.loose)
-    has_folder = bool(envelope.folder) and os.path.lexists(envelope.batch_folder)
+    has_folder = bool(envelope.folder) and is_there(envelope.batch_folder)
     if not has_folder and not (record.loose and ungathered):
         return _without_folder(desk, spool, envelope, record)
     case = Case(spool, envelope, record, gathered=not ungathered)

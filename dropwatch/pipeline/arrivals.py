@@ -18,6 +18,7 @@ from dropwatch.pipeline.desk import Desk
 from dropwatch.pipeline.letters import digest
 from dropwatch.pipeline.lookup import Lookup
 from dropwatch.pipeline.sightings import Seen, Sightings
+from dropwatch.pipeline.stores import spool_target
 from dropwatch.settling import Ready, Rules, Settling
 from dropwatch.spool.folders import Spool, Users
 from dropwatch.spool.lease import ANOTHERS
@@ -130,24 +131,35 @@ class Arrivals:
         """Look at one inbox, if it is due, and claim what is ready, at most *most* drops of it."""
         started = self.monotonic()
         claimed: list[Case] = []
+        waits = self._spool_waits(inbox[0])
+        if waits:
+            self.waiting.pop(inbox, None)
+            self.due[inbox] = started + waits
+            return claimed
         try:
             self.spools[inbox[0]].check_present()
             self.spools[inbox[0]].fence.check()
             claimed = self._look(inbox, most) if self._is_due(inbox) else self._claim_waiting(inbox, most)
-        except (Unavailable, OperatorError) as err:
-            self.desk.pause(f"spool:{inbox[0]}", err)
-            self._trouble_at(inbox, started)
         except PermissionError as err:
             self._no_permission(inbox, err)
             self._trouble_at(inbox, started)
-        except OSError as err:
-            self.desk.say("look", user=inbox[1], error=f"{type(err).__name__}: {err}")
+        except (Unavailable, OperatorError, OSError) as err:
+            if self.desk.stores.met(err, inbox[0], f"inbox:{inbox[1]}") is None:
+                self.desk.say("look", user=inbox[1], error=f"{type(err).__name__}: {err}")
             self._trouble_at(inbox, started)
         if claimed and not self.polled(inbox[0]):
             self.warm[inbox] = self.monotonic() + WARM
         if self.warm.get(inbox, 0.0) > started:
             self.due[inbox] = min(self.due[inbox], started + SHORTEST)
         return claimed
+
+    def _spool_waits(self, root: Path) -> float:
+        """Seconds until it is worth looking into a spool that is in trouble; 0.0: it is not. After trouble it is swept
+        first: what a claim that broke has left behind goes on, before anything of it is taken for a new drop."""
+        paused = self.desk.pauses.get(spool_target(root))
+        if paused is not None:
+            return max(SHORTEST_REST, paused.pause.until - self.desk.now())
+        return SHORTEST_REST if root in self.desk.stores.unswept else 0.0
 
     def _trouble_at(self, inbox: Inbox, started: float) -> None:
         self.waiting.pop(inbox, None)
@@ -163,7 +175,6 @@ class Arrivals:
         seen = self._sightings(root).look(user, rules, started, inodes=trusted)
         looked = self.monotonic() - started
         self.earliest[inbox] = started + max(SHORTEST, looked * LOOK_SHARE)
-        self.desk.works(f"spool:{root}")
         self._wait_for(inbox, settings, seen)
         ready = [one for one in seen if isinstance(one.state, Ready)]
         self.waiting[inbox] = deque(ready[most:])
@@ -209,7 +220,8 @@ class Arrivals:
 
     def _claim(self, inbox: Inbox, one: Seen) -> Case | None:
         root, user = inbox
-        if not isinstance(one.state, Ready):
+        corner = f"drop:{user}/{one.drop.name}"
+        if not isinstance(one.state, Ready) or self.desk.pauses.blocked((corner,), self.desk.now()):
             return None
         try:
             case = self.claims.claim(self.spools[root], user, one, one.state)
@@ -221,11 +233,17 @@ class Arrivals:
         except (TemporaryError, FileNotFoundError, FileExistsError) as err:
             self.desk.say("settle", user=user, name=one.drop.name, error=str(err))
             return None
+        except OSError as err:
+            self.desk.stores.unswept.add(root)
+            if self.desk.stores.met(err, root, corner) is None:
+                self.desk.say("claim", user=user, name=one.drop.name, error=f"{type(err).__name__}: {err}")
+            return None
         except Exception as err:  # a bug that one drop provokes never stops the others
             self._bug(inbox, one.drop.name, err)
             return None
         if case is not None:
             self._sightings(root).forget(user, one.drop)
+            self.desk.works(corner)
         return case
 
     def _tell(self, inbox: Inbox, settings: SpoolSettings, one: Seen, state: Settling) -> float:

@@ -22,6 +22,8 @@ class Case:
 
     plan, answers -- of the coming or present attempt; None before it
     outcomes      -- by fileset id, what this claim came to so far (with the attempt that said so)
+    unsaved       -- lines that could not be written down yet
+    missed        -- since when its folder seems to be gone (epoch seconds); None: it is there
     queue, flying -- filesets of the open attempt that wait for a worker, and those that a worker has
     errand        -- the short job (plan, ask) that is under way for it
     withdrawn     -- a person took it away
@@ -36,6 +38,7 @@ class Case:
     envelope: Envelope
     record: Record
     outcomes: dict[str, Line] = field(default_factory=dict)
+    unsaved: list[Line] = field(default_factory=list)
     plan: Plan | None = None
     answers: Answers | None = None
     hopeless: bool = False
@@ -53,6 +56,7 @@ class Case:
     died: bool = False
     crashes: int = 0
     crashed: bool = False
+    missed: float | None = None
     wake: float = 0.0
     waiting_for: str = ""
     reported_at: float = 0.0

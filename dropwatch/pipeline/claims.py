@@ -8,16 +8,20 @@ from datetime import datetime
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
-from dropwatch.errors import DropwatchError
+from dropwatch.errors import DropwatchError, OperatorError
 from dropwatch.model import Envelope
-from dropwatch.pipeline.adoption import adopt, batch_id, first_record, next_record
+from dropwatch.pipeline.adoption import adopt, batch_id, first_record, never_happened, next_record
 from dropwatch.pipeline.case import Case
 from dropwatch.pipeline.desk import Desk
 from dropwatch.pipeline.drops import FreshFolder, LooseFiles, ReturnedEnvelope
 from dropwatch.pipeline.sightings import Seen
+from dropwatch.report.words import size
 from dropwatch.settling import Ready
 from dropwatch.spool.folders import Spool, claim_stamp, inner_name
 
+STATE_LEAST = (
+    16 * 2**20
+)  #: bytes; the state folder needs little, whatever share of its disk the spool has to keep free
 SPLIT_RUN = 600.0  #: seconds within which a folder of the same name means that a run came in two parts
 
 
@@ -74,8 +78,16 @@ class Claims:
         name = f"{drop.name}, {at.day} {at:%b %Y %H:%M}"
         # A colon cannot stand in a name on Windows shares, so the folder has a dot where people see a colon.
         envelope = spool.make_envelope(user, claim, drop.name, name.replace(":", "."))
-        self.desk.ledger.write(envelope.path, first_record(envelope, name, now, drop.names))
-        spool.gather(envelope, drop.names)
+        try:
+            self.desk.ledger.write(envelope.path, first_record(envelope, name, now, drop.names))
+        except OSError:
+            spool.undo(envelope)
+            raise
+        try:
+            spool.gather(envelope, drop.names)
+        except (DropwatchError, OSError) as err:
+            # The record lists them: from now on they are one batch, and the line goes on moving them.
+            self.desk.say("settle", user=user, name=drop.name, error=f"{type(err).__name__}: {err}")
         return envelope
 
     def _claim_returned(
@@ -85,7 +97,7 @@ class Claims:
         returned, ledger = drop.envelope, self.desk.ledger
         old = ledger.read(returned.path)
         batch = batch_id(old, returned) or claim
-        if new_batch and (old is None or old.verdict is not None):
+        if new_batch and (old is None or old.verdict is not None or never_happened(old, returned)):
             batch = claim
         record = next_record(old, batch, returned, claim, self.desk.now())
         ledger.write(returned.path, record)
@@ -111,13 +123,29 @@ class Claims:
         return any(set(case.record.loose) & set(drop.names) for case in theirs)
 
     def _has_space(self, spool: Spool) -> bool:
-        """Claims stop while the spool is nearly full; the admins are told once a day."""
-        usage = shutil.disk_usage(spool.root)
-        least = self.desk.config.limits.min_free.of(usage.total)
+        """Claims stop while the spool is nearly full, or the state folder, where its mails would be kept; the admins
+        are told once a day, and `status` shows it."""
+        full = [path for path in (spool.root, self.desk.config.state) if not self._has_room(path)]
+        return not full
+
+    def _has_room(self, path: Path) -> bool:
+        desk, name = self.desk, f"space:{path}"
+        usage = shutil.disk_usage(path)
+        least = int(desk.config.limits.min_free.of(usage.total))
+        if path == desk.config.state:
+            least = min(least, STATE_LEAST)
         if usage.free >= least:
+            desk.works(name)
             return True
-        self.desk.letters.low_space(str(spool.root), usage.free, int(least), len(self.desk.cases))
-        self.desk.say("defer", spool=spool.root, free=usage.free, least=int(least))
+        error = OperatorError(
+            f"The disk of {path} is nearly full ({size(usage.free)} free, at least {size(least)} wanted): no new "
+            "batches are taken up.",
+            concerns="spool",
+            remedy='Make room, for instance by removing old folders from "done", or lower limits.min_free.',
+        )
+        if desk.stores.low(name, error):
+            desk.say("pause", target=name, free=usage.free, least=least)
+            desk.letters.low_space(str(path), usage.free, least, len(desk.cases))
         return False
 
     def _tell_if_split(self, spool: Spool, user: str, name: str, claim: str) -> None:

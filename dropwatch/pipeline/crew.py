@@ -178,7 +178,6 @@ class Crew:
     def _remember(self, case: Case, fileset: Fileset, outcome: Outcome) -> None:
         planned = case.outcomes.get(fileset.id) or line_of(case.record.claim, fileset)
         line = replace(planned, attempt=case.record.attempts, at=self.desk.now(), outcome=outcome, more=())
-        case.outcomes[fileset.id] = line
         self.desk.note(case, line)
         self._tell(case, fileset, outcome)
 
@@ -189,7 +188,7 @@ class Crew:
         self.desk.say("record", case, file=fileset.name, outcome=kind, error=error)
         at = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(self.desk.now()))
         text = f"{at} attempt {case.record.attempts} {fileset.name}: {kind}{more}"
-        self.desk.ledger.log(case.envelope.path, text)
+        self.desk.log(case, text)
 
     def _outcome(self, case: Case, done: Done) -> Outcome | None:
         """What an import's answer means; None when nothing came of it because we were told to stop."""
@@ -213,9 +212,11 @@ class Crew:
 
     def trouble(self, case: Case, error: Unavailable | OperatorError) -> None:
         """Connecting failed, or an admin has to act: what it concerns is left alone for a while."""
-        concerns = error.concerns if isinstance(error, OperatorError) else "omero"
-        names = {"user": f"user:{case.user}", "spool": f"spool:{case.spool.root}"}
-        self.desk.pause(names.get(concerns, concerns), error, case)
+        if error.concerns in ("spool", "state"):
+            self.desk.met(case, error)
+        else:
+            name = f"user:{case.user}" if error.concerns == "user" else error.concerns
+            self.desk.pause(name, error, case)
 
     def bug(self, case: Case, error: BaseException) -> Failed:
         """Something that nobody translated: a bug of ours. It counts, the admins hear of it, the others go on."""
@@ -242,6 +243,7 @@ class Crew:
         case.wake = 0.0
         if not case.left() or case.withdrawn:
             return  # the verdict, which comes next, is written with the attempt closed
+        case.forget_attempt()  # before the record, which may fail: nothing is begun again without asking anew
         attempts = record.attempts
         due = next_attempt(desk.config.retry.import_, attempts, desk.now()) or record.not_before
         if desk.stopping.is_set():
@@ -249,5 +251,4 @@ class Crew:
             attempts, due = max(0, attempts - 1), 0.0
         case.log(desk.now(), "defer", "the attempt left something to do")
         desk.write(case, attempts=attempts, not_before=due, attempting=False)
-        case.forget_attempt()
         desk.report(case, now_or_never=True)

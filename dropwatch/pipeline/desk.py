@@ -20,6 +20,7 @@ from dropwatch.pipeline.addresses import Addresses
 from dropwatch.pipeline.case import Case
 from dropwatch.pipeline.letters import Letters, story_of
 from dropwatch.pipeline.pauses import Paused, Pauses
+from dropwatch.pipeline.stores import STATE, Stores, batch_target, spool_target
 from dropwatch.record import Line
 from dropwatch.spool.reports import write_report
 from dropwatch.workers import Done, Work
@@ -62,6 +63,7 @@ class Desk:
     stopping  -- set when the daemon stops
     concluded -- how many batches came to which verdict since the start
     overflows -- how many times the system lost events of a spool since the start
+    stores    -- which storage is in trouble
     """
 
     config: Config
@@ -80,6 +82,12 @@ class Desk:
     stopping: threading.Event = field(default_factory=threading.Event)
     concluded: dict[str, int] = field(default_factory=dict)
     overflows: dict[Path, int] = field(default_factory=dict)
+    stores: Stores = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.stores = Stores(
+            self.config.state, self.pauses, self.letters, self.clock, self.say, self.works, self.ring
+        )
 
     def now(self) -> float:
         return self.clock()
@@ -92,32 +100,69 @@ class Desk:
     # -- memory --------------------------------------------------------------------------------------
 
     def write(self, case: Case, **changes: object) -> None:
-        """Change the record, durably."""
+        """Change the record, durably. What cannot be written does not hold either: the next step is decided anew."""
         case.spool.fence.check()
-        case.record = replace(case.record, **changes)  # type: ignore[arg-type]
-        self.ledger.write(case.envelope.path, case.record)
+        self._flush(case)
+        record = replace(case.record, **changes)  # type: ignore[arg-type]
+        self.ledger.write(case.envelope.path, record)
+        case.record = record
 
     def note(self, case: Case, line: Line) -> None:
-        """Remember what became of a fileset, durably."""
+        """Remember what became of a fileset, durably. Raises OSError when it is only in memory as yet: it is kept,
+        and written before anything else of this batch is."""
         case.spool.fence.check()
-        self.ledger.note(case.envelope.path, line)
         case.outcomes[line.fileset] = line
+        case.unsaved.append(line)
+        self._flush(case)
+
+    def _flush(self, case: Case) -> None:
+        if case.unsaved:
+            self.ledger.note(case.envelope.path, *case.unsaved)
+            case.unsaved.clear()
 
     def report(self, case: Case, *, now_or_never: bool = False) -> None:
-        """Write REPORT.txt; while filesets rush through, only every few seconds."""
+        """Write REPORT.txt; while filesets rush through, only every few seconds. If it fails, the batch goes on."""
         if not now_or_never and self.now() - case.reported_at < REPORT_EVERY:
             return
+        try:
+            self.last_report(case)
+        except OSError as err:
+            self.met(case, err)
+
+    def last_report(self, case: Case) -> None:
+        """Write the REPORT.txt that will stay. Raises OSError."""
         case.reported_at = self.now()
         write_report(case.envelope.path, report.report_txt(story_of(case), self.letters.site))
+
+    def log(self, case: Case, text: str) -> None:
+        """Add to the import.log of a batch, for admins. Where that fails, the batch goes on."""
+        try:
+            self.ledger.log(case.envelope.path, text)
+        except OSError as err:
+            self.met(case, err)
+
+    def met(self, case: Case, error: OSError | DropwatchError) -> Paused | None:
+        """An error came up in work on *case*; what it concerns is left alone. None: no storage is to blame."""
+        return self.stores.met(error, case.spool.root, batch_target(case.record.batch))
 
     # -- what is paused or held ------------------------------------------------------------------------
 
     def names(self, case: Case) -> tuple[str, ...]:
         return ("omero", f"user:{case.user}")
 
+    def stalled(self, case: Case) -> float | None:
+        """Until when nothing at all may be done for *case*, because of its storage; None: it may go on."""
+        paused = self.stores.holding(case.spool.root, batch_target(case.record.batch))
+        if paused is None:
+            return None
+        case.waiting_for = paused.error.message
+        return max(paused.pause.until, self.now() + 0.1)
+
     def blocked(self, case: Case) -> float | None:
         """Until when nothing may go to the server for *case*; None: it may go now."""
-        now = self.now()
+        now, stalled = self.now(), self.stalled(case)
+        if stalled is not None:
+            return stalled
         if self.held(case.user):
             case.waiting_for = "held by an admin"
             return now + 60.0
@@ -132,22 +177,21 @@ class Desk:
         """Whether an admin put *user*, or everything, on hold."""
         return (self.holds / "all").exists() or (self.holds / f"user-{user}").exists()
 
-    def read_holds(self) -> frozenset[str]:
-        """The names of all hold markers."""
+    def read_holds(self) -> frozenset[str] | None:
+        """The names of all hold markers; None when they cannot be read now."""
         try:
             return frozenset(path.name for path in self.holds.iterdir())
-        except OSError:
+        except FileNotFoundError:
             return frozenset()
+        except OSError:
+            return None
 
     def pause(self, name: str, error: DropwatchError, case: Case | None = None) -> None:
         """A target, or a user, is left alone for a while; for an operator's fault admin and user are told."""
         paused = self.pauses.fail(name, error, self.now())
         wait = paused.pause.until - self.now()
         self.say("pause", case, target=name, seconds=f"{wait:.1f}", reason=error.message, detail=error.detail)
-        if isinstance(error, OperatorError) and name.startswith("spool:"):
-            # It is tried at each sweep, so one letter a day is enough.
-            self.letters.fault(error, [])
-        elif isinstance(error, OperatorError):
+        if isinstance(error, OperatorError):
             if not paused.told:
                 self.letters.operator(paused, self._waiting_users(case))
                 self.pauses.told(name)
@@ -156,7 +200,8 @@ class Desk:
 
     def works(self, name: str) -> None:
         """A target answered: whatever waited for it goes on."""
-        ended = self.pauses.clear(name)
+        ended = self.pauses.clear(name, self.now())
+        self.stores.forget(name)
         if ended is None:
             return
         self.say("resume", target=name)
@@ -184,7 +229,14 @@ class Desk:
         self.ring()
 
     def _waiting(self, paused: Paused) -> int:
-        return sum(paused.name in self.names(case) for case in self.cases.values())
+        if paused.name == STATE:
+            return sum(case.record.verdict is not None for case in self.cases.values())
+        return sum(paused.name in (*self.names(case), *_storage(case)) for case in self.cases.values())
 
     def _waiting_users(self, case: Case | None) -> list[str]:
         return sorted({case.user} if case else {one.user for one in self.cases.values()})
+
+
+def _storage(case: Case) -> tuple[str, ...]:
+    """What a batch lies in, as targets."""
+    return spool_target(case.spool.root), batch_target(case.record.batch)

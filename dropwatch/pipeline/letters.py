@@ -18,13 +18,28 @@ from dropwatch.report import DeadLetter, Site, Story, Text
 
 Post = Callable[[Letter], bool]
 
+#: Kinds of letters that a record says were written: when they cannot be stored, their batch waits. All others may
+#: wait in memory: what they tell shows in `status`, and will be told again as long as it lasts.
+_NO_ADDRESS = "-no-address"
+_SWORN = ("outcome", "failure", "delay", "withdrawn")
+
 
 class Letters:
-    """Writes letters for batches and for admins. *post* stores one durably; posting one twice does nothing."""
+    """Writes letters for batches and for admins. *post* stores one durably; posting one twice does nothing.
 
-    def __init__(self, config: Config, post: Post, addresses: Addresses, clock: Callable[[], float]) -> None:
+    keep -- takes a letter that cannot be stored now, and sees to it that it is sent all the same
+    """
+
+    def __init__(
+        self,
+        config: Config,
+        post: Post,
+        keep: Callable[[Letter], None],
+        addresses: Addresses,
+        clock: Callable[[], float],
+    ) -> None:
         self._config = config
-        self._post = post
+        self._post, self._keep = post, keep
         self._addresses = addresses
         self._clock = clock
         self.site = report.site_of(config)
@@ -146,7 +161,7 @@ class Letters:
             self._write(kind, batch, claim, user, address, text)
         else:
             self._all_admins(
-                f"{kind}-no-address", batch, claim, user, report.no_address(text, user, self.site)
+                f"{kind}{_NO_ADDRESS}", batch, claim, user, report.no_address(text, user, self.site)
             )
 
     def _all_admins(self, kind: str, batch: str, claim: str, user: str, text: Text) -> None:
@@ -157,9 +172,15 @@ class Letters:
         if self._config.mail is None:
             return
         name = letter_id(batch, claim, kind, to)
-        self._post(
-            Letter(name, kind, batch, claim, user, to, text.subject, text.plain, text.html, self._clock())
+        letter = Letter(
+            name, kind, batch, claim, user, to, text.subject, text.plain, text.html, self._clock()
         )
+        try:
+            self._post(letter)
+        except OSError:
+            if kind.removesuffix(_NO_ADDRESS) in _SWORN:
+                raise
+            self._keep(letter)
 
 
 def story_of(case: Case) -> Story:
@@ -185,9 +206,17 @@ def digest(*parts: object) -> str:
 
 def _called(target: str, site: Site) -> str:
     """What people call a target."""
-    if target.startswith("spool:"):
-        return f"the spool {target.removeprefix('spool:')}"
-    return {"omero": str(site.store), "mail": "the mail server"}.get(target, target)
+    kind, _, name = target.partition(":")
+    called = {
+        "spool": "the spool",
+        "batch": "the folder of batch",
+        "drop": "the drop",
+        "inbox": "the inbox of",
+    }
+    if kind in called:
+        return f"{called[kind]} {name}"
+    known = {"omero": str(site.store), "mail": "the mail server", "state": "the state folder"}
+    return known.get(target, target)
 
 
 def _stamp(at: float) -> str:

@@ -9,6 +9,7 @@ import time
 import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 from dropwatch import lifecycle
 from dropwatch.errors import DropwatchError, OperatorError, Unavailable
@@ -19,10 +20,11 @@ from dropwatch.pipeline.arrivals import Arrivals
 from dropwatch.pipeline.case import Case
 from dropwatch.pipeline.claims import Claims
 from dropwatch.pipeline.crew import Crew
-from dropwatch.pipeline.desk import Desk
+from dropwatch.pipeline.desk import Desk, Result
 from dropwatch.pipeline.lookup import Lookup
 from dropwatch.pipeline.oversight import Oversight
 from dropwatch.pipeline.steps import Steps
+from dropwatch.pipeline.stores import batch_target
 from dropwatch.schedule import Turns
 from dropwatch.spool.folders import Spool
 
@@ -56,6 +58,7 @@ class Pipeline:
             return self.desk.now() + _TROUBLE_WAIT
 
     def _turn(self) -> float:
+        probed = self.desk.stores.probe()
         self._apply_results()
         for case in self.arrivals.claim_ready():
             self.desk.cases[case.key] = case
@@ -65,7 +68,7 @@ class Pipeline:
         self._apply_results()
         due = min((case.wake for case in self.desk.cases.values()), default=FOREVER)
         overseen = self.oversight.due() if self.desk.cases else FOREVER
-        return min(due, overseen, self.arrivals.next_look(), self.desk.alert_outages())
+        return min(due, overseen, probed, self.arrivals.next_look(), self.desk.alert_outages())
 
     def sweep(self, spool: Spool) -> None:
         """Read the spool anew: inboxes, and envelopes that are in processing/ without our knowing."""
@@ -76,18 +79,26 @@ class Pipeline:
             try:
                 envelopes = list(spool.envelopes(user, Place.PROCESSING))
             except OSError as err:  # the look at the inbox tells of it, and the other users go on
-                self.desk.say("sweep", user=user, error=f"{type(err).__name__}: {err}")
+                self._cannot(spool, f"inbox:{user}", err, "sweep", user=user)
                 continue
             for envelope in envelopes:
                 if envelope.path not in self.desk.cases:
                     self._adopt(spool, envelope, known)
 
+    def _cannot(self, spool: Spool, corner: str, error: OSError, verb: str, **values: Any) -> None:
+        """Something of a sweep failed: the storage is left alone, or the log has what it was."""
+        if self.desk.stores.met(error, spool.root, corner) is None:
+            self.desk.say(verb, **values, error=f"{type(error).__name__}: {error}")
+
     def _adopt(self, spool: Spool, envelope: Envelope, known: set[str]) -> None:
         """Take an envelope in hand that some earlier life of ours claimed. *known*: the batches in hand."""
         try:
             case = adopt(self.desk, spool, envelope)
-        except (DropwatchError, OSError) as err:
+        except DropwatchError as err:
             self.desk.say("adopt", path=envelope.path, error=str(err))
+            return
+        except OSError as err:
+            self._cannot(spool, batch_target(envelope.claim), err, "adopt", path=envelope.path)
             return
         except Exception as err:  # an envelope that cannot be taken in hand never stops the others
             self.desk.say("bug", path=envelope.path, error=str(err), trace=traceback.format_exc())
@@ -142,8 +153,14 @@ class Pipeline:
         except (OperatorError, Unavailable) as err:
             self.crew.trouble(case, err)
             self._defer(case, err, _TROUBLE_WAIT)
-        except (DropwatchError, OSError) as err:
+        except DropwatchError as err:
             self._defer(case, err, _TROUBLE_WAIT)
+        except OSError as err:
+            paused = self.desk.met(case, err)
+            if paused is None:
+                self._defer(case, err, _TROUBLE_WAIT)
+            else:
+                self._put_off(case, paused.pause.until)
         except Exception as err:  # a bug in one batch never stops another
             self._defer(case, err, self.bug_wait)
             self._tell_of_bug(case, err)
@@ -158,13 +175,16 @@ class Pipeline:
 
     def _defer(self, case: Case, error: Exception, seconds: float) -> None:
         self.desk.say("defer", case, seconds=seconds, error=f"{type(error).__name__}: {error}")
+        self._put_off(case, self.desk.now() + seconds)
+
+    def _put_off(self, case: Case, until: float) -> None:
+        """Come back to *case* later. What was planned and asked for an attempt that broke here holds no longer."""
+        self.crew.abandon(case)
         self.crew.drop(case)
-        case.wake = self.desk.now() + seconds
-        if case.surrendered:
-            case.wake = 0.0
-        elif self.oversight.is_gone(case):
-            self.oversight.withdraw(case)
-        else:
+        if case.record.attempting and case.record.verdict is None and not case.busy:
+            case.forget_attempt()
+        case.wake = 0.0 if case.surrendered else until
+        if not case.surrendered:
             self.desk.cases.setdefault(case.key, case)
 
     def _carry(self, case: Case) -> None:
@@ -177,6 +197,10 @@ class Pipeline:
             return
         while case.key in self.desk.cases:
             now = self.desk.now()
+            stalled = self.oversight.unsure_until(case) or self.desk.stalled(case)
+            if stalled is not None:
+                case.wake = stalled
+                return
             case.wake = FOREVER
             step = next_step(case.facts(self.desk.blocked(case)), self.limits, now)
             if isinstance(step, lifecycle.Wait):
@@ -184,6 +208,10 @@ class Pipeline:
                     self.steps.ask_again(case)
                     continue
                 case.wake = min(FOREVER if step.until is None else step.until, self._delay_notice(case))
+                return
+            letterless = self.desk.stores.holding_letters()
+            if isinstance(step, lifecycle.Notify) and letterless is not None:
+                case.wake, case.waiting_for = letterless.pause.until, letterless.error.message
                 return
             self._perform(step, case)
             if case.busy or case.wake != FOREVER or not self._moves(step):
@@ -219,9 +247,11 @@ class Pipeline:
         record, mail = case.record, self.desk.config.mail
         if mail is None or record.verdict is not None or "delay" in record.told:
             return FOREVER
-        due = record.claimed_at + mail.delay_notice
+        due, letterless = record.claimed_at + mail.delay_notice, self.desk.stores.holding_letters()
         if self.desk.now() < due:
             return due
+        if letterless is not None:
+            return letterless.pause.until
         self.desk.letters.delay(case)
         self.desk.write(case, told=(*record.told, "delay"))
         return FOREVER
@@ -233,8 +263,19 @@ class Pipeline:
         now = self.desk.now()
         cases = self.desk.cases.values()
         running = any(case.busy or case.wake <= now or (case.asked and case.running()) for case in cases)
+        running = running or any(case.missed is not None for case in cases)
         waiting = self.crew.is_waiting() or self.arrivals.settling() or bool(self.steps.lookup.asked)
         return running or waiting or not self.desk.results.empty()
+
+    def report(self, error: OSError) -> None:
+        """The state folder could not be written to. May be called from any thread."""
+
+        def apply() -> None:
+            if self.desk.stores.met_in_state(error) is None:
+                self.desk.say("heartbeat", error=f"{type(error).__name__}: {error}")
+
+        self.desk.results.put(Result(apply))
+        self.desk.ring()
 
     def stop(self) -> None:
         """Stop the workers in good order and remember how far they came."""
@@ -245,7 +286,7 @@ class Pipeline:
         self._apply_results()
         for case in self.desk.cases.values():
             if case.record.attempting:
-                self.crew.end_attempt(case)
+                self._guarded(case, self.crew.end_attempt)
 
 
 def pipeline(desk: Desk, spools: list[Spool], monotonic: Callable[[], float] = time.monotonic) -> Pipeline:

@@ -5,10 +5,10 @@ No event tells of these, and a worker may be busy for hours.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from dropwatch.durable import is_there
 from dropwatch.durable_memory import inside
 from dropwatch.errors import DropwatchError
 from dropwatch.pipeline.case import Case
@@ -19,6 +19,7 @@ from dropwatch.spool.folders import MEMORY
 CANCEL = "cancel"  #: marker in an envelope's .dropwatch/, holds the claim stamp that it is meant for
 EVERY = 2.0  #: seconds between two looks
 SHARE = 20.0  #: looking takes at most one part in twenty of the time
+SOON, STALE = 1.0, 60.0  #: seconds; clients of NFS believe for up to a minute what they saw of a folder
 FOREVER = float("inf")
 
 
@@ -42,13 +43,14 @@ class Oversight:
         self.looked = now
         self._look_at_holds()
         for case in list(self.desk.cases.values()):
-            guarded(case, self._look_at)
+            if self.desk.stalled(case) is None:
+                guarded(case, self._look_at)
         self.took = self.desk.now() - now
 
     def _look_at_holds(self) -> None:
         """An admin who releases something means it to go on now, paused targets included."""
         holds = self.desk.read_holds()
-        if holds != self.holds:
+        if holds is not None and holds != self.holds:
             if self.holds - holds:
                 self.desk.pauses.hurry()
             self.holds = holds
@@ -65,9 +67,30 @@ class Oversight:
             self.stop_work(case)
 
     def is_gone(self, case: Case) -> bool:
-        """Whether a person took the batch away. A share that is not mounted is an outage: nothing was taken."""
-        gone = case.gathered and not os.path.lexists(case.envelope.batch_folder)
-        return gone and case.spool.identity.is_file()
+        """Whether a person took the batch away. A share that is not mounted is an outage: nothing was taken.
+
+        One look is no proof: the share may have come back between the two halves of it, and what a share tells of its
+        folders may be a minute old. Raises OSError when it cannot be known.
+        """
+        gone = case.gathered and not is_there(case.envelope.batch_folder)
+        if not gone or not case.spool.identity.is_file():
+            if case.missed is not None:
+                case.missed, case.wake = None, 0.0
+            return False
+        now = self.desk.now()
+        if case.missed is None or case.missed > now:
+            case.missed = now
+        return now - case.missed >= self._sure(case)
+
+    def unsure_until(self, case: Case) -> float | None:
+        """When to look again at a case whose folder seems to be gone; None when it is there."""
+        return None if case.missed is None else self.desk.now() + EVERY
+
+    def _sure(self, case: Case) -> float:
+        """Seconds between two looks that prove that something is gone."""
+        settings = self.desk.config.spool_for(case.spool.root)
+        polled = settings is not None and case.spool.root in self.desk.polled
+        return min(STALE, 6 * settings.poll) if settings is not None and polled else SOON
 
     def withdraw(self, case: Case) -> None:
         """A person took the batch out of processing/: stop its workers, then tell the user."""

@@ -13,6 +13,7 @@ from dropwatch.errors import DropwatchError, OperatorError
 from dropwatch.schedule import Pause, pause
 
 _LONGEST_OUTAGE = 300.0  #: seconds between two tries to reach a host that is down
+_REMEMBERED = 600.0  #: seconds that a pause which ended is remembered
 _LONGEST_FAULT = 3600.0  #: seconds between two tries after a refused login: some sites lock accounts
 
 
@@ -32,7 +33,7 @@ class Paused:
 
 
 class Pauses:
-    """The paused targets ("omero", "mail", "spool:PATH") and users ("user:alice"), by name.
+    """The paused targets ("omero", "mail", "state", "spool:PATH", "batch:ID") and users ("user:alice"), by name.
 
     first -- seconds of the first pause
     """
@@ -41,11 +42,19 @@ class Pauses:
         self._first = first
         self._rng = rng
         self._paused: dict[str, Paused] = {}
+        self._ended: dict[str, tuple[float, Paused]] = {}
 
-    def fail(self, name: str, error: DropwatchError, now: float) -> Paused:
-        """Note a failure; returns the pause that follows."""
-        before = self._paused.get(name)
-        most = _LONGEST_FAULT if isinstance(error, OperatorError) else _LONGEST_OUTAGE
+    def fail(
+        self, name: str, error: DropwatchError, now: float, *, most: float | None = None, relapse: float = 0.0
+    ) -> Paused:
+        """Note a failure; returns the pause that follows.
+
+        most    -- the longest pause (seconds)
+        relapse -- what fails again within so many seconds after its end goes on with the pause that it had
+        """
+        before = self._paused.get(name) or self._relapsed(name, now - relapse)
+        if most is None:
+            most = _LONGEST_FAULT if isinstance(error, OperatorError) else _LONGEST_OUTAGE
         first = min(self._first, most)
         if before and type(before.error) is not type(error):
             before = None  # an outage that became a fault of ours is another story
@@ -55,9 +64,21 @@ class Pauses:
         self._paused[name] = Paused(name, after, error, told=bool(before and before.told))
         return self._paused[name]
 
-    def clear(self, name: str) -> Paused | None:
+    def clear(self, name: str, now: float = 0.0) -> Paused | None:
         """Note a success; returns the pause that it ended."""
-        return self._paused.pop(name, None)
+        ended = self._paused.pop(name, None)
+        self._ended = {known: one for known, one in self._ended.items() if now - one[0] < _REMEMBERED}
+        if ended is not None:
+            self._ended[name] = now, ended
+        return ended
+
+    def get(self, name: str) -> Paused | None:
+        """The pause of *name*, over or not; None while it works."""
+        return self._paused.get(name)
+
+    def _relapsed(self, name: str, after: float) -> Paused | None:
+        ended_at, ended = self._ended.get(name, (0.0, None))
+        return ended if ended_at > after else None
 
     def told(self, name: str) -> None:
         self._paused[name] = replace(self._paused[name], told=True)

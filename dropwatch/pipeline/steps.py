@@ -13,6 +13,7 @@ from dropwatch.errors import (
 )
 from dropwatch.lifecycle import verdict
 from dropwatch.model import (
+    NOT_READ,
     Answers,
     AskJob,
     Attached,
@@ -29,6 +30,7 @@ from dropwatch.pipeline.case import Case
 from dropwatch.pipeline.crew import Crew
 from dropwatch.pipeline.desk import Desk
 from dropwatch.pipeline.lookup import Lookup
+from dropwatch.pipeline.stores import batch_target
 from dropwatch.record import Line, line_of
 from dropwatch.schedule import next_attempt
 from dropwatch.spool.folders import LOCK, MEMORY
@@ -93,17 +95,20 @@ class Steps:
     def _adopt_plan(self, case: Case, plan: Plan) -> None:
         desk, claim = self.desk, case.record.claim
         fresh = [fileset for fileset in plan.filesets if fileset.id not in case.outcomes]
-        case.plan, case.hopeless = plan, bool(plan.problems)
         if fresh:
             desk.ledger.plan(case.envelope.path, claim, fresh)
         for fileset in fresh:
             case.outcomes[fileset.id] = replace(line_of(claim, fileset), more=())
         for refused in plan.refused:
             self._refuse(case, refused)
-        if not case.record.planned or plan.problems:
+        planned = case.record.planned
+        if not planned or plan.problems:
             case.log(desk.now(), "plan", f"{len(plan.filesets)} filesets, {len(plan.refused)} refused")
             desk.write(case, planned=True, name=plan.name, problems=plan.problems, notes=plan.notes)
             desk.say("plan", case, filesets=len(plan.filesets), problems=len(plan.problems))
+        # Only now: what could not be written down is planned anew.
+        case.plan, case.hopeless = plan, bool(plan.problems)
+        if not planned or plan.problems:
             desk.report(case, now_or_never=True)
 
     def _refuse(self, case: Case, refused: Refused) -> None:
@@ -138,7 +143,6 @@ class Steps:
             self.desk.addresses.learn(case.owner, answers.email)
         case.answers, case.asked = answers, True
         case.ask_again = self.desk.now() + RUNNING_POLL * min(2**case.polls, 16)
-        self._note_found(case, answers)
         notes = (*case.record.notes, *([answers.container.note] if answers.container.note else []))
         # Not written yet: whatever comes next (the attempt, the verdict) writes the record before it acts.
         case.record = replace(
@@ -147,6 +151,7 @@ class Steps:
             group=answers.group,
             notes=tuple(dict.fromkeys(notes)),
         )
+        self._note_found(case, answers)
 
     def _note_found(self, case: Case, answers: Answers) -> None:
         for fileset in case.left():
@@ -181,7 +186,8 @@ class Steps:
         elif isinstance(error, PermanentError):
             self._give_up(case, Problem(error.message, error.remedy, type(error).__name__, error.detail))
         elif isinstance(error, DropwatchError):
-            self.count_failure(case, error.message)
+            if error.code != NOT_READ or not self.desk.stores.is_sick(case.spool.root):
+                self.count_failure(case, error.message)
         else:
             self.crew.bug(case, error)
             self.count_failure(case, "dropwatch met an error of its own.")
@@ -241,7 +247,7 @@ class Steps:
             case.wake = desk.now() + wait
             return
         desk.letters.outcome(case)
-        desk.report(case, now_or_never=True)
+        desk.last_report(case)
         case.log(desk.now(), "notify")
         desk.write(case, notified=True)
         desk.say("notify", case)
@@ -258,6 +264,8 @@ class Steps:
         desk, ruling = self.desk, case.record.verdict
         if ruling is None:
             return
-        del desk.cases[case.key]
+        key = case.key
         case.envelope = case.spool.retire(case.envelope, ruling.place)
+        del desk.cases[key]
+        desk.works(batch_target(case.record.batch))
         desk.say("retire", case, place=ruling.place.value)

@@ -23,6 +23,7 @@ _CONCERNS = {
     "omero": "All imports wait until this is put right.",
     "mail": "Mails wait until this is put right; imports go on.",
     "spool": "Nothing is taken up from this spool until this is put right.",
+    "state": "Finished batches wait until their mails can be kept; imports go on.",
     "user": "Only the batches of the users named here wait; all others go on.",
 }
 

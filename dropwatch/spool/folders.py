@@ -8,13 +8,15 @@ import stat
 import time
 import unicodedata
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
 
+from dropwatch.durable import fsync_directory, is_there
 from dropwatch.errors import OperatorError, Unavailable
 from dropwatch.model import CLAIM_STAMP, Envelope, Place
-from dropwatch.spool.moves import make_directory, move, remove_tree_of_ours
+from dropwatch.spool.moves import ensure_directory, move, remove_ours
 from dropwatch.spool.tree import is_junk
 
 IDENTITY = ".dropwatch-spool"
@@ -91,6 +93,7 @@ class Spool:
         if not self.identity.is_file():
             raise Unavailable(
                 f"The spool {self.root} is not there: its identity file {IDENTITY} cannot be seen.",
+                concerns="spool",
                 remedy="Mount the share. If this spool is new, `dropwatch user add NAME` makes it.",
                 code="spool-missing",
             )
@@ -116,8 +119,8 @@ class Spool:
         device = self.folder(user, Place.INBOX).stat().st_dev
         for place in Place:
             path = self.folder(user, place)
-            if not os.path.lexists(path):
-                make_directory(path)
+            if not is_there(path):
+                ensure_directory(path)
             if path.is_symlink() or not path.is_dir() or path.stat().st_dev != device:
                 raise OperatorError(
                     f"{path} is not a plain folder on the same file system as {user}'s inbox.",
@@ -173,8 +176,13 @@ class Spool:
         """An empty envelope for the folder *folder*; the caller writes its record, then calls take()."""
         self.fence.check()
         path = self.folder(user, Place.PROCESSING) / f"{claim}_{shortened(name)}"
-        make_directory(path)
-        make_directory(path / MEMORY)
+        ensure_directory(path)
+        try:
+            ensure_directory(path / MEMORY)
+        except OSError:
+            with suppress(OSError):  # an empty one is removed by the next sweep, too
+                path.rmdir()
+            raise
         return Envelope(user, Place.PROCESSING, path, claim, folder)
 
     def take(self, entry: str, envelope: Envelope) -> None:
@@ -193,38 +201,40 @@ class Spool:
         """Move the loose files *names* into the envelope; what is there already stays."""
         inbox = self.folder(envelope.user, Place.INBOX)
         if not envelope.batch_folder.is_dir():
-            make_directory(envelope.batch_folder)
+            ensure_directory(envelope.batch_folder)
         for name in names:
-            if not os.path.lexists(envelope.batch_folder / name) and os.path.lexists(inbox / name):
+            if not is_there(envelope.batch_folder / name) and is_there(inbox / name):
                 self.fence.check()
                 move(inbox / name, envelope.batch_folder / name)
 
     def ungathered(self, envelope: Envelope, names: tuple[str, ...]) -> bool:
         """Whether one of *names* still waits in the inbox to be moved into the envelope."""
         inbox = self.folder(envelope.user, Place.INBOX)
-        return any(
-            os.path.lexists(inbox / name) and not os.path.lexists(envelope.batch_folder / name)
-            for name in names
-        )
+        return any(is_there(inbox / name) and not is_there(envelope.batch_folder / name) for name in names)
 
     def undo(self, envelope: Envelope) -> None:
         """Remove an envelope whose claim did not happen. Raises OperatorError, and removes nothing, when
         something lies in it that is not ours."""
         self.fence.check()
-        theirs = sorted(entry.name for entry in os.scandir(envelope.path) if not _is_ours(entry.name))
+        names = [entry.name for entry in os.scandir(envelope.path)]
+        theirs = sorted(name for name in names if not _is_ours(name))
         if theirs:
             raise OperatorError(
                 f"{envelope.path} holds {theirs[0]}, which is not ours; the envelope is not removed.",
                 concerns="spool",
                 remedy="Move it to where it belongs; then the empty envelope goes away by itself.",
             )
-        remove_tree_of_ours(envelope.path)
+        remove_ours(envelope.path, names)
 
     def retire(self, envelope: Envelope, place: Place) -> Envelope:
         """Move the envelope to done/ or failed/. This one rename is the end of the claim."""
         self.fence.check()
         path = self.folder(envelope.user, place) / envelope.path.name
-        move(envelope.path, path)
+        if is_there(path) and not is_there(envelope.path):  # moved before, but an error came behind it
+            fsync_directory(path.parent)
+            fsync_directory(envelope.path.parent)
+        else:
+            move(envelope.path, path)
         return replace(envelope, place=place, path=path)
 
     def give_back(self, envelope: Envelope) -> Path:

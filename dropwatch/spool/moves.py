@@ -9,9 +9,10 @@ import errno
 import os
 import shlex
 import shutil
+from collections.abc import Iterable
 from pathlib import Path
 
-from dropwatch.durable import fsync_directory
+from dropwatch.durable import fsync_directory, is_there
 from dropwatch.errors import OperatorError, TemporaryError
 
 #: Windows: access denied, sharing violation, lock violation. Somebody still has a file of it open.
@@ -28,12 +29,25 @@ def make_directory(path: Path) -> None:
     fsync_directory(path.parent)
 
 
+def ensure_directory(path: Path) -> None:
+    """Have an empty directory *path*, durably: make it, or take the one that is there. Raises FileExistsError.
+
+    On a share a failed mkdir may have made it all the same, and says EEXIST when it is asked again.
+    """
+    try:
+        path.mkdir()
+    except OSError:
+        if path.is_symlink() or not path.is_dir() or any(os.scandir(path)):
+            raise
+    fsync_directory(path.parent)
+
+
 def move(source: Path, target: Path) -> None:
     """Rename *source* to *target* and make it durable. Nothing is ever overwritten or copied.
 
     Raises InUse (somebody is writing), OperatorError (no permission), FileExistsError, FileNotFoundError.
     """
-    if os.path.lexists(target):
+    if is_there(target):
         raise FileExistsError(errno.EEXIST, "a move would land on something", str(target))
     try:
         source.rename(target)
@@ -45,11 +59,11 @@ def move(source: Path, target: Path) -> None:
 
 def _look_where_it_is(err: OSError, source: Path, target: Path) -> None:
     """On a share a failed rename is no proof of failure (rename(2), BUGS): only where things lie is."""
-    if os.path.lexists(target) and not os.path.lexists(source):
+    if is_there(target) and not is_there(source):
         return
     if err.errno == errno.EBUSY or getattr(err, "winerror", None) in _IN_USE_ON_WINDOWS:
         raise InUse(f"{source.name} is still in use.") from err
-    if err.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+    if err.errno in (errno.EACCES, errno.EPERM):
         raise _no_permission(source, err) from err
     if err.errno == errno.EXDEV:
         raise OperatorError(
@@ -77,7 +91,16 @@ def _no_permission(source: Path, err: OSError) -> OperatorError:
     )
 
 
-def remove_tree_of_ours(path: Path) -> None:
-    """Remove an envelope that holds nothing but our own files: a claim that did not happen."""
-    shutil.rmtree(path)  # it follows no link, also none that is put there meanwhile
-    fsync_directory(path.parent)
+def remove_ours(folder: Path, names: Iterable[str]) -> None:
+    """Remove the entries *names*, with all below them, and then *folder*, durably.
+
+    Nothing else: on a share a rename that failed may still happen, and bring the user's files. Then this fails.
+    """
+    for name in names:
+        path = folder / name
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)  # it follows no link, also none that is put there meanwhile
+        else:
+            path.unlink(missing_ok=True)
+    folder.rmdir()
+    fsync_directory(folder.parent)

@@ -77,16 +77,16 @@ class Reader:
 
     def story(self, spool: Path, envelope: Envelope, record: Record, lines: Sequence[Line]) -> Story:
         """What there is to tell of a claimed batch."""
-        waits = self._waits(spool, envelope.user) if record.verdict is None else ""
+        waits = self._waits(spool, envelope.user, record.batch) if record.verdict is None else ""
         told = report.tell(envelope, record, lines, spool, envelope.user, waits)
         return replace(told, next_attempt=None) if self.presence.in_hand(record.batch) else told
 
-    def _waits(self, spool: Path, user: str) -> str:
+    def _waits(self, spool: Path, user: str, batch: str) -> str:
         if not self.presence.running:
             return _NOT_RUNNING
         if self.presence.held(user):
             return _HELD
-        paused = self.presence.pause(f"spool:{spool}", "omero", f"user:{user}")
+        paused = self.presence.pause(f"spool:{spool}", f"batch:{batch}", "omero", f"user:{user}")
         return paused.reason if paused else ""
 
     def _reason(self, story: Story, progress: Progress | None) -> str:
@@ -125,7 +125,13 @@ class Reader:
         )
 
     def _why_not_claimed(self, spool: Path, dropped: Dropped) -> str:
-        paused = self.presence.pause(f"spool:{spool}")
+        paused = self.presence.pause(
+            f"spool:{spool}",
+            f"inbox:{dropped.user}",
+            f"drop:{dropped.user}/{dropped.name}",
+            f"space:{spool}",
+            f"space:{self.config.state}",
+        )
         if dropped.lacking:
             more = len(dropped.lacking) - 1
             waits = f"it lacks {dropped.lacking[0]}{f' and {more} more' if more else ''}"

@@ -6,6 +6,7 @@ done/ and failed/ may hold a hundred thousand batches: their names are listed, b
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,9 +16,10 @@ from dropwatch.errors import Unavailable
 from dropwatch.model import CLAIM_STAMP, Dropped, Place
 from dropwatch.outbox import Shelf
 from dropwatch.outbox.shelves import Shelves
+from dropwatch.report import duration
 from dropwatch.spool.folders import Spool
 from dropwatch.status.picture import Row, Status, Target
-from dropwatch.status.presence import Presence, presence
+from dropwatch.status.presence import SILENT, Presence, presence
 from dropwatch.status.rows import Reader, envelope_at
 
 Look = Callable[[Config, Spool, str], Iterable[Dropped]]  #: what lies in the inbox of a user
@@ -32,6 +34,7 @@ class Most:
 
 
 EVERYTHING = Most()
+_ROOM = 2**16  #: bytes; with less nothing can be kept in the state folder
 
 
 @dataclass(frozen=True)
@@ -48,7 +51,7 @@ def snapshot(config: Config, now: float, look: Look, most: Most = EVERYTHING) ->
     """Look at everything. *look*: who knows what lies in an inbox (pipeline.glance)."""
     here = presence(config.state, now)
     reader = Reader(config, here, now)
-    trouble: list[Target] = []
+    trouble = list(_state(config.state, here, now))
     retired: list[_Retired] = []
     working: list[Row] = []
     waiting: list[Row] = []
@@ -64,7 +67,7 @@ def snapshot(config: Config, now: float, look: Look, most: Most = EVERYTHING) ->
         total += len(theirs)
         retired += theirs if most.each is None else theirs[: most.each]
     chosen = _newest(retired)[: most.together]
-    rows = [row for one in reversed(chosen) if (row := _row(reader, one)) is not None]
+    rows = [row for one in reversed(chosen) if (row := _row(reader, one, trouble)) is not None]
     # What moved on while we looked is among the rows of the place it came to.
     rows += [
         row for row in sorted(working, key=_age) + sorted(waiting, key=_age) if os.path.lexists(row.path)
@@ -115,9 +118,34 @@ def _newest(retired: Iterable[_Retired]) -> list[_Retired]:
     return sorted(retired, key=lambda one: one.path.name, reverse=True)
 
 
-def _row(reader: Reader, one: _Retired) -> Row | None:
-    envelope = envelope_at(one.user, one.place, one.path)
-    return reader.envelope(one.spool, envelope) if envelope is not None else None
+def _row(reader: Reader, one: _Retired, trouble: list[Target]) -> Row | None:
+    try:
+        envelope = envelope_at(one.user, one.place, one.path)
+        return reader.envelope(one.spool, envelope) if envelope is not None else None
+    except OSError as err:
+        trouble.append(_unreadable(f"user:{one.user}", err))
+        return None
+
+
+def _state(state: Path, here: Presence, now: float) -> Iterator[Target]:
+    """What the daemon cannot say, because it says everything through the state folder."""
+    try:
+        free = shutil.disk_usage(state).free
+    except FileNotFoundError:
+        return  # it has never run here
+    except OSError as err:
+        yield _unreadable("state", err)
+        return
+    beat = float(here.pulse.get("beat", 0.0))
+    if free < _ROOM:
+        remedy = (
+            "Make room on its disk: until then mails cannot be kept, and finished batches wait for theirs."
+        )
+        yield Target("state", f"The state folder {state} is full.", remedy, operator=True)
+    elif here.running and now - beat > SILENT:
+        silence = duration(now - beat)
+        reason = f"The daemon has said nothing for {silence}: it hangs, or cannot write to {state}."
+        yield Target("state", reason, "Its log says more; `dropwatch check` tries the folder.", operator=True)
 
 
 def _age(row: Row) -> tuple[float, str]:

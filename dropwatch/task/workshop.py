@@ -8,14 +8,16 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+from dropwatch import storage
 from dropwatch.config import Config
-from dropwatch.errors import Interrupted, PermanentError, TemporaryError
+from dropwatch.errors import Interrupted, OperatorError, PermanentError, TemporaryError, Unavailable
 from dropwatch.importers.base import Importer
 from dropwatch.model import (
+    NOT_READ,
     Answers,
     AskJob,
     Attached,
@@ -93,6 +95,7 @@ class Workshop:
                 f"The folder {batch.name} cannot be read: {err.strerror or err}.",
                 remedy="Check the permissions of the folder.",
                 detail=f"{type(err).__name__}: {err}",
+                code=NOT_READ,
             ) from err
 
     def _ask(self, envelope: Path, plan: Plan) -> Answers:
@@ -159,8 +162,25 @@ def _is_refuted(proof: Path | None) -> bool:
 
 @contextmanager
 def _held(envelope: Path) -> Iterator[None]:
-    """Hold the envelope's lock, so that after a crash of the daemon nobody acts on it while we still do."""
-    with locked(envelope / MEMORY / LOCK, shared=True) as got:
+    """Hold the envelope's lock, so that after a crash of the daemon nobody acts on it while we still do.
+
+    Raises Unavailable when the spool does not give it: nothing was begun then.
+    """
+    stack = ExitStack()
+    try:
+        got = stack.enter_context(locked(envelope / MEMORY / LOCK, shared=True))
+    except OSError as err:
+        raise _no_lock(envelope, err) from err
+    try:
         if not got:
             raise TemporaryError("Somebody else is working on this batch.")
         yield
+    finally:
+        with suppress(OSError):  # it is let go of all the same, and the answer must not be lost for it
+            stack.close()
+
+
+def _no_lock(envelope: Path, error: OSError) -> Unavailable | OperatorError:
+    return storage.sort(error, f"The folder {envelope}", "spool") or Unavailable(
+        f"{envelope} cannot be worked in.", concerns="spool", detail=f"{type(error).__name__}: {error}"
+    )

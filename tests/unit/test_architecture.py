@@ -21,7 +21,18 @@ LAYERS = (
     ("nouns", {"errors", "model", "record", "exits"}),
     (
         "thoughts",
-        {"lifecycle", "settling", "schedule", "document", "manifest", "config", "report", "journal", "probe"},
+        {
+            "lifecycle",
+            "settling",
+            "schedule",
+            "document",
+            "manifest",
+            "config",
+            "report",
+            "journal",
+            "probe",
+            "storage",
+        },
     ),
     ("ground", {"durable"}),
     (
