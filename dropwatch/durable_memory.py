@@ -226,7 +226,8 @@ def inside(path: Path, below: str = "", *, make: bool = False) -> Iterator[Folde
     except OSError as err:
         # By a descriptor of a folder, names are short; write, fsync and close know none at all.
         err.filename = str(whole / err.filename) if isinstance(err.filename, str) else str(whole)
-        err.filename2 = str(whole / err.filename2) if isinstance(err.filename2, str) else None
+        if isinstance(err.filename2, str):
+            err.filename2 = str(whole / err.filename2)
         raise
     finally:
         if handle is not None:

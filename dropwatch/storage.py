@@ -15,7 +15,7 @@ _FORBIDDEN = {errno.EACCES, errno.EPERM}
 _AWAY = {
     getattr(errno, name)
     for name in (
-        *("ESTALE", "ENOTCONN", "ENODEV", "ENXIO", "EHOSTDOWN", "EHOSTUNREACH", "ENETDOWN", "ENETUNREACH"),
+        *("ESTALE", "ENOTCONN", "ENODEV", "EHOSTDOWN", "EHOSTUNREACH", "ENETDOWN", "ENETUNREACH"),
         *("ETIMEDOUT", "ECONNABORTED", "ECONNRESET", "ECONNREFUSED", "EREMOTEIO", "ESHUTDOWN"),
     )
     if hasattr(errno, name)

@@ -14,6 +14,7 @@ from dropwatch.errors import DropwatchError
 from dropwatch.pipeline.case import Case
 from dropwatch.pipeline.crew import Crew
 from dropwatch.pipeline.desk import Desk
+from dropwatch.pipeline.stores import batch_target, spool_target
 from dropwatch.spool.folders import MEMORY
 
 CANCEL = "cancel"  #: marker in an envelope's .dropwatch/, holds the claim stamp that it is meant for
@@ -43,7 +44,7 @@ class Oversight:
         self.looked = now
         self._look_at_holds()
         for case in list(self.desk.cases.values()):
-            if self.desk.stalled(case) is None:
+            if self.desk.pauses.get(spool_target(case.spool.root)) is None:
                 guarded(case, self._look_at)
         self.took = self.desk.now() - now
 
@@ -103,6 +104,7 @@ class Oversight:
             return
         self.desk.cases.pop(case.key, None)
         self.desk.say("withdraw", case)
+        self.desk.works(batch_target(case.record.batch))
         try:
             if case.record.verdict is None:
                 self.desk.letters.withdrawn(case)

@@ -157,7 +157,7 @@ def test_the_second_waits_and_says_why_and_takes_over_from_one_that_sleeps(
 
     world.sandbox.set_faults(omero={"slow_upload": "2s"})
     drop(world, "alice", "in the middle", 3)
-    wait_until(lambda: world.envelopes("processing"), 20)
+    wait_until(lambda: " claim " in first.log.read_text(), 20)
     first.freeze()
     wait_until(second.serves, 30)
     drop(world, "bob", "for the second")
