@@ -44,7 +44,8 @@ def open_steps(path: Path) -> int:
             below = os.open(step, _FOLDER | _NO_FOLLOW, dir_fd=here)
             os.close(here)
             here = below
-    except OSError:
+    except OSError as err:
+        err.filename = str(path)
         os.close(here)
         raise
     return here

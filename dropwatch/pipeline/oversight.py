@@ -90,7 +90,7 @@ class Oversight:
     def _sure(self, case: Case) -> float:
         """Seconds between two looks that prove that something is gone."""
         settings = self.desk.config.spool_for(case.spool.root)
-        polled = settings is not None and case.spool.root in self.desk.polled
+        polled = bool(self.desk.polled.get(case.spool.root))
         return min(STALE, 6 * settings.poll) if settings is not None and polled else SOON
 
     def withdraw(self, case: Case) -> None:
