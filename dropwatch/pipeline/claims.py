@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import shutil
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -19,6 +21,7 @@ from dropwatch.report.words import size
 from dropwatch.settling import Ready
 from dropwatch.spool.folders import Spool, claim_stamp, inner_name
 
+STATE_FULL = 2**16  #: bytes; with less, no letter can be kept
 STATE_LEAST = (
     16 * 2**20
 )  #: bytes; the state folder needs little, whatever share of its disk the spool has to keep free
@@ -134,6 +137,12 @@ class Claims:
         least = int(desk.config.limits.min_free.of(usage.total))
         if path == desk.config.state:
             least = min(least, STATE_LEAST)
+            if usage.free < STATE_FULL:
+                desk.stores.met_in_state(
+                    OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path / "outbox"))
+                )
+            if desk.stores.holding_letters() is not None:
+                return False  # the admins were told
         if usage.free >= least:
             desk.works(name)
             return True

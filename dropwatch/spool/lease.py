@@ -17,10 +17,12 @@ import shutil
 import socket
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from dropwatch.errors import OperatorError, Unavailable
+from dropwatch.spool.folders import IDENTITY
 from dropwatch.spool.lives import is_over, sleepless_clock, this_life
 
 LEASE = ".dropwatch-lease"
@@ -145,13 +147,25 @@ class Lease:
             return False
         now = self._clock()
         mine = Holder(secrets.token_hex(8), 0, socket.gethostname(), os.getpid(), this_life(), self._local)
-        # Exclusively: nobody else knows this name, and a link that stands there is not followed.
-        _write(self._folder / mine.nonce, mine, os.O_CREAT | os.O_EXCL)
+        try:
+            # Exclusively: nobody else knows this name, and a link that stands there is not followed.
+            _write(self._folder / mine.nonce, mine, os.O_CREAT | os.O_EXCL)
+        except OSError:
+            # On a full disk, a lease of nobody would keep everybody away for a while, us too.
+            with suppress(OSError):
+                (self._folder / mine.nonce).unlink(missing_ok=True)
+                self._folder.rmdir()
+            raise
         self._mine, self._beaten, self._seen, self._alive = mine, now, None, False
         return True
 
     def _check_mine(self) -> None:
         if self._mine is None or not self._beats():
+            if not (self._folder.parent / IDENTITY).is_file():
+                # The share went away, lease and all. If nobody takes that meanwhile, it is still ours afterwards.
+                raise Unavailable(
+                    f"The spool {self._folder.parent} is not there.", concerns="spool", code="spool-missing"
+                )
             self._mine = None
             raise OperatorError(
                 f"Another daemon has taken over the spool {self._folder.parent}; this one no longer serves it.",
@@ -204,6 +218,7 @@ class Lease:
         raise Unavailable(
             f"The spool {where} was served by another daemon ({holder}) until lately.",
             remedy=f"It is taken over when that one stays silent for {self._pace.stale:g} seconds; wait, or stop it.",
+            concerns="spool",
             code="lease-held",
         )
 

@@ -1,0 +1,316 @@
+"""Disks that are full and shares that come and go: nothing is lost or done twice, people are told once, it goes on by
+itself. The disks are small ones in memory, the shares a FUSE file system that fails as it is ordered."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+pytest.importorskip("omero")
+
+from dropwatch.pipeline import glance
+from dropwatch.status import Target, snapshot
+from facility import Facility, text_of
+from tests.faulty_mount import FaultyMount, SmallDisk, can_fuse, can_mount
+
+with_disks = pytest.mark.skipif(bool(can_mount()), reason=can_mount())
+with_shares = pytest.mark.skipif(bool(can_fuse()), reason=can_fuse())
+
+LOCK_FREE = {"import": ["200ms"] * 4, "mail": ["200ms"] * 8, "outage_alert": "1s"}
+
+
+class Site(Facility):
+    """A facility whose spool may be a disk of its own."""
+
+    def bring(self, user: str, path: Path) -> Path:
+        """As somebody at another machine does it: copied under a name that is nobody's, then renamed."""
+        desk = self.spool / ".desk" / user
+        desk.mkdir(parents=True, exist_ok=True)
+        shutil.copytree(path, desk / path.name)
+        return (desk / path.name).rename(self.spool / user / "inbox" / path.name)
+
+    def targets(self) -> dict[str, Target]:
+        """What `status` shows as in trouble."""
+        return {one.name: one for one in snapshot(self.config(), time.time(), glance.inbox).targets}
+
+    def attempts(self, envelope: Path) -> int:
+        record = json.loads((envelope / ".dropwatch" / "record.json").read_text())
+        return int(record["_default"]["1"]["attempts"])
+
+    def is_importing(self) -> bool:
+        return bool(self.ask_server("select id from fileset"))
+
+
+Make = Callable[..., Site]
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Iterator[Callable[..., Site]]:
+    made: list[Site] = []
+
+    def make(**settings: Any) -> Site:
+        spool = {
+            "path": str(tmp_path / "spool"),
+            "settle": "200ms",
+            "sweep": "1s",
+            "watch": "poll",
+            "poll": "200ms",
+        }
+        defaults = {"spools": [spool], "retry": LOCK_FREE, "limits": {"min_free": "1KiB"}}
+        made.append(Site(tmp_path, {**defaults, **settings}))
+        return made[-1]
+
+    yield make
+    for one in made:
+        one.close()
+
+
+@pytest.fixture
+def disk(tmp_path: Path) -> Iterator[Callable[[str], SmallDisk]]:
+    made: list[SmallDisk] = []
+
+    def make(name: str) -> SmallDisk:
+        made.append(SmallDisk(tmp_path / name, 4 * 2**20))
+        return made[-1]
+
+    yield make
+    for one in made:
+        one.close()
+
+
+@pytest.fixture
+def share(tmp_path: Path) -> Iterator[FaultyMount]:
+    for name in ("disk", "spool"):
+        (tmp_path / name).mkdir()
+    mount = FaultyMount(tmp_path / "disk", tmp_path / "spool")
+    mount.start()
+    try:
+        yield mount
+    finally:
+        mount.close()
+
+
+def assert_all_well(place: Site, *images: str, user: str = "alice") -> None:
+    """Imported once, told once, and nothing is in trouble any more."""
+    place.until(lambda: place.retired(user), 60)
+    place.until(lambda: len(place.subjects(f"{user}@")) == 1)
+    place.until(lambda: not place.targets(), 90)
+
+    assert place.imported() == list(images)
+    assert place.leftovers() == []
+    assert len(place.envelopes(user, "done")) == 1
+    assert place.subjects(f"{user}@") == [
+        one for one in place.subjects(f"{user}@") if "imported" in one.lower()
+    ]
+
+
+# -- full ------------------------------------------------------------------------------------------------
+
+
+@with_disks
+def test_a_spool_that_is_full_in_mid_import_is_told_of_once_and_costs_no_attempt(
+    site: Make, disk: Callable[[str], SmallDisk]
+) -> None:
+    spool = disk("spool")
+    place = site()
+    place.faults(omero={"slow_upload": "1s"})
+    place.drop("alice", "run", "a.ome.tif", "b.ome.tif", "c.ome.tif")
+    place.start()
+    place.until(place.is_importing)
+    spool.fill()
+    place.until(lambda: place.subjects("admin@"))
+    place.until(lambda: f"spool:{place.spool}" in place.targets())
+    target = place.targets()[f"spool:{place.spool}"]
+
+    assert "full" in target.reason
+    assert "Make room" in target.remedy
+    assert "full" in text_of(place.mails("admin@")[0])
+    place.faults()
+    spool.empty()
+    assert_all_well(place, "a.ome.tif", "b.ome.tif", "c.ome.tif")
+    assert place.attempts(place.envelopes("alice", "done")[0]) == 2, (
+        f"one in flight and one after it: {envelope}"
+    )
+    assert len(place.subjects("admin@")) == 1
+
+
+@with_disks
+def test_a_full_state_folder_holds_the_letter_and_so_the_batch_and_the_admin_hears_of_it_meanwhile(
+    site: Make, disk: Callable[[str], SmallDisk]
+) -> None:
+    state = disk("state")
+    place = site()
+    place.faults(omero={"slow_upload": "1s"})
+    place.drop("alice", "run", "a.ome.tif")
+    place.start()
+    place.until(place.is_importing)
+    state.fill()
+    place.drop("bob", "later", "b.ome.tif")
+    place.until(lambda: place.subjects("admin@"))
+    place.until(place.imported)
+    place.until(lambda: "state" in place.targets())
+
+    assert "state folder" in text_of(place.mails("admin@")[0])
+    assert "full" in place.targets()["state"].reason
+    assert len(place.envelopes("alice", "processing")) == 1, "retired before its letter was safe"
+    assert place.subjects("alice@") == []
+    assert place.envelopes("bob", "processing") == [], "claimed, and nobody can be told of it"
+    state.empty()
+    place.until(lambda: place.retired("bob"), 60)
+    assert_all_well(place, "a.ome.tif", "b.ome.tif")
+    place.until(lambda: list((state.mountpoint / "outbox" / "sent").glob("*fault*")))
+    assert len(place.subjects("admin@")) == 1, "what was sent from memory was sent again from the disk"
+
+
+@with_disks
+@pytest.mark.long
+@pytest.mark.parametrize("what", ["folder", "loose", "returned"])
+def test_nothing_is_claimed_while_the_spool_is_nearly_full(
+    site: Make, disk: Callable[[str], SmallDisk], what: str
+) -> None:
+    spool = disk("spool")
+    place = site(limits={"min_free": "2MiB"})
+    if what == "loose":
+        place.drop("alice", "run", "a.ome.tif")
+        (place.spool / "alice" / "inbox" / "run" / "a.ome.tif").rename(
+            place.spool / "alice" / "inbox" / "a.ome.tif"
+        )
+        (place.spool / "alice" / "inbox" / "run").rmdir()
+    elif what == "returned":
+        dropped = place.drop("alice", "run", "a.ome.tif")
+        envelope = place.spool / "alice" / "inbox" / "20261124-140355-k3f9_run"
+        envelope.mkdir()
+        dropped.rename(envelope / "run")
+    else:
+        place.drop("alice", "run", "a.ome.tif")
+    spool.fill(2**20)
+    place.start()
+    place.until(lambda: place.subjects("admin@"))
+    place.until(lambda: f"space:{place.spool}" in place.targets())
+    time.sleep(2)
+
+    assert place.envelopes("alice", "processing") == []
+    assert place.imports() == []
+    spool.empty()
+    assert_all_well(place, "a.ome.tif")
+    assert len(place.subjects("admin@")) == 1
+
+
+# -- gone and back ---------------------------------------------------------------------------------------
+
+
+PHASES: dict[str, Callable[[Site], object]] = {
+    "idle": lambda place: (place.folder / "state" / "heartbeat.json").exists(),
+    "settling": lambda place: True,
+    "claimed": lambda place: place.envelopes("alice", "processing"),
+    "importing": Site.is_importing,
+    "imported": Site.imported,
+}
+
+
+@with_shares
+@pytest.mark.timeout(150)
+@pytest.mark.parametrize(
+    ("phase", "how"),
+    [
+        pytest.param(
+            phase, how, marks=[] if (phase, how) == ("importing", "unmounted") else [pytest.mark.long]
+        )
+        for phase in PHASES
+        for how in ("unmounted", "dead", "stale")
+    ],
+)
+def test_a_share_that_is_lost_and_comes_back_costs_nothing_but_time(
+    site: Make, share: FaultyMount, phase: str, how: str
+) -> None:
+    place = site()
+    place.faults(omero={"slow_upload": "1s"})
+    if phase != "idle":
+        place.drop("alice", "run", "a.ome.tif", "b.ome.tif")
+    place.start()
+    place.until(lambda: PHASES[phase](place))
+    lose(share, how)
+    place.until(lambda: f"spool:{share.mountpoint}" in place.targets())
+    place.until(lambda: place.subjects("admin@"))
+    if how == "unmounted":
+        assert list(share.mountpoint.iterdir()) == [], "something was made where the share should be"
+    assert place.subjects("alice@") == []
+    bring_back(share, how)
+    place.faults()
+    if phase == "idle":
+        place.until(lambda: not place.targets(), 60)
+        place.drop("alice", "run", "a.ome.tif", "b.ome.tif")
+
+    assert_all_well(place, "a.ome.tif", "b.ome.tif")
+    assert place.attempts(place.envelopes("alice", "done")[0]) <= 2
+    place.until(lambda: len(place.subjects("admin@")) == 2)
+    assert "reach" in place.subjects("admin@")[1].lower()
+
+
+def lose(share: FaultyMount, how: str) -> None:
+    if how == "unmounted":
+        share.unmount()
+    elif how == "dead":
+        share.die()
+    else:
+        share.fail("*", "ESTALE", apart=True)
+
+
+def bring_back(share: FaultyMount, how: str) -> None:
+    if how == "stale":
+        share.heal()
+        return
+    subprocess.run(["umount", "-l", str(share.mountpoint)], check=False, capture_output=True)
+    share.start()
+
+
+@with_shares
+@pytest.mark.timeout(120)
+@pytest.mark.long
+def test_what_a_share_does_not_show_for_a_moment_is_not_withdrawn(site: Make, share: FaultyMount) -> None:
+    place = site()
+    place.faults(omero={"slow_upload": "2s"})
+    place.drop("alice", "run", "a.ome.tif", "b.ome.tif")
+    place.start()
+    place.until(place.is_importing)
+    hidden = place.batch("alice", "processing") / "run"
+    share.fail("getattr", "ENOENT", f"*/{hidden.parent.name}/run", count=-1)
+    time.sleep(0.6)
+    share.heal()
+    place.faults()
+
+    assert_all_well(place, "a.ome.tif", "b.ome.tif")
+
+
+@with_shares
+@pytest.mark.timeout(120)
+def test_a_rename_that_failed_and_happens_later_costs_no_file(site: Make, share: FaultyMount) -> None:
+    place = site()
+    share.fail("rename", "EIO", "*/processing/*/run", count=1, late=True)
+    place.drop("alice", "run", "a.ome.tif", "b.ome.tif")
+    place.start()
+
+    assert_all_well(place, "a.ome.tif", "b.ome.tif")
+
+
+@with_shares
+@pytest.mark.timeout(120)
+@pytest.mark.long
+def test_a_file_that_cannot_be_read_fails_alone_and_not_the_share(site: Make, share: FaultyMount) -> None:
+    place = site()
+    place.drop("alice", "run", "a.ome.tif", "b.ome.tif")
+    place.drop("bob", "other", "c.ome.tif")
+    share.fail("read", "EIO", "*/a.ome.tif")
+    place.start()
+    place.until(lambda: place.retired("alice") and place.retired("bob"), 60)
+
+    assert place.imported() == ["b.ome.tif", "c.ome.tif"]
+    assert len(place.envelopes("alice", "failed")) == 1
+    assert not [name for name in place.targets() if name.startswith("spool:")]
