@@ -15,59 +15,9 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from dropwatch.durable import fsync_directory, replace
-from dropwatch.model import CLAIM_STAMP
+from dropwatch.durable_steps import PLAIN, STEP_BY_STEP, in_envelope, look_at_steps, open_steps
 
-#: Windows has neither of these flags, nor folders that can be opened: there each step is looked at before it is taken.
-_NO_FOLLOW = getattr(os, "O_NOFOLLOW", 0)
-_FOLDER = os.O_RDONLY | getattr(os, "O_DIRECTORY", 0) | getattr(os, "O_CLOEXEC", 0)
-STEP_BY_STEP = os.open in os.supports_dir_fd and bool(_NO_FOLLOW) and hasattr(os, "O_DIRECTORY")
-_PLAIN = (
-    _NO_FOLLOW
-    | getattr(os, "O_NONBLOCK", 0)
-    | getattr(os, "O_BINARY", 0)
-    | getattr(os, "O_CLOEXEC", 0)
-    | getattr(os, "O_NOCTTY", 0)
-)
 _TRIES = 3  #: how often what stands in the way is put aside; who is that quick wants no report
-
-
-def open_steps(path: Path) -> int:
-    """A descriptor of the folder *path*. From the envelope on that it lies in, or else at its end, no link is followed.
-
-    What lies above an envelope only the daemon may change. Raises NotADirectoryError or OSError (ELOOP) at a link.
-    Not for Windows.
-    """
-    above, steps = _split(path)
-    here = os.open(above, _FOLDER)
-    try:
-        for step in steps:
-            below = os.open(step, _FOLDER | _NO_FOLLOW, dir_fd=here)
-            os.close(here)
-            here = below
-    except OSError as err:
-        err.filename = str(path)
-        os.close(here)
-        raise
-    return here
-
-
-def _split(path: Path) -> tuple[Path, tuple[str, ...]]:
-    """*path* up to the place of the envelope that it lies in, and the steps from there."""
-    parts = path.parts
-    for number, part in enumerate(parts):
-        stamp = CLAIM_STAMP.match(part)
-        if number and stamp and part[stamp.end() :].startswith("_"):
-            return Path(*parts[:number]), parts[number:]
-    return path.parent, parts[-1:]
-
-
-def _look_at_steps(path: Path) -> None:
-    """Raise NotADirectoryError where open_steps() would."""
-    above, steps = _split(path)
-    for step in steps:
-        above /= step
-        if above.is_symlink():
-            raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(above))
 
 
 class Folder:
@@ -80,7 +30,7 @@ class Folder:
         """A descriptor of the plain file *name*; OSError (EINVAL) where it is something else."""
         if self._handle is None and self.path.joinpath(name).is_symlink():
             raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), name)
-        handle = os.open(self._at(name), flags | _PLAIN, 0o660, dir_fd=self._handle)
+        handle = os.open(self._at(name), flags | PLAIN, 0o660, dir_fd=self._handle)
         if not stat.S_ISREG(os.fstat(handle).st_mode):
             os.close(handle)
             raise OSError(errno.EINVAL, "is no plain file", name)
@@ -170,7 +120,7 @@ class Folder:
         for _ in range(_TRIES):
             try:
                 return os.open(
-                    self._at(name), os.O_WRONLY | os.O_CREAT | os.O_EXCL | _PLAIN, 0o666, dir_fd=self._handle
+                    self._at(name), os.O_WRONLY | os.O_CREAT | os.O_EXCL | PLAIN, 0o666, dir_fd=self._handle
                 )
             except FileExistsError:
                 self.put_aside(name)  # left by a crash, or put there
@@ -239,14 +189,14 @@ def inside(path: Path, below: str = "", *, make: bool = False) -> Iterator[Folde
 def _opened(path: Path) -> int | None:
     if STEP_BY_STEP:
         return open_steps(path)
-    _look_at_steps(path)
+    look_at_steps(path)
     return None
 
 
 def open_lock(path: Path, flags: int) -> int:
     """A descriptor of the lock file *path*. In an envelope, what is no plain file is put aside for it."""
-    if _split(path)[0] == path.parent:
-        return os.open(path, flags | _PLAIN, 0o660)
+    if not in_envelope(path):
+        return os.open(path, flags | PLAIN, 0o660)
     with inside(path.parent) as folder:
         try:
             return folder.open(path.name, flags)

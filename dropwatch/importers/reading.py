@@ -13,22 +13,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from dropwatch.durable_steps import PLAIN, STEP_BY_STEP, open_below
 from dropwatch.errors import DropwatchError, PermanentError, TemporaryError
 from dropwatch.model import FileFact
 
 BLOCK = 1 << 20  #: bytes; larger blocks were slower over Ice
-
-# Windows has none of these; there the whole path is compared with its real path instead.
-_NO_FOLLOW = getattr(os, "O_NOFOLLOW", 0)
-_DIRECTORY = getattr(os, "O_DIRECTORY", 0)
-_READ = (
-    os.O_RDONLY
-    | _NO_FOLLOW
-    | getattr(os, "O_NONBLOCK", 0)
-    | getattr(os, "O_BINARY", 0)
-    | getattr(os, "O_CLOEXEC", 0)
-)
-_STEP_BY_STEP = os.open in os.supports_dir_fd and bool(_NO_FOLLOW) and bool(_DIRECTORY)
 
 
 @contextmanager
@@ -82,6 +71,10 @@ def check(descriptor: int, fact: FileFact) -> None:
         )
     if (now.st_size, now.st_mtime_ns) != (fact.size, fact.mtime_ns):
         raise changed(fact.path)
+    # Planning saw to it that what has several names is the user's own (spool/tree.py). A second name of a file of
+    # somebody else, of the same size and time, may have come in its place. Not without: some shares make inodes up.
+    if now.st_nlink > 1 and fact.inode not in (0, now.st_ino):
+        raise changed(fact.path)
 
 
 def check_listed(descriptor: int, fact: FileFact, wanted: str | None, found: str) -> None:
@@ -117,19 +110,7 @@ def _open(folder: str, path: str) -> int:
     parts = path.split("/")
     if any(part in ("", ".", "..") or os.sep in part for part in parts):
         raise _leads_out(path)
-    return _open_steps(folder, parts) if _STEP_BY_STEP else open_checked(folder, parts)
-
-
-def _open_steps(folder: str, parts: list[str]) -> int:
-    here = os.open(folder, os.O_RDONLY | _DIRECTORY | _NO_FOLLOW)
-    try:
-        for part in parts[:-1]:
-            below = os.open(part, os.O_RDONLY | _DIRECTORY | _NO_FOLLOW, dir_fd=here)
-            os.close(here)
-            here = below
-        return os.open(parts[-1], _READ, dir_fd=here)
-    finally:
-        os.close(here)
+    return open_below(Path(folder), path) if STEP_BY_STEP else open_checked(folder, parts)
 
 
 def open_checked(folder: str, parts: list[str]) -> int:
@@ -138,7 +119,7 @@ def open_checked(folder: str, parts: list[str]) -> int:
     # A part like "D:x" would lead to another drive.
     if base not in wanted.parents or os.path.normcase(wanted.resolve()) != os.path.normcase(wanted):
         raise _leads_out("/".join(parts))
-    return os.open(wanted, _READ)
+    return os.open(wanted, os.O_RDONLY | PLAIN)
 
 
 @contextmanager

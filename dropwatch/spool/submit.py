@@ -209,7 +209,9 @@ def _brought_manifest(found: Sequence[Source], keys: Mapping[str, object]) -> bo
             f"{own[0].path} says already what {', '.join(sorted(keys.keys() - {'name'}))} would say.",
             remedy="Write it there, or leave that file out.",
         )
-    manifest.parse(read_small(own[0].path, most=manifest.LARGEST), source=str(own[0].path))
+    # The way there is the user's own, links and all; only the file itself may be none.
+    there = own[0].path.parent.resolve() / own[0].path.name
+    manifest.parse(read_small(there, most=manifest.LARGEST), source=str(own[0].path))
     return True
 
 

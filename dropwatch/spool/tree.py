@@ -15,6 +15,7 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from dropwatch.durable_steps import PLAIN, STEP_BY_STEP, look_at_steps, open_below, open_steps, step_into
 from dropwatch.errors import PermanentError
 from dropwatch.model import FileFact
 
@@ -32,6 +33,14 @@ _TEMPORARY = re.compile(
 )
 #: A folder of folders of folders ... deeper than this is no microscope's doing.
 _DEEPEST = 64
+#: bytes of a path that programs can open: Linux takes 4095, and envelopes make a path longer by 100
+_LONGEST = 3900
+
+#: What may be odd about something beside being no file; whoever tells people of it knows what to do about each.
+CLOSED = "a folder that cannot be read"
+TOO_DEEP = f"more than {_DEEPEST} folders deep"
+TOO_LONG = "at the end of a path that is too long"
+NOT_THEIRS = "a second name (hard link) of a file of another account"
 
 
 @dataclass(frozen=True)
@@ -74,7 +83,8 @@ def snapshot(folder: Path, names: tuple[str, ...] | None = None) -> Snapshot:
     oddities: list[Oddity] = []
     # A whole folder is copied under a temporary name too, and renamed when it is complete.
     temporary = [folder.name] if names is None and is_temporary(folder.name) else []
-    for path, info, what in _walk(str(folder)) if names is None else _named(folder, names):
+    walk = _Walk(folder)
+    for path, info, what in walk.all() if names is None else walk.named(names):
         if info is None:
             oddities.append(Oddity(path, what))
             continue
@@ -87,50 +97,84 @@ def snapshot(folder: Path, names: tuple[str, ...] | None = None) -> Snapshot:
 
 #: A regular file with its facts, or None and what it is instead.
 _Found = tuple[str, os.stat_result | None, str]
+_Open = int | None  #: a descriptor; None on Windows, which opens no folders
 
 
-def _named(folder: Path, names: tuple[str, ...]) -> Iterator[_Found]:
-    """The files *names* of *folder*, which may hold a hundred thousand others: it is not listed. What became a folder
-    in the meantime is a drop of its own by the next look."""
-    folder.stat()
-    for name in names:
-        if not is_junk(name):
-            with suppress(FileNotFoundError):
-                info = os.lstat(folder / name)
-                if not stat.S_ISDIR(info.st_mode):
-                    yield _told(name, info)
+class _Walk:
+    """A walk through *top*. Each folder is opened in the one above it: a link that comes in its place meanwhile leads
+    nowhere, and no path is too long."""
 
+    def __init__(self, top: Path) -> None:
+        self._top = top
+        self._room = _LONGEST - len(os.fsencode(top))
+        self._owner = -1
 
-def _walk(top: str) -> Iterator[_Found]:
-    """Everything below *top* that is no folder."""
-    waiting: list[tuple[str, str, int]] = [(top, "", 0)]
-    while waiting:
-        folder, prefix, depth = waiting.pop()
+    def named(self, names: tuple[str, ...]) -> Iterator[_Found]:
+        """The files *names* of the folder, which may hold a hundred thousand others: it is not listed. What became a
+        folder in the meantime is a drop of its own by the next look."""
+        self._owner = self._top.stat().st_uid
+        for name in names:
+            if not is_junk(name):
+                with suppress(FileNotFoundError):
+                    info = os.lstat(self._top / name)
+                    if not stat.S_ISDIR(info.st_mode):
+                        yield self._told(name, info)
+
+    def all(self) -> Iterator[_Found]:
+        """Everything below the folder that is no folder, and folders that cannot be looked into."""
+        handle = open_steps(self._top) if STEP_BY_STEP else None
         try:
-            entries = list(os.scandir(folder))
-        except OSError as err:
-            if not prefix:
-                raise
-            if err.errno != errno.ENOENT:  # gone in the meantime is a change, not an oddity
-                yield prefix.rstrip("/"), None, "a folder that cannot be read"
-            continue
+            self._owner = (os.fstat(handle) if handle is not None else self._top.stat()).st_uid
+            yield from self._look_at(list(os.scandir(self._top if handle is None else handle)), handle, "", 0)
+        finally:
+            _close(handle)
+
+    def _look_at(
+        self, entries: list[os.DirEntry[str]], folder: _Open, prefix: str, depth: int
+    ) -> Iterator[_Found]:
         for entry in entries:
             if is_junk(entry.name):
                 continue
             path = prefix + entry.name
-            if not entry.is_dir(follow_symlinks=False):
-                with suppress(FileNotFoundError):  # likewise
-                    yield _told(path, entry.stat(follow_symlinks=False))
-            elif depth < _DEEPEST:
-                waiting.append((entry.path, path + "/", depth + 1))
+            if len(os.fsencode(path)) > self._room:
+                yield path, None, TOO_LONG
+            elif entry.is_dir(follow_symlinks=False):
+                yield from self._below(entry.name, folder, path, depth + 1)
             else:
-                yield path, None, f"more than {_DEEPEST} folders deep"
+                with suppress(FileNotFoundError):  # gone in the meantime is a change, not an oddity
+                    yield self._told(path, entry.stat(follow_symlinks=False))
 
+    def _below(self, name: str, above: _Open, path: str, depth: int) -> Iterator[_Found]:
+        if depth > _DEEPEST:
+            yield path, None, TOO_DEEP
+            return
+        handle: _Open = None
+        try:
+            handle = None if above is None else step_into(name, above)
+            entries = list(os.scandir(self._top / path if handle is None else handle))
+        except OSError as err:
+            if err.errno != errno.ENOENT:  # likewise
+                yield path, None, "a link" if err.errno in (errno.ELOOP, errno.ENOTDIR) else CLOSED
+            return
+        else:
+            yield from self._look_at(entries, handle, path + "/", depth)
+        finally:
+            _close(handle)
 
-def _told(path: str, info: os.stat_result) -> _Found:
-    if stat.S_ISREG(info.st_mode):
+    def _told(self, path: str, info: os.stat_result) -> _Found:
+        if not stat.S_ISREG(info.st_mode):
+            return path, None, "a link" if stat.S_ISLNK(info.st_mode) else _special(info.st_mode)
+        # We may read what the user may not: so a second name that the user gave to a file of somebody else is no
+        # file of theirs. Where the server makes all files one account's, nobody can tell.
+        if info.st_nlink > 1 and info.st_uid != self._owner and sys.platform != "win32":
+            return path, None, NOT_THEIRS
         return path, info, ""
-    return path, None, "a link" if stat.S_ISLNK(info.st_mode) else _special(info.st_mode)
+
+
+def _close(handle: _Open) -> None:
+    if handle is not None:
+        with suppress(OSError):  # on a share that is gone even closing fails
+            os.close(handle)
 
 
 def _special(mode: int) -> str:
@@ -144,13 +188,10 @@ def _special(mode: int) -> str:
 def read_small(path: Path, *, most: int) -> bytes:
     """The bytes of a regular file that is no link. Raises PermanentError when it is neither or is
     larger than *most* bytes, OSError when it cannot be read."""
-    flags = (
-        os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
-    )
     try:
-        handle = os.open(path, flags)
+        handle = _open(path)
     except OSError as err:
-        if err.errno == errno.ELOOP:
+        if err.errno in (errno.ELOOP, errno.ENOTDIR):
             raise PermanentError(f"{path.name} is a link.", remedy="Copy the file itself.") from err
         raise
     with os.fdopen(handle, "rb") as file:
@@ -164,6 +205,13 @@ def read_small(path: Path, *, most: int) -> bytes:
         return file.read(most + 1)
 
 
+def _open(path: Path) -> int:
+    if not STEP_BY_STEP:
+        look_at_steps(path)
+        return os.open(path, os.O_RDONLY | PLAIN)
+    return open_below(path.parent, path.name)
+
+
 def being_written(path: Path) -> bool:
     """Whether some process of this machine still has *path* open for writing, as far as can be known.
 
@@ -173,7 +221,7 @@ def being_written(path: Path) -> bool:
     if sys.platform != "linux":
         return False
     try:
-        handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+        handle = _open(path)
     except OSError:
         return False
     try:

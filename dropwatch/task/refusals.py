@@ -9,6 +9,7 @@ from dropwatch import manifest
 from dropwatch.formats import Unreadable
 from dropwatch.model import FileFact, Kind, Problem, Refused, Target
 from dropwatch.report.words import named
+from dropwatch.spool import tree
 from dropwatch.spool.tree import Oddity
 from dropwatch.task.belonging import Stray
 from dropwatch.task.grouping import Group, Trouble
@@ -47,9 +48,26 @@ def nothing(aside: Sequence[str]) -> Problem:
     return Problem("There is no image file in the folder.", "Copy image files into it.", "no-image")
 
 
+_ODD = {
+    tree.CLOSED: (
+        "It is a folder that dropwatch may not look into.",
+        "Give the account that dropwatch runs as permission to read the folder and what is in it.",
+    ),
+    tree.TOO_DEEP: (
+        f"It is {tree.TOO_DEEP}: nothing further down was looked at.",
+        "Put it higher up in the folder.",
+    ),
+    tree.TOO_LONG: (
+        f"It is {tree.TOO_LONG}: no program can open it.",
+        "Put it higher up in the folder, or give it and the folders above it shorter names.",
+    ),
+}
+
+
 def odd(oddity: Oddity) -> Refused:
     reason = f"It is {oddity.what}, and dropwatch neither follows nor opens such things."
-    return Refused(oddity.path, reason, "Copy the file itself into the folder.")
+    reason, remedy = _ODD.get(oddity.what, (reason, "Copy the file itself into the folder."))
+    return Refused(oddity.path, reason, remedy)
 
 
 def unreadable(file: FileFact, look: Unreadable) -> Refused:
