@@ -17,6 +17,13 @@ from pathlib import Path
 from dropwatch.durable import fsync_directory, replace
 from dropwatch.durable_steps import PLAIN, STEP_BY_STEP, in_envelope, look_at_steps, open_steps
 
+_NO_FILE = (
+    errno.ELOOP,
+    errno.EMLINK,
+    errno.EINVAL,
+    errno.EISDIR,
+    errno.ENXIO,
+)  # a link, a pipe, a folder, a socket
 _TRIES = 3  #: how often what stands in the way is put aside; who is that quick wants no report
 
 
@@ -200,8 +207,8 @@ def open_lock(path: Path, flags: int) -> int:
     with inside(path.parent) as folder:
         try:
             return folder.open(path.name, flags)
-        except FileNotFoundError:
-            raise
-        except OSError:
+        except OSError as err:
+            if err.errno not in _NO_FILE:
+                raise
             folder.put_aside(path.name)
             return folder.open(path.name, flags)

@@ -132,7 +132,8 @@ def _import_step(facts: Facts, limits: Limits, now: float) -> Step:
     if not given_up and now < facts.not_before:
         return Wait(facts.not_before)
     if not facts.planned:
-        return Plan()
+        # Given up because not even this could be done, in any attempt: then there is nothing to ask about either.
+        return Conclude() if facts.hopeless and facts.asked else Plan()
     return _server_step(facts, given_up, now)
 
 

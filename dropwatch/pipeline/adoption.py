@@ -6,6 +6,7 @@ are found out anew.
 
 from __future__ import annotations
 
+import os
 from dataclasses import replace
 
 from dropwatch.durable import is_there
@@ -124,4 +125,4 @@ def _without_folder(desk: Desk, spool: Spool, envelope: Envelope, record: Record
 
 
 def _is_plain_name(name: str) -> bool:
-    return name not in ("", ".", "..", MEMORY) and not set(name) & {"/", "\\", "\0"}
+    return name not in ("", ".", "..", MEMORY) and not set(name) & {"/", os.sep, "\0"}

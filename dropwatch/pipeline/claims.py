@@ -19,7 +19,7 @@ from dropwatch.pipeline.drops import FreshFolder, LooseFiles, ReturnedEnvelope
 from dropwatch.pipeline.sightings import Seen
 from dropwatch.report.words import size
 from dropwatch.settling import Ready
-from dropwatch.spool.folders import Spool, claim_stamp, inner_name
+from dropwatch.spool.folders import Spool, claim_stamp, inner_name, shortened
 
 STATE_FULL = 2**16  #: bytes; with less, no letter can be kept
 STATE_LEAST = (
@@ -79,8 +79,10 @@ class Claims:
         now = self.desk.now()
         at = datetime.fromtimestamp(now, ZoneInfo(self.desk.config.site.timezone))
         name = f"{drop.name}, {at.day} {at:%b %Y %H:%M}"
-        # A colon cannot stand in a name on Windows shares, so the folder has a dot where people see a colon.
-        envelope = spool.make_envelope(user, claim, drop.name, name.replace(":", "."))
+        # A name takes 255 bytes, and the file may use them all. A dot in front says "half written". A colon cannot
+        # stand in a name on Windows shares, so the folder has a dot where people see a colon.
+        folder = f"{shortened(drop.name).lstrip('.')}, {at.day} {at:%b %Y %H.%M}"
+        envelope = spool.make_envelope(user, claim, drop.name, folder)
         try:
             self.desk.ledger.write(envelope.path, first_record(envelope, name, now, drop.names))
         except OSError:
@@ -116,7 +118,9 @@ class Claims:
         if not isinstance(seen.drop, ReturnedEnvelope):
             return False
         batch = batch_id(self.desk.ledger.read(seen.drop.envelope.path), seen.drop.envelope)
-        return any(case.record.batch == batch for case in self.desk.cases.values())
+        # Of the same user: an id is written in a record, and a forged one must hold nobody else back.
+        mine = (case for case in self.desk.cases.values() if case.user == user)
+        return any(case.record.batch == batch for case in mine)
 
     def _is_being_gathered(self, spool: Spool, user: str, drop: LooseFiles) -> bool:
         """Loose files that an interrupted claim has listed belong to that claim, which goes on moving them."""

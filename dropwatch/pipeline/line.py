@@ -74,7 +74,7 @@ class Pipeline:
         """Read the spool anew: inboxes, and envelopes that are in processing/ without our knowing."""
         users = spool.users()
         self.arrivals.expect(spool, users)
-        known = {case.record.batch for case in self.desk.cases.values()}
+        known = {(case.user, case.record.batch) for case in self.desk.cases.values()}
         for user in users.names:
             try:
                 envelopes = list(spool.envelopes(user, Place.PROCESSING))
@@ -90,7 +90,7 @@ class Pipeline:
         if self.desk.stores.met(error, spool.root, corner) is None:
             self.desk.say(verb, **values, error=f"{type(error).__name__}: {error}")
 
-    def _adopt(self, spool: Spool, envelope: Envelope, known: set[str]) -> None:
+    def _adopt(self, spool: Spool, envelope: Envelope, known: set[tuple[str, str]]) -> None:
         """Take an envelope in hand that some earlier life of ours claimed. *known*: the batches in hand."""
         try:
             case = adopt(self.desk, spool, envelope)
@@ -103,9 +103,10 @@ class Pipeline:
         except Exception as err:  # an envelope that cannot be taken in hand never stops the others
             self.desk.say("bug", path=envelope.path, error=str(err), trace=traceback.format_exc())
             return
-        if case is not None and case.record.batch not in known:
+        # Of each user: an id is written in a record, and a forged one must not stand in another's way.
+        if case is not None and (case.user, case.record.batch) not in known:
             self.desk.cases[case.key] = case
-            known.add(case.record.batch)
+            known.add((case.user, case.record.batch))
 
     # -- a spool that is another daemon's ------------------------------------------------------------
 

@@ -13,6 +13,7 @@ from dropwatch.errors import DropwatchError, ManifestError
 from dropwatch.manifest import Manifest
 from dropwatch.model import Batch, Kind, Order, Problem, Target
 from dropwatch.spool.tree import Snapshot, read_small
+from dropwatch.task.belonging import is_ours
 from dropwatch.task.refusals import Hopeless, some
 
 DEFAULTS = "defaults.yaml"
@@ -31,8 +32,17 @@ def read_manifest(batch: Batch, snap: Snapshot) -> Manifest:
 
 
 def _own_manifest(batch: Batch, snap: Snapshot) -> Manifest | None:
+    for odd in snap.oddities:
+        if is_ours(odd.path):
+            # Without it everything would go where it says nothing of.
+            raise Hopeless(
+                Problem(
+                    f"The manifest {odd.path} is {odd.what}, and is not read.",
+                    "Copy the file itself into the folder.",
+                )
+            )
     top = [file.path for file in snap.files if "/" not in file.path]
-    names = [name for name in top if manifest.is_manifest_name(name) or manifest.loose_stem(name) is not None]
+    names = [name for name in top if is_ours(name)]
     if len(names) > 1:
         raise Hopeless(Problem(f"There are several manifests: {some(names)}.", "Keep one of them."))
     if names:
