@@ -89,6 +89,11 @@ class Quiet:
     def inbox(self, user: str) -> Path:
         return self.place(user, "inbox")
 
+    def is_quiet(self) -> bool:
+        """Whether whatever was dropped is retired."""
+        waiting = (self.place(user, place) for user in self.users for place in ("inbox", "processing"))
+        return not any(any(place.iterdir()) for place in waiting)
+
     def claimed(self, user: str) -> list[Path]:
         """The envelopes of *user*, wherever they are by now."""
         places = (self.place(user, place) for place in ("processing", "done", "failed"))

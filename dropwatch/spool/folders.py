@@ -16,7 +16,7 @@ from typing import Protocol
 from dropwatch.durable import fsync_directory, is_there
 from dropwatch.errors import OperatorError, Unavailable
 from dropwatch.model import CLAIM_STAMP, Envelope, Place
-from dropwatch.spool.moves import ensure_directory, move, remove_ours
+from dropwatch.spool.moves import ensure_directory, move, remove_ours, rename
 from dropwatch.spool.tree import is_junk
 
 IDENTITY = ".dropwatch-spool"
@@ -202,10 +202,14 @@ class Spool:
         inbox = self.folder(envelope.user, Place.INBOX)
         if not envelope.batch_folder.is_dir():
             ensure_directory(envelope.batch_folder)
-        for name in names:
-            if not is_there(envelope.batch_folder / name) and is_there(inbox / name):
-                self.fence.check()
-                move(inbox / name, envelope.batch_folder / name)
+        try:
+            for name in names:
+                if not is_there(envelope.batch_folder / name) and is_there(inbox / name):
+                    self.fence.check()
+                    rename(inbox / name, envelope.batch_folder / name)
+        finally:  # there may be thousands of them; a file that a power cut takes back waits in the inbox again
+            fsync_directory(envelope.batch_folder)
+            fsync_directory(inbox)
 
     def ungathered(self, envelope: Envelope, names: tuple[str, ...]) -> bool:
         """Whether one of *names* still waits in the inbox to be moved into the envelope."""

@@ -47,14 +47,19 @@ def move(source: Path, target: Path) -> None:
 
     Raises InUse (somebody is writing), OperatorError (no permission), FileExistsError, FileNotFoundError.
     """
+    rename(source, target)
+    fsync_directory(target.parent)
+    fsync_directory(source.parent)
+
+
+def rename(source: Path, target: Path) -> None:
+    """As move(), but not durable yet: for many at once, all between the same two directories."""
     if is_there(target):
         raise FileExistsError(errno.EEXIST, "a move would land on something", str(target))
     try:
         source.rename(target)
     except OSError as err:
         _look_where_it_is(err, source, target)
-    fsync_directory(target.parent)
-    fsync_directory(source.parent)
 
 
 def _look_where_it_is(err: OSError, source: Path, target: Path) -> None:

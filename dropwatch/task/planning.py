@@ -14,7 +14,7 @@ from dropwatch.manifest import Manifest
 from dropwatch.model import Batch, FileFact, Fileset, Kind, Order, Plan, Refused
 from dropwatch.spool.tree import Snapshot, being_written, snapshot
 from dropwatch.task import refusals
-from dropwatch.task.belonging import Contents
+from dropwatch.task.belonging import Contents, is_ours
 from dropwatch.task.choosing import Chosen, choose
 from dropwatch.task.filesets import Found, attachment, fileset, find_groups
 from dropwatch.task.grouping import Group
@@ -113,8 +113,9 @@ class _Draft:
                 yield refusals.unreadable(file, look)
 
     def _paths(self, filesets: list[Fileset]) -> Iterable[str]:
-        """What must not be open for writing any more. What looks damaged may only be half there."""
+        """What must not be open for writing any more. What looks damaged may be half there; a manifest, too."""
         files = [
+            *(file for file in self.snap.files if is_ours(file.path)),
             *self.chosen.files,
             *self.chosen.attachments,
             *(file for one in filesets for file in one.files),

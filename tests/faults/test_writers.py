@@ -1,0 +1,154 @@
+"""Writers of all sorts against the rules of settling: what is listed is imported whole or not at all, also from a
+writer that pauses for longer than any quiet period. What a quiet period cannot see is measured, and in the README.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from tests.quiet import Quiet
+from tests.world import wait_until
+from tests.writers import BY_RENAME, FILES, HOW, LISTED, MANIFESTS, content
+
+pytestmark = [
+    pytest.mark.skipif(sys.platform == "win32", reason="its writers are POSIX's"),
+    pytest.mark.timeout(120),
+]
+
+#: Their files look whole to everybody before they are, also to a list of sizes.
+DECEITFUL = ("allocated-reopened", "rewritten")
+
+
+@dataclass(frozen=True)
+class Job:
+    """A writer and its batch. *user*: alice's batches settle, bob's wait for a manifest."""
+
+    user: str
+    how: str
+    manifest: str
+
+    @property
+    def batch(self) -> str:
+        return f"{self.how}, {self.manifest}"
+
+
+def outcome(quiet: Quiet, job: Job) -> str:
+    """What came of it: "whole", "a part" (what was imported is right), "refused", or "incomplete"."""
+    imported = list((quiet.archive / job.user / job.batch).rglob("*.tif"))
+    if any(path.read_bytes() != content(job.batch, path.name) for path in imported):
+        return "incomplete"
+    names = {path.name for path in imported}
+    return "whole" if names == set(FILES) else "a part" if names else "refused"
+
+
+def outcomes(quiet: Quiet, jobs: Iterable[Job], pause: float) -> dict[Job, str]:
+    """Let all of them write at once, each way in a process of its own, and wait until all is retired."""
+    jobs = list(jobs)
+    by_how: dict[str, list[str]] = {}
+    for job in jobs:
+        folder = quiet.inbox(job.user) / job.batch
+        by_how.setdefault(job.how, []).append(f"{job.how}:{job.manifest}:{folder}")
+    command = [sys.executable, "-m", "tests.writers", str(pause)]
+    with quiet.daemon():
+        writers = [subprocess.Popen([*command, *names]) for names in by_how.values()]
+        try:
+            assert [writer.wait(100) for writer in writers] == [0] * len(writers)
+        finally:
+            for writer in writers:
+                writer.kill()
+        wait_until(quiet.is_quiet, 90, f"see {quiet.log}")
+        return {job: outcome(quiet, job) for job in jobs}
+
+
+def spool(root: Path, settle: str) -> Quiet:
+    return Quiet(root, {"spools": {"settle": settle}, "users": {"bob": {"start": "manifest"}}})
+
+
+def assert_kept(found: dict[Job, str]) -> None:
+    """What holds however long a writer pauses."""
+    for job, what in found.items():
+        if job.manifest in ("listed-first", "torn", "torn-held") or (job.user, job.manifest) == (
+            "bob",
+            "listed-last",
+        ):
+            assert what != "incomplete", job
+        if job.how in BY_RENAME:
+            assert what != "incomplete", job
+        if job.manifest == "listed-first" and job.how not in DECEITFUL:
+            assert what == "whole", job
+        if job.user == "bob" and job.manifest in ("listed-last", "unlisted-last", "torn-held"):
+            assert what == "whole", job
+
+
+def test_what_is_listed_is_imported_whole_or_not_at_all(tmp_path: Path) -> None:
+    """Each of them pauses for twice the quiet period, again and again."""
+    ways = ("reopened", "held-open", "allocated", "allocated-reopened", "rewritten", "firefox", "rsyncs-name")
+    jobs = [Job("alice", how, "listed-first") for how in ways]
+    jobs += [Job("bob", how, manifest) for how in ways for manifest in ("listed-last", "torn-held")]
+    jobs += [Job("alice", how, "none") for how in ways if how in BY_RENAME]
+
+    found = outcomes(spool(tmp_path, "400ms"), jobs, 0.8)
+
+    assert_kept(found)
+    assert found[Job("alice", "rsyncs-name", "none")] == "whole"
+
+
+@pytest.mark.long  # two minutes
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("share", [0.5, 1.5])
+def test_every_writer_with_every_manifest(tmp_path: Path, share: float) -> None:
+    """Each pauses for *share* of the quiet period. The table in the README is what this prints."""
+    missing = [how for how in ("curl", "rsync") if shutil.which(how) is None]
+    ways = [how for how in HOW if not any(how.startswith(tool) for tool in missing)]
+    jobs = [Job("alice", how, manifest) for how in ways for manifest in MANIFESTS]
+    jobs += [Job("bob", how, manifest) for how in ways for manifest in (*LISTED, "unlisted-last")]
+
+    found = outcomes(spool(tmp_path, "2s"), jobs, 2.0 * share)
+
+    for user in ("alice", "bob"):
+        columns = [manifest for manifest in MANIFESTS if Job(user, "tmp", manifest) in found]
+        print(f"\n{user}, pauses of {share:g} settle\n{'':20}" + "".join(f"{one:>15}" for one in columns))
+        for how in ways:
+            print(f"{how:20}" + "".join(f"{found[Job(user, how, one)]:>15}" for one in columns))
+    assert_kept(found)
+
+
+@pytest.mark.long  # ten seconds
+@pytest.mark.skipif(shutil.which("faketime") is None, reason="faketime is not installed")
+@pytest.mark.parametrize("shift", ["+2h", "-2h"])
+def test_a_daemon_whose_clock_is_two_hours_off_settles_all_the_same(tmp_path: Path, shift: str) -> None:
+    quiet = spool(tmp_path, "1s")
+    (quiet.inbox("alice") / "run").mkdir()
+    (quiet.inbox("alice") / "run" / "a.tif").write_bytes(b"pixels")
+    command = [
+        "faketime",
+        "-f",
+        shift,
+        sys.executable,
+        "-m",
+        "dropwatch",
+        "--config",
+        quiet.config,
+        "run",
+        "--once",
+    ]
+
+    done = subprocess.run(
+        command,
+        env={**os.environ, "FAKETIME_DONT_FAKE_MONOTONIC": "1"},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+    assert done.returncode == 0, done.stderr
+    assert len(list(quiet.place("alice", "done").iterdir())) == 1
