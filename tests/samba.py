@@ -117,6 +117,10 @@ class Samba:
                 with suppress(ProcessLookupError):
                     os.killpg(self._server.pid, signal.SIGKILL)
                 self._server.wait()
+        # Its helpers for names and security identifiers leave the group.
+        for pid in _with_words(str(self._config)):
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
 
     def listens(self) -> bool:
         with suppress(OSError), socket.create_connection((self.host, 445), 1):
@@ -181,6 +185,16 @@ class Samba:
             timeout=30,
             check=True,
         )
+
+
+def _with_words(words: str) -> list[int]:
+    """The processes that were started with *words* in an argument."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        with suppress(OSError):
+            if words.encode() in path.read_bytes():
+                found.append(int(path.parent.name))
+    return found
 
 
 def _free_address() -> str:

@@ -22,7 +22,7 @@ from queue import SimpleQueue
 from dropwatch import __version__, journal
 from dropwatch.config import Config
 from dropwatch.daemon.mailroom import SENT_KEPT, Mailroom, make_outbox
-from dropwatch.daemon.pulse import pulse
+from dropwatch.daemon.pulse import hanging, pulse
 from dropwatch.daemon.tenure import Tenure
 from dropwatch.errors import OperatorError, Unavailable
 from dropwatch.ledger import Ledger
@@ -37,7 +37,7 @@ from dropwatch.pipeline.pauses import Pauses, first_pause
 from dropwatch.pipeline.stores import spool_target
 from dropwatch.spool.folders import MEMORY, Spool
 from dropwatch.spool.lease import ANOTHERS, PACE, Pace
-from dropwatch.spool.presence import HOLD, only_daemon, write_heartbeat
+from dropwatch.spool.presence import HANGS, HOLD, only_daemon, write_heartbeat
 from dropwatch.watch import Doorbell
 
 log = logging.getLogger("dropwatch")
@@ -181,7 +181,8 @@ class Daemon:
             every = settings.poll if self.line.arrivals.polled(settings.path) else settings.sweep
             hurried = self.line.desk.stores.wants_sweep(settings.path)
             if due <= now or due > now + every or hurried:  # the second: the clock was set back
-                there = self._sweep_one(self.line.arrivals.spools[settings.path])
+                with self.line.desk.is_at(settings.path, "its folders"):
+                    there = self._sweep_one(self.line.arrivals.spools[settings.path])
                 self._sweep_due[settings.path] = now + (every if there else min(every, LOST_SPOOL))
         return min(self._sweep_due.values(), default=FOREVER)
 
@@ -237,10 +238,22 @@ class Daemon:
         while not self._stopping.is_set():
             self._beat()
             self.line.desk.workers.tend()
+            self._alert_of_hanging()
             if self.mailroom and self._clock() - cleaned > _OLD_LETTERS:
                 cleaned = self._clock()
                 self._forget_letters(cleaned - SENT_KEPT)
             self._stopping.wait(HEART if not self.line.crew.flying.total() else QUICK_HEART)
+
+    def _alert_of_hanging(self) -> None:
+        """The line cannot tell the admins of a share that keeps it waiting."""
+        at, desk = hanging(self.line.desk), self.line.desk
+        if at is None or self._clock() - at.since < self._config.retry.outage_alert:
+            return
+        error = OperatorError(f"{at.spool} does not answer.", concerns="spool", remedy=HANGS.format(at.spool))
+        try:
+            desk.letters.fault(error, [])
+        except OSError as err:
+            log.info(journal.line("mail", error=f"{type(err).__name__}: {err}"))
 
     def _forget_letters(self, before: float) -> None:
         try:

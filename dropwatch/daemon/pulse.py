@@ -9,9 +9,11 @@ from typing import Any
 from dropwatch import __version__
 from dropwatch.model import PlanJob
 from dropwatch.pipeline.case import Case
-from dropwatch.pipeline.desk import Desk
+from dropwatch.pipeline.desk import At, Desk
 from dropwatch.pipeline.pauses import Paused, Pauses
 from dropwatch.workers import Work
+
+HANGING = 30.0  #: seconds; the line does nothing that takes so long, but for the first look at a vast inbox
 
 
 def pulse(desk: Desk, mail: Pauses | None, started: float, *, stopped: bool) -> dict[str, Any]:
@@ -24,11 +26,18 @@ def pulse(desk: Desk, mail: Pauses | None, started: float, *, stopped: bool) -> 
         "beat": desk.now(),
         "stopped": stopped,
         "spools": {str(spool.path): _watching(desk, spool.path) for spool in desk.config.spools},
+        "hanging": {str(at.spool): {"at": at.what, "since": at.since} for at in [hanging(desk)] if at},
         "targets": {one.name: _paused(one) for one in paused},
         "working": [work for case in list(desk.cases.values()) for work in _working(case)],
         "concluded": dict(desk.concluded),
         "workers": {**desk.workers.busy(), "died": desk.workers.died},
     }
+
+
+def hanging(desk: Desk) -> At | None:
+    """What the line has been at for longer than anything takes that answers."""
+    at = desk.at
+    return at if at is not None and desk.now() - at.since > HANGING else None
 
 
 def _watching(desk: Desk, path: Path) -> dict[str, Any]:

@@ -41,8 +41,12 @@ def examine(
     file      -- where the configuration lies
     """
     duty = on_duty(config.state)
-    daemon = duty.account(config.spools[0].path)
     yield from guarded("daemon", look_at_daemon(config, duty, clock()))
+    answering = [spool for spool in config.spools if spool.path not in duty.hanging]
+    if not answering:
+        return
+    config = config.model_copy(update={"spools": tuple(answering)})
+    daemon = duty.account(config.spools[0].path)
     yield from guarded("state folder", look_at_state(config, daemon, environ))
     yield from guarded("passwords", look_at_passwords(config, daemon, environ))
     yield from guarded("trust", look_at_trust(config, file, daemon))

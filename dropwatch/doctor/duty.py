@@ -13,7 +13,7 @@ from dropwatch.doctor.findings import Finding, ill, unknown, well
 from dropwatch.spool.accounts import Account, account_of, is_root
 from dropwatch.spool.folders import IDENTITY
 from dropwatch.spool.locks import is_held
-from dropwatch.spool.presence import is_running, read_heartbeat
+from dropwatch.spool.presence import HANGS, is_running, read_heartbeat
 
 _LATE = 60.0  #: seconds without a heartbeat after which a daemon hangs; it beats every five
 _CAP_DAC_OVERRIDE = 1 << 1  #: capabilities(7): file permissions do not bind it
@@ -28,6 +28,7 @@ class Duty:
     beat    -- when it beat last, epoch seconds
     uid     -- its account, as far as can be known
     mighty  -- file permissions do not bind it: it is root, or has CAP_DAC_OVERRIDE
+    hanging -- the spools that do not answer it; whoever looks into one of them waits as well
     """
 
     running: bool | None
@@ -35,6 +36,7 @@ class Duty:
     beat: float = 0.0
     uid: int | None = None
     mighty: bool = False
+    hanging: frozenset[Path] = frozenset()
 
     def account(self, spool: Path) -> Account | None:
         """Whom to be when doing what the daemon does in *spool*; None: whoever we are.
@@ -65,7 +67,9 @@ def on_duty(state: Path) -> Duty:
     pulse = read_heartbeat(state)
     pid, beat = pulse.get("pid", 0), pulse.get("beat", 0.0)
     uid, mighty = _privileges(pid)
-    return Duty(True, pid, beat, uid, mighty)
+    hanging = pulse.get("hanging")
+    paths = map(Path, hanging) if isinstance(hanging, dict) else ()
+    return Duty(True, pid, beat, uid, mighty, frozenset(paths))
 
 
 def _privileges(pid: int) -> tuple[int | None, bool]:
@@ -98,6 +102,8 @@ def look_at_daemon(config: Config, duty: Duty, now: float) -> Iterator[Finding]:
         )
     else:
         yield well(subject, f"runs, process {duty.pid}, account {_name(duty.uid)}")
+    for path in duty.hanging:
+        yield ill(f"spool {path}", "it does not answer, and the daemon waits for it", HANGS.format(path))
     for spool in config.spools:
         if duty.running is False and _is_locked(spool.path / IDENTITY):
             yield ill(

@@ -81,7 +81,8 @@ class Arrivals:
         claimed: list[Case] = []
         for inbox in list(self.due):
             if len(claimed) < CLAIMS_A_TURN and (self._is_due(inbox) or self.waiting.get(inbox)):
-                claimed += self._visit(inbox, CLAIMS_A_TURN - len(claimed))
+                with self.desk.is_at(inbox[0], f"{inbox[1]}'s inbox"):
+                    claimed += self._visit(inbox, CLAIMS_A_TURN - len(claimed))
                 self.due[inbox] = self.due.pop(inbox)  # the next turn begins with the others
         return claimed
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import logging
 import random
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from queue import SimpleQueue
@@ -55,12 +56,22 @@ class Result:
         self.apply()
 
 
+@dataclass(frozen=True)
+class At:
+    """What the line is doing something to: *what*, in *spool*, *since* then (epoch seconds)."""
+
+    spool: Path
+    what: str
+    since: float
+
+
 @dataclass
 class Desk:
     """ring      -- wakes the line
     holds     -- folder of the hold markers
     polled    -- why a spool is polled, "" where events do; nothing of a spool that was not there yet
     stopping  -- set when the daemon stops
+    at        -- what the line is at; None while it waits. A share that hangs keeps it there
     concluded -- how many batches came to which verdict since the start
     overflows -- how many times the system lost events of a spool since the start
     stores    -- which storage is in trouble
@@ -81,6 +92,7 @@ class Desk:
     results: SimpleQueue[Result] = field(default_factory=SimpleQueue)
     stopping: threading.Event = field(default_factory=threading.Event)
     concluded: dict[str, int] = field(default_factory=dict)
+    at: At | None = None
     overflows: dict[Path, int] = field(default_factory=dict)
     stores: Stores = field(init=False)
 
@@ -96,6 +108,16 @@ class Desk:
         """One line for the log."""
         names = {"batch": case.record.batch, "user": case.user} if case else {}
         log.info(journal.line(verb, **names, **values))
+
+    @contextmanager
+    def is_at(self, spool: Path, what: str) -> Iterator[None]:
+        """What happens in the block is done to *what*."""
+        before = self.at
+        self.at = At(spool, what, self.now())
+        try:
+            yield
+        finally:
+            self.at = before
 
     # -- memory --------------------------------------------------------------------------------------
 

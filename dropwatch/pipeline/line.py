@@ -150,7 +150,8 @@ class Pipeline:
     def _guarded(self, case: Case, act: Callable[[Case], None]) -> None:
         """Do something for one case. Whatever goes wrong with it never stops another."""
         try:
-            act(case)
+            with self.desk.is_at(case.spool.root, f"{case.user}/{case.record.name}"):
+                act(case)
         except (OperatorError, Unavailable) as err:
             self.crew.trouble(case, err)
             self._defer(case, err, _TROUBLE_WAIT)

@@ -21,6 +21,7 @@ _SHAPE: Mapping[str, Any] = {
     "beat": float,
     "stopped": bool,
     "spools": {_ANY: {"watch": str, "why": str}},
+    "hanging": {_ANY: {"at": str, "since": float}},
     "targets": {_ANY: _TARGET},
     "working": [{"batch": str, "fileset": str, "file": str, "progress": _PROGRESS}],
     "concluded": {_ANY: int},

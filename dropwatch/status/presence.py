@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from dropwatch.spool.presence import HOLD, hold_marker, is_running, read_heartbeat
+from dropwatch.spool.presence import HANGS, HOLD, hold_marker, is_running, read_heartbeat
 from dropwatch.status.heartbeat import heartbeat
 from dropwatch.status.picture import InHand, Target
 
@@ -28,6 +28,15 @@ class Presence:
         """What the workers have of *batch* now."""
         working = self.pulse.get("working", ()) if self.running else ()
         return tuple(_in_hand(one) for one in working if one.get("batch") == batch)
+
+    def hanging(self, spool: Path) -> Target | None:
+        """What to say of *spool* when it keeps the daemon waiting: who looks into it waits as well."""
+        said = self.pulse.get("hanging", {}).get(str(spool)) if self.running else None
+        if said is None:
+            return None
+        reason = f"It does not answer, and dropwatch waits for it (at {said.get('at', 'its folders')})."
+        remedy = HANGS.format(spool)
+        return Target(f"spool:{spool}", reason, remedy, since=said.get("since"), operator=True)
 
     def held(self, user: str) -> bool:
         return EVERYBODY in self.holds or user in self.holds

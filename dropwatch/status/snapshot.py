@@ -56,7 +56,7 @@ def snapshot(config: Config, now: float, look: Look, most: Most = EVERYTHING) ->
     working: list[Row] = []
     waiting: list[Row] = []
     total = 0
-    for spool, user in _users(config, trouble):
+    for spool, user in _users(config, here, trouble):
         try:
             waiting += [reader.dropped(spool.root, dropped) for dropped in look(config, spool, user)]
             working += [reader.envelope(spool.root, one) for one in spool.envelopes(user, Place.PROCESSING)]
@@ -84,10 +84,14 @@ def outbox(config: Config) -> dict[str, int]:
     return {str(shelf): len(shelves.files(shelf)) for shelf in Shelf}
 
 
-def _users(config: Config, trouble: list[Target]) -> Iterator[tuple[Spool, str]]:
+def _users(config: Config, here: Presence, trouble: list[Target]) -> Iterator[tuple[Spool, str]]:
     """The users of all spools; what cannot be served is added to *trouble*."""
     for settings in config.spools:
         spool = Spool(settings.path)
+        hanging = here.hanging(spool.root)
+        if hanging is not None:
+            trouble.append(hanging)
+            continue
         try:
             spool.check_present()
             users = spool.users()

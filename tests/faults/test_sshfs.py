@@ -23,7 +23,16 @@ from dropwatch.task import open_workshop
 from tests import sshfs
 from tests.lives import Life
 from tests.sshfs import Sshfs
-from tests.world import Drop, SandboxProcess, World, assert_imported_once, assert_told, leftovers, wait_until
+from tests.world import (
+    PLACES,
+    Drop,
+    SandboxProcess,
+    World,
+    assert_imported_once,
+    assert_told,
+    leftovers,
+    wait_until,
+)
 
 pytestmark = [
     pytest.mark.timeout(180),
@@ -206,4 +215,62 @@ def test_a_share_lost_in_mid_upload_and_mounted_again_loses_and_doubles_nothing(
         code = life.stop()
 
     assert f"spool:{share.point}" in seen
+    assert code == 0
+
+
+# -- the share says nothing --------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def two_spools(world: World) -> Path:
+    """A second spool, on a disk of this machine, that carol uses."""
+    second = world.root / "second"
+    for place in PLACES:
+        (second / "carol" / place).mkdir(parents=True)
+    (second / ".dropwatch-spool").write_text("{}")
+    settings = json.loads(world.config.read_text())
+    settings["spools"].append({**settings["spools"][0], "path": str(second)})
+    settings["retry"]["outage_alert"] = "1s"
+    world.config.write_text(json.dumps(settings))
+    return second
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("ending", ["the server goes on", "an admin unmounts it"])
+def test_a_share_that_hangs_is_told_by_status_and_check_and_by_mail_and_work_goes_on_afterwards(
+    world: World, share: Sshfs, two_spools: Path, ending: str
+) -> None:
+    life = start(world)
+    try:
+        before = world.drop("alice", "before", slides(world))
+        finish(world, before)
+        share.hang()
+        drop = world.drop("alice", "meanwhile", slides(world))
+        wait_until(lambda: heartbeat(world).get("hanging"), 60, "it is in the heartbeat")
+        seen, found = dropwatch(world, "status"), dropwatch(world, "check")
+        mails = wait_until(
+            lambda: [one for one in world.sandbox.mails() if "does not answer" in one.text], 30
+        )
+        if ending == "the server goes on":
+            share.go_on()
+        else:
+            dropped = two_spools / "carol" / "inbox" / "elsewhere"
+            dropped.mkdir()
+            ome_tiff(dropped / "a.ome.tif", seed=int.from_bytes(os.urandom(4)))
+            subprocess.run(["umount", "-f", "-l", share.point], check=True, timeout=30)
+            wait_until(
+                lambda: list((two_spools / "carol" / "done").iterdir()), 60, "the other spool is served"
+            )
+            share.unmount()
+            share.mount()
+        finish(world, drop)
+        wait_until(lambda: not heartbeat(world)["hanging"], 20)
+    finally:
+        share.go_on()
+        code = life.stop()
+
+    for told in (seen, found, mails[0].text):
+        assert f"umount -f -l {share.point}" in " ".join(told.split())
+    assert f"spool:{share.point} cannot be served: It does not answer" in " ".join(seen.split())
+    assert mails[0].to == "admin@example.org"
     assert code == 0
