@@ -253,9 +253,8 @@ def test_a_share_that_hangs_is_told_by_status_and_check_and_by_mail_and_work_goe
         drop = world.drop("alice", "meanwhile", slides(world))
         wait_until(lambda: heartbeat(world).get("hanging"), 60, "it is in the heartbeat")
         seen, found = dropwatch(world, "status"), dropwatch(world, "check")
-        mails = wait_until(
-            lambda: [one for one in world.sandbox.mails() if "does not answer" in one.text], 30
-        )
+        words = f"umount -f -l {share.point}"
+        mails = wait_until(lambda: [one for one in world.sandbox.mails() if words in flat(one.text)], 30)
         if ending == "the server goes on":
             share.go_on()
         else:
