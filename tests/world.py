@@ -17,6 +17,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from email.header import decode_header, make_header
 from pathlib import Path
@@ -317,7 +318,11 @@ class World:
         return [path for user in self.users for path in sorted((self.spool / user / place).iterdir())]
 
     def letters(self, shelf: str) -> list[dict[str, Any]]:
-        return [json.loads(path.read_text()) for path in (self.state / "outbox" / shelf).glob("*.json")]
+        found = []
+        for path in (self.state / "outbox" / shelf).glob("*.json"):
+            with suppress(FileNotFoundError):  # moved on since
+                found.append(json.loads(path.read_text()))
+        return found
 
     def is_quiet(self) -> bool:
         """Whether everything that was dropped is retired, and every letter sent."""

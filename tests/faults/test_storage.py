@@ -135,7 +135,7 @@ def test_a_spool_that_is_full_in_mid_import_is_told_of_once_and_costs_no_attempt
     place.faults()
     spool.empty()
     assert_all_well(place, "a.ome.tif", "b.ome.tif", "c.ome.tif")
-    assert place.attempts(place.envelopes("alice", "done")[0]) == 2  # one in flight and one after it
+    assert place.attempts(place.envelopes("alice", "done")[0]) <= 2, "more than the one in flight"
     assert len(place.subjects("admin@")) == 1
 
 
