@@ -160,25 +160,29 @@ def look_at_strangers(spool: Spool, name: str, known: Collection[int]) -> Iterat
     """Whether the drop folder of *name* is open to anybody else. known -- uids for whom it is open"""
     if not _posix():
         return
-    subject, remedy = (
-        f"user {name}",
-        f"dropwatch user add {shlex.quote(name)} (as root) sets the permissions anew.",
-    )
-    owner = spool.identity.stat().st_uid
-    for path in (spool.root / name, *(spool.folder(name, place) for place in Place)):
-        info = path.lstat()
-        if info.st_mode & _OTHERS:
-            yield ill(
-                subject, f"{path} is open to every account of this machine (mode {_mode(path)})", remedy
-            )
-        elif info.st_uid != owner:
-            whose = account_of(info.st_uid).name
-            yield ill(
-                subject, f"{path} belongs to {whose}, not to {account_of(owner).name} as the spool", remedy
-            )
-        elif path == spool.root / name and info.st_mode & stat.S_IWGRP and not info.st_mode & stat.S_ISVTX:
-            yield ill(subject, f"whoever may write in {path} may rename its four places", remedy)
+    subject, owner = f"user {name}", spool.identity.stat().st_uid
+    folders = [spool.root / name, *(spool.folder(name, place) for place in Place)]
+    opened = [text for path in folders if (text := _opened(path, owner, top=path == folders[0]))]
+    if opened:
+        more = f" (and {len(opened) - 1} more of its folders)" if len(opened) > 1 else ""
+        remedy = f"dropwatch user add {shlex.quote(name)} (as root) sets the permissions anew."
+        yield ill(subject, opened[0] + more, remedy)
+    for path in folders:
         yield from _granted(subject, path, known)
+
+
+def _opened(path: Path, owner: int, *, top: bool) -> str:
+    """How a folder of a user is open to others, or ""."""
+    info = path.lstat()
+    if info.st_mode & _OTHERS:
+        return f"{path} is open to every account of this machine (mode {_mode(path)})"
+    if info.st_uid != owner:
+        return (
+            f"{path} belongs to {account_of(info.st_uid).name}, not to {account_of(owner).name} as the spool"
+        )
+    if top and info.st_mode & stat.S_IWGRP and not info.st_mode & stat.S_ISVTX:
+        return f"whoever may write in {path} may rename its four places"
+    return ""
 
 
 def _granted(subject: str, path: Path, known: Collection[int]) -> Iterator[Finding]:

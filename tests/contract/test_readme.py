@@ -17,6 +17,7 @@ import pytest
 
 from dropwatch import config, exits, lifecycle, manifest
 from dropwatch.sandbox.samples import ome_tiff
+from dropwatch.spool.permissions import add_user
 from facility import Facility
 
 ROOT = Path(__file__).parents[2]
@@ -44,6 +45,8 @@ def commands() -> list[str]:
 @pytest.fixture
 def place(tmp_path: Path) -> Iterator[Facility]:
     made = Facility(tmp_path)
+    for user in made.users:
+        add_user(made.spool, user)
     made.config()
     ome_tiff(tmp_path / "a.ome.tif")
     shutil.copytree(ROOT / "examples", tmp_path / "examples")

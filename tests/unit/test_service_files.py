@@ -5,6 +5,7 @@ from __future__ import annotations
 import configparser
 import importlib.util
 import plistlib
+import re
 import shutil
 import subprocess
 import sys
@@ -16,7 +17,10 @@ from types import ModuleType
 
 import pytest
 
+from facility import Facility
+
 SERVICE = Path(__file__).parents[2] / "service"
+UNIT = SERVICE / "systemd/dropwatch.service"
 FOLDERS = ("systemd", "launchd", "windows", "samba")
 
 
@@ -48,6 +52,59 @@ def test_the_unit_may_change_the_spool_and_gives_a_stop_its_time() -> None:
     assert service["UMask"] == "0002"  # users have to be able to move an envelope back
     assert (service["KillMode"], service["TimeoutStopSec"]) == ("mixed", "2min")
     assert service["RestartPreventExitStatus"] == "2"
+    assert service["StateDirectoryMode"] == "0700"  # letters
+    assert "MemoryDenyWriteExecute" not in service  # Java compiles
+
+
+@pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="no systemd here")
+def test_systemd_calls_the_service_little_exposed() -> None:
+    said = run("systemd-analyze", "security", "--offline=true", "--threshold=22", str(UNIT))
+
+    assert said.returncode == 0, said.stdout[
+        -200:
+    ]  # 1.9 with systemd 252; other versions weigh a little differently
+
+
+@pytest.mark.long
+@pytest.mark.skipif(
+    shutil.which("systemd-analyze") is None or shutil.which("strace") is None,
+    reason="needs systemd and strace",
+)
+def test_the_unit_allows_what_a_daemon_and_its_workers_ask_the_kernel_for(tmp_path: Path) -> None:
+    site, told = Facility(tmp_path), tmp_path / "calls"
+    try:
+        site.config()
+        site.drop("alice", "run", "a.ome.tif", manifest="attachments: [notes.txt]\n")
+        (site.spool / "alice/inbox/run/notes.txt").write_text("notes")
+        daemon = [
+            sys.executable,
+            "-m",
+            "dropwatch",
+            "--config",
+            str(tmp_path / "dropwatch.yaml"),
+            "run",
+            "--once",
+        ]
+        done = subprocess.run(["strace", "-f", "-o", str(told), *daemon], timeout=300, check=False)
+        assert done.returncode == 0
+        assert site.imported() == ["a.ome.tif"]
+    finally:
+        site.close()
+    calls = re.findall(r"^\d+ +(\w+)\((.*)", told.read_text("utf-8", "replace"), re.MULTILINE)
+    setuid = [
+        one for one in calls if one[0].startswith(("open", "mkdir", "chmod", "fchmod", "mknod", "creat"))
+    ]
+
+    assert len(calls) > 10_000
+    assert {name for name, _ in calls} <= {*allowed("@system-service"), "mincore"}
+    assert not [one for one in setuid if re.search(r", 0[2467][0-7]{3}\b", one[1])]
+
+
+def allowed(group: str) -> set[str]:
+    """The system calls of *group*, with those of the groups in it."""
+    lines = run("systemd-analyze", "syscall-filter", group).stdout.splitlines()[2:]
+    names = {line.strip() for line in lines if line.strip()}
+    return {call for name in names for call in (allowed(name) if name.startswith("@") else {name})}
 
 
 # -- launchd -----------------------------------------------------------------------------------------------
