@@ -117,7 +117,7 @@ class Soak:
     def run(self) -> None:
         """Live through it, and let it come to rest."""
         wait_until(self.life.has_started, 60)
-        began, measured, nap = time.monotonic(), 0.0, threading.Event()
+        began, measured, nap = time.monotonic(), -MEASURE_EVERY, threading.Event()
         while (now := time.monotonic() - began) < self.minutes * 60:
             assert not self.life.ends_within(0), f"the daemon ended, see {self.world.log}"
             if now - measured >= MEASURE_EVERY:
@@ -314,7 +314,7 @@ class Soak:
 
 
 def _median(samples: list[Sample], name: str) -> float:
-    return statistics.median(getattr(one, name) for one in samples)
+    return statistics.median([getattr(one, name) for one in samples] or [0])
 
 
 def _command_line(pid: int) -> str:
