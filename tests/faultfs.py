@@ -91,6 +91,7 @@ class FaultFS(mfusepy.Operations):
         self.stale = 0.0  # seconds that what was seen of a name is believed
         self.seen: dict[tuple[str, str], tuple[float, Any]] = {}
         self.waiting: list[Any] = []  # what will be done late
+        self.readers: set[int] = set()
         self.guard = threading.RLock()
 
     def __getattribute__(self, name: str) -> Any:
@@ -107,7 +108,10 @@ class FaultFS(mfusepy.Operations):
     def faulty(self, op: str, do: Any, args: tuple[Any, ...]) -> Any:
         while self.waiting and op not in ("getattr", "statfs", "flush", "release"):
             self.waiting.pop()()
-        paths = args[:2] if op in ("rename", "link") else args[:1]
+        if op == "flush" and args[-1] in self.readers:
+            return do(*args)  # nothing was written
+        # A file that is open and has no name any more comes without one.
+        paths = tuple(path or "" for path in (args[:2] if op in ("rename", "link") else args[:1]))
         if op in CHANGING and not any(fnmatch(path, one) for path in paths for one in APART):
             self.passed.append(f"{op} {paths[-1]}")
         order = next((order for order in self.orders if order.takes(op, paths)), None)
@@ -124,7 +128,7 @@ class FaultFS(mfusepy.Operations):
 
     def _changed(self, *paths: str) -> None:
         """A client sees its own changes."""
-        for path in paths:
+        for path in filter(None, paths):
             for kind, name in list(self.seen):
                 if name in (path, os.path.dirname(path)) or name.startswith(f"{path}/"):  # noqa: PTH120
                     del self.seen[kind, name]
@@ -167,7 +171,10 @@ class FaultFS(mfusepy.Operations):
     # -- files -------------------------------------------------------------------------------------------
 
     def open(self, path: str, flags: int) -> int:
-        return os.open(self._real(path), flags & ~os.O_CREAT)
+        handle = os.open(self._real(path), flags & ~os.O_CREAT)
+        if flags & os.O_ACCMODE == os.O_RDONLY:
+            self.readers.add(handle)
+        return handle
 
     def create(self, path: str, mode: int, flags: int = os.O_RDWR) -> int:
         self._changed(path)
@@ -194,6 +201,7 @@ class FaultFS(mfusepy.Operations):
         pass
 
     def release(self, path: str, fh: int) -> None:
+        self.readers.discard(fh)
         os.close(fh)
 
     # -- names -------------------------------------------------------------------------------------------

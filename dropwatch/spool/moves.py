@@ -6,7 +6,6 @@ A rename is durable only when the directories on both its ends are; a rename nev
 from __future__ import annotations
 
 import errno
-import os
 import shlex
 import shutil
 from collections.abc import Iterable
@@ -37,7 +36,7 @@ def ensure_directory(path: Path) -> None:
     try:
         path.mkdir()
     except OSError:
-        if path.is_symlink() or not path.is_dir() or any(os.scandir(path)):
+        if path.is_symlink() or not path.is_dir() or any(path.iterdir()):
             raise
     fsync_directory(path.parent)
 

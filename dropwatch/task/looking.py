@@ -6,6 +6,7 @@ The only module that asks the reader of formats. Nothing of what the reader says
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 from collections.abc import Callable, Iterator, Sequence
@@ -33,6 +34,12 @@ _CLOSED = Unreadable(
     False,
     "dropwatch may not read it.",
     remedy="Give the account that dropwatch runs as read permission on the file and its folders.",
+)
+
+_BROKEN = Unreadable(
+    False,
+    "The disk or the share reports an error when it is read.",
+    remedy="Copy it again from the microscope. If that does not help, tell the facility: a disk may be failing.",
 )
 
 
@@ -75,10 +82,24 @@ class Looking:
         try:
             look = self._looker.look(self._folder / file.path, self._folder)
         except PermissionError:
-            look = _CLOSED  # that file's trouble; what cannot be read for another reason may be the share's
+            look = _CLOSED
+        except OSError as err:
+            look = self._look_again(file, err)
         finally:
             self._journal.end(file, look)
         return look
+
+    def _look_again(self, file: FileFact, error: OSError) -> Look:
+        """What cannot be read may be the share's trouble, and no file's. A file that gives an error of the disk again,
+        while its folder can be read, is given up alone."""
+        if error.errno != errno.EIO:
+            raise error
+        try:
+            return self._looker.look(self._folder / file.path, self._folder)
+        except OSError as err:
+            if err.errno != errno.EIO or not list(self._folder.iterdir()):
+                raise
+            return _BROKEN
 
 
 @contextmanager
