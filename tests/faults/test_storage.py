@@ -8,6 +8,8 @@ import shutil
 import subprocess
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +17,12 @@ import pytest
 
 pytest.importorskip("omero")
 
+from dropwatch.ledger import Ledger
+from dropwatch.model import FileFact, Fileset
 from dropwatch.pipeline import glance
+from dropwatch.record import Record
+from dropwatch.sandbox.samples import ome_tiff
+from dropwatch.spool.reports import write_report
 from dropwatch.status import Target, snapshot
 from facility import Facility, text_of
 from tests.faulty_mount import FaultyMount, SmallDisk, can_fuse, can_mount
@@ -85,16 +92,30 @@ def disk(tmp_path: Path) -> Iterator[Callable[[str], SmallDisk]]:
         one.close()
 
 
-@pytest.fixture
-def share(tmp_path: Path) -> Iterator[FaultyMount]:
-    for name in ("disk", "spool"):
-        (tmp_path / name).mkdir()
-    mount = FaultyMount(tmp_path / "disk", tmp_path / "spool")
+@contextmanager
+def mounted(folder: Path, name: str) -> Iterator[FaultyMount]:
+    (folder / f"disk of {name}").mkdir()
+    (folder / name).mkdir()
+    mount = FaultyMount(folder / f"disk of {name}", folder / name)
     mount.start()
     try:
         yield mount
     finally:
         mount.close()
+
+
+@pytest.fixture
+def share(tmp_path: Path) -> Iterator[FaultyMount]:
+    """The spool is one."""
+    with mounted(tmp_path, "spool") as mount:
+        yield mount
+
+
+@pytest.fixture
+def state_share(tmp_path: Path) -> Iterator[FaultyMount]:
+    """The state folder is one."""
+    with mounted(tmp_path, "state") as mount:
+        yield mount
 
 
 def assert_all_well(place: Site, *images: str, user: str = "alice") -> None:
@@ -140,6 +161,7 @@ def test_a_spool_that_is_full_in_mid_import_is_told_of_once_and_costs_no_attempt
 
 
 @with_disks
+@pytest.mark.long
 def test_a_full_state_folder_holds_the_letter_and_so_the_batch_and_the_admin_hears_of_it_meanwhile(
     site: Make, disk: Callable[[str], SmallDisk]
 ) -> None:
@@ -312,3 +334,123 @@ def test_a_file_that_cannot_be_read_fails_alone_and_not_the_share(site: Make, sh
     assert place.imported() == ["b.ome.tif", "c.ome.tif"]
     assert len(place.envelopes("alice", "failed")) == 1
     assert not [name for name in place.targets() if name.startswith("spool:")]
+
+
+@with_shares
+@pytest.mark.timeout(120)
+@pytest.mark.long
+def test_what_a_share_shows_late_is_not_claimed_early(site: Make, share: FaultyMount) -> None:
+    """Another machine writes; what this one sees of it is up to three seconds old."""
+    place = site()
+    images = place.folder / "images"
+    images.mkdir()
+    for number in (1, 2):
+        ome_tiff(images / f"{number}.ome.tif", seed=number)
+    listed = [{"path": path.name, "size": path.stat().st_size} for path in sorted(images.iterdir())]
+    share.stale(3.0)
+    place.start()
+    place.until((place.folder / "state" / "heartbeat.json").exists)
+    inbox = share.backing / "alice" / "inbox" / "run"
+    inbox.mkdir()
+    (inbox / "batch.json").write_text(json.dumps({"files": listed}))
+    shutil.copy(images / "1.ome.tif", inbox)
+    whole = (images / "2.ome.tif").read_bytes()
+    with (inbox / "2.ome.tif").open("wb", buffering=0) as file:
+        for start in range(0, len(whole), 1 + len(whole) // 4):
+            file.write(whole[start : start + 1 + len(whole) // 4])
+            time.sleep(1)
+    written = time.time()
+
+    assert_all_well(place, "1.ome.tif", "2.ome.tif")
+    stamp = place.envelopes("alice", "done")[0].name[:15]
+    assert stamp >= time.strftime("%Y%m%d-%H%M%S", time.gmtime(written - 1)), "claimed before it was written"
+
+
+@with_shares
+@pytest.mark.timeout(120)
+@pytest.mark.long
+def test_a_letter_that_was_sent_and_cannot_be_put_away_is_not_sent_again(
+    site: Make, state_share: FaultyMount
+) -> None:
+    place = site()
+    state_share.fail("rename", "EIO", "*/outbox/sent/*", count=1)
+    place.drop("alice", "run", "a.ome.tif")
+    place.start()
+    place.until(lambda: list((place.folder / "state" / "outbox" / "sent").glob("*outcome*")), 60)
+
+    assert_all_well(place, "a.ome.tif")
+    assert len(state_share.met()) == 1
+
+
+# -- the memory of a batch -------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def envelope(tmp_path: Path) -> Path:
+    return tmp_path / "spool" / "alice" / "processing" / "20261124-140355-k3f9_run"
+
+
+RECORD = Record("20261124-140355-k3f9", "20261124-140355-k3f9", "alice", "run", "run", 1_795_525_435.0)
+
+
+def filesets(count: int) -> list[Fileset]:
+    return [Fileset(f"{number:032}", (FileFact(f"{number}.ome.tif", 1, 1),)) for number in range(count)]
+
+
+@with_shares
+def test_a_record_that_cannot_be_read_now_is_not_lost(share: FaultyMount, envelope: Path) -> None:
+    envelope.mkdir(parents=True)
+    ledger = Ledger(".dropwatch")
+    ledger.write(envelope, RECORD)
+    ledger.plan(envelope, RECORD.claim, filesets(1))
+    for op in ("read", "open"):
+        share.fail(op, "EIO", "*/.dropwatch/*")
+
+        with pytest.raises(OSError, match="Input/output"):
+            ledger.read(envelope)
+        with pytest.raises(OSError, match="Input/output"):
+            ledger.lines(envelope)
+        share.heal()
+    assert ledger.read(envelope) == RECORD
+    assert len(ledger.lines(envelope)) == 1
+
+
+@with_disks
+def test_a_line_that_a_full_disk_tore_takes_no_other_with_it(
+    disk: Callable[[str], SmallDisk], envelope: Path
+) -> None:
+    spool = disk("spool")
+    envelope.mkdir(parents=True)
+    ledger = Ledger(".dropwatch")
+    ledger.plan(envelope, "before", filesets(1))
+    spool.fill()
+    with pytest.raises(OSError, match="No space") as caught:
+        ledger.plan(envelope, "torn", filesets(200))
+    spool.empty()
+    ledger.plan(envelope, "after", filesets(1))
+    torn = (envelope / ".dropwatch" / "filesets.jsonl").read_text().splitlines()[-2]
+
+    with pytest.raises(ValueError, match=r"Expecting|Unterminated"):
+        json.loads(torn)
+    assert len(ledger.lines(envelope, "before")) == len(ledger.lines(envelope, "after")) == 1
+    assert str(caught.value.filename).startswith(str(envelope))
+
+
+@with_disks
+def test_what_a_full_disk_cuts_short_leaves_nothing_that_holds_anybody_back(
+    disk: Callable[[str], SmallDisk], envelope: Path
+) -> None:
+    spool = disk("spool")
+    envelope.mkdir(parents=True)
+    ledger = Ledger(".dropwatch")
+    ledger.write(envelope, RECORD)
+    write_report(envelope, "begun")
+    spool.fill(4096)
+    with pytest.raises(OSError, match="No space"):
+        ledger.write(envelope, replace(RECORD, name="x" * 20_000))
+    with pytest.raises(OSError, match="No space"):
+        write_report(envelope, "x" * 20_000)
+
+    assert ledger.read(envelope) == RECORD
+    assert (envelope / "REPORT.txt").read_text() == "begun"
+    assert not list(envelope.rglob("*.part"))
