@@ -21,6 +21,7 @@ ROOT = Path(__file__).parents[2]
 SWEEP = "tests/crash/test_sweep.py::test_the_daemon_may_die_at_any_point_of"
 BESIDE = "tests/crash/test_beside_the_sweep.py"
 PROCESSES = "tests/crash/test_processes.py"
+STORAGE = "tests/faults/test_storage.py"
 
 
 @dataclass(frozen=True)
@@ -234,6 +235,97 @@ MUTATIONS = (
         "dropwatch/workers/inside.py",
         {"faulthandler.dump_traceback_later(self._patience, exit=True, file=self._silence)": "pass"},
         ("tests/faults/test_workers.py::test_a_worker_without_progress_ends_itself",),
+    ),
+    Mutation(
+        "memory ahead of the disk",
+        "dropwatch/pipeline/desk.py",
+        {
+            "        self.ledger.write(case.envelope.path, record)\n        case.record = record\n": (
+                "        case.record = record\n        self.ledger.write(case.envelope.path, record)\n"
+            )
+        },
+        (f"{STORAGE}::test_an_attempt_that_cannot_be_written_down_is_not_made_and_does_not_count",),
+    ),
+    Mutation(
+        "nobody is told of a full disk",
+        "dropwatch/storage.py",
+        {"    if number in _FULL:\n": "    if False:\n"},
+        (f"{STORAGE}::test_a_spool_that_is_full_in_mid_import_is_told_of_once_and_costs_no_attempt",),
+    ),
+    Mutation(
+        "one look is proof",
+        "dropwatch/pipeline/oversight.py",
+        {"return now - case.missed >= self._sure(case)": "return True"},
+        (f"{STORAGE}::test_what_a_share_does_not_show_for_a_moment_is_not_withdrawn",),
+    ),
+    Mutation(
+        "an envelope goes with what came late",
+        "dropwatch/spool/moves.py",
+        {"    folder.rmdir()\n": "    shutil.rmtree(folder)\n"},
+        (
+            "tests/unit/test_storage.py::test_an_envelope_is_not_removed_with_what_came_into_it_meanwhile",
+            f"{STORAGE}::test_a_rename_that_failed_and_happens_later_costs_no_file",
+        ),
+    ),
+    Mutation(
+        "a try makes files where no share is",
+        "dropwatch/durable.py",
+        {"            if beside:\n                os.stat(beside, dir_fd=handle)\n": ""},
+        ("tests/unit/test_storage.py::test_a_try_makes_nothing_where_the_share_is_not_mounted",),
+    ),
+    Mutation(
+        "what cannot be read is lost",
+        "dropwatch/ledger.py",
+        {
+            'if storage.sort(err, "", "spool") is not None and not isinstance(err, PermissionError)': "if False"
+        },
+        (f"{STORAGE}::test_a_record_that_cannot_be_read_now_is_not_lost",),
+    ),
+    Mutation(
+        "half files stay",
+        "dropwatch/durable_memory.py",
+        {"                os.unlink(self._at(part), dir_fd=self._handle)\n": "                pass\n"},
+        (f"{STORAGE}::test_what_a_full_disk_cuts_short_leaves_nothing_that_holds_anybody_back",),
+    ),
+    Mutation(
+        "a torn line takes the next one with it",
+        "dropwatch/ledger.py",
+        {"file.seek(0, os.SEEK_END) and not _ends_whole(file)": "False"},
+        (f"{STORAGE}::test_a_line_that_a_full_disk_tore_takes_no_other_with_it",),
+    ),
+    Mutation(
+        "letters from memory are not noted",
+        "dropwatch/daemon/mailroom.py",
+        {"            self.outbox.note_sent(letter)\n": ""},
+        (
+            f"{STORAGE}::test_a_full_state_folder_holds_the_letter_and_so_the_batch_and_the_admin_hears_of_it_meanwhile",
+        ),
+    ),
+    Mutation(
+        "no letter from memory",
+        "dropwatch/daemon/mailroom.py",
+        {"            self._hand_over_kept(now)\n": ""},
+        (
+            f"{STORAGE}::test_a_full_state_folder_holds_the_letter_and_so_the_batch_and_the_admin_hears_of_it_meanwhile",
+        ),
+    ),
+    Mutation(
+        "what was sent and not put away is sent again",
+        "dropwatch/outbox/delivery.py",
+        {"        self._taken.add(letter.id)\n": ""},
+        (f"{STORAGE}::test_a_letter_that_was_sent_and_cannot_be_put_away_is_not_sent_again",),
+    ),
+    Mutation(
+        "claims on a full disk",
+        "dropwatch/pipeline/claims.py",
+        {"        return not full\n": "        return True\n"},
+        (f"{STORAGE}::test_nothing_is_claimed_while_the_spool_is_nearly_full",),
+    ),
+    Mutation(
+        "one file of a failing disk holds its batch",
+        "dropwatch/task/looking.py",
+        {"            look = self._look_again(file, err)\n": "            raise err\n"},
+        (f"{STORAGE}::test_a_file_that_cannot_be_read_fails_alone_and_not_the_share",),
     ),
 )
 

@@ -223,6 +223,41 @@ def test_nothing_is_claimed_while_the_spool_is_nearly_full(
     assert len(place.subjects("admin@")) == 1
 
 
+@with_shares
+@pytest.mark.timeout(120)
+@pytest.mark.long
+def test_an_attempt_that_cannot_be_written_down_is_not_made_and_does_not_count(
+    site: Make, share: FaultyMount
+) -> None:
+    place = site()
+    place.faults(omero={"refuse": True})
+    place.drop("alice", "run", "a.ome.tif")
+    place.start()
+    place.until(lambda: "omero" in place.targets())
+    share.fail("write", "ENOSPC", "*/record.json.part", count=4)
+    place.faults()
+    place.until(lambda: len(share.met()) == 4, 60)
+
+    assert_all_well(place, "a.ome.tif")
+    assert place.attempts(place.envelopes("alice", "done")[0]) == 1
+
+
+@with_shares
+@pytest.mark.timeout(120)
+@pytest.mark.long
+def test_an_attempt_whose_end_cannot_be_written_down_is_asked_about_before_the_next(
+    site: Make, share: FaultyMount
+) -> None:
+    place = site()
+    place.faults(omero={"lose_reply": 1})
+    place.drop("alice", "run", "a.ome.tif")
+    share.fail("write", "ENOSPC", "*/record.json.part", skip=3, count=1)
+    place.start()
+    place.until(share.met)
+
+    assert_all_well(place, "a.ome.tif")
+
+
 # -- gone and back ---------------------------------------------------------------------------------------
 
 
@@ -295,14 +330,15 @@ def bring_back(share: FaultyMount, how: str) -> None:
 @pytest.mark.timeout(120)
 @pytest.mark.long
 def test_what_a_share_does_not_show_for_a_moment_is_not_withdrawn(site: Make, share: FaultyMount) -> None:
-    place = site()
-    place.faults(omero={"slow_upload": "2s"})
+    spool = {"path": str(share.mountpoint), "settle": "200ms", "sweep": "1s", "watch": "poll", "poll": "1s"}
+    place = site(spools=[spool])
+    place.faults(omero={"slow_upload": "4s"})
     place.drop("alice", "run", "a.ome.tif", "b.ome.tif")
     place.start()
     place.until(place.is_importing)
     hidden = place.batch("alice", "processing") / "run"
     share.fail("getattr", "ENOENT", f"*/{hidden.parent.name}/run", count=-1)
-    time.sleep(0.6)
+    time.sleep(4)  # long enough for a look, and too short for a second one that would prove it
     share.heal()
     place.faults()
 
