@@ -18,6 +18,9 @@ from queue import SimpleQueue
 
 import pytest
 
+from dropwatch.pipeline.sightings import Sightings
+from dropwatch.settling import Rules
+from dropwatch.spool.folders import Spool
 from dropwatch.watch import Doorbell
 from tests.quiet import Quiet
 from tests.world import wait_until
@@ -110,6 +113,50 @@ def test_an_inbox_that_cannot_be_watched_leaves_the_others_watched(tmp_path: Pat
         assert bell.watch({"alice": tmp_path / "alice", "bob": tmp_path / "bob"}) == []
     finally:
         bell.close()
+
+
+# -- many drops at once ----------------------------------------------------------------------------------
+
+
+def test_a_user_with_hundreds_of_drops_does_not_keep_another_from_being_claimed(tmp_path: Path) -> None:
+    quiet = Quiet(tmp_path, {"spools": {"settle": "0s"}})
+    folders(quiet.inbox("alice"), 300, 1)
+    folders(quiet.inbox("bob"), 1, 1)
+    with quiet.daemon():
+        wait_until(lambda: bobs_claim(quiet), 60)
+
+        assert bobs_claim(quiet) <= 101
+
+
+def bobs_claim(quiet: Quiet) -> int:
+    """Which of all claims bob's is; 0: none yet."""
+    claims = [line for line in quiet.log.read_text().splitlines() if " claim " in line]
+    return next((number for number, line in enumerate(claims, 1) if "user=bob" in line), 0)
+
+
+def test_a_look_lists_an_inbox_once_however_many_files_lie_loose_in_it(tmp_path: Path) -> None:
+    quiet = Quiet(tmp_path)
+    for number in range(200):
+        (quiet.inbox("alice") / f"cell {number}.tif").touch()
+        (quiet.inbox("alice") / f"cell {number}.batch.yaml").write_text(f"files: [cell {number}.tif]")
+    listed: list[str] = []
+    listening = [True]
+    sys.addaudithook(lambda event, args: _note(event, args, listed) if listening else None)
+    sightings = Sightings(Spool(quiet.spool))
+    first = sightings.look("alice", Rules(60, 3600, 86400), 0.0)
+    opened = listed.count("open")
+    second = sightings.look("alice", Rules(60, 3600, 86400), 1.0)
+    listening.clear()
+
+    assert len(first) == len(second) == 200
+    assert listed.count("os.scandir") == 2
+    assert opened > 0
+    assert listed.count("open") == opened, "a manifest that did not change is read once"
+
+
+def _note(event: str, args: tuple[object, ...], listed: list[str]) -> None:
+    if event == "os.scandir" or (event == "open" and str(args[0]).endswith(".yaml")):
+        listed.append(event)
 
 
 # -- every single file -----------------------------------------------------------------------------------
