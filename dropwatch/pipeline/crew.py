@@ -207,7 +207,7 @@ class Crew:
             self.abandon(case)
             return failure(error, lasting=False)
         if isinstance(error, DropwatchError):
-            return failure(error, lasting=isinstance(error, PermanentError))
+            return failure(error, lasting=_lasts(error, case.record.attempts))
         return self.bug(case, error)
 
     def trouble(self, case: Case, error: Unavailable | OperatorError) -> None:
@@ -252,3 +252,12 @@ class Crew:
         case.log(desk.now(), "defer", "the attempt left something to do")
         desk.write(case, attempts=attempts, not_before=due, attempting=False)
         desk.report(case, now_or_never=True)
+
+
+def _lasts(error: DropwatchError, attempt: int) -> bool:
+    """Whether trying again is of no use.
+
+    Other bytes than listed are looked at once more, later: a writer behind a file server goes on through the claim, and
+    no lease tells of it (task/planning.py).
+    """
+    return isinstance(error, PermanentError) and not (error.code == "checksum-listed" and attempt == 1)

@@ -21,7 +21,7 @@ from dropwatch.task.eyes import ByName
 from tests.quiet import Quiet
 from tests.threads import thread_staff
 from tests.world import wait_until
-from tests.writers import BY_RENAME, FILES, HOW, LISTED, MANIFESTS, content
+from tests.writers import BY_RENAME, FILES, HOW, LISTED, MANIFESTS, content, listing
 
 pytestmark = [
     pytest.mark.skipif(sys.platform == "win32", reason="its writers are POSIX's"),
@@ -39,10 +39,11 @@ class Job:
     user: str
     how: str
     manifest: str
+    name: str = ""
 
     @property
     def batch(self) -> str:
-        return f"{self.how}, {self.manifest}"
+        return self.name or f"{self.how}, {self.manifest}"
 
 
 def outcome(quiet: Quiet, job: Job) -> str:
@@ -104,6 +105,27 @@ def test_what_is_listed_is_imported_whole_or_not_at_all(tmp_path: Path) -> None:
 
     assert_kept(found)
     assert found[Job("alice", "rsyncs-name", "none")] == "whole"
+
+
+def test_a_writer_that_no_lease_tells_of_goes_on_through_the_claim(tmp_path: Path) -> None:
+    """A file server writes for others without keeping the file open: the whole size first, the bytes later."""
+    quiet = Quiet(tmp_path, {"retry": {"import": ["1s"] * 3}})
+    folder, batch = quiet.inbox("alice") / "run", "run"
+    folder.mkdir()
+    for name in FILES:
+        (folder / name).write_bytes(bytes(len(content(batch, name))))
+    handles = {name: os.open(folder / name, os.O_RDONLY) for name in FILES}
+    (folder / "batch.yaml").write_text(listing(batch))
+    with quiet.daemon():
+        wait_until(lambda: quiet.said(" defer ") or quiet.said("checksum-listed"), 30)
+        for name, handle in handles.items():
+            # As by a handle that leads to the file wherever it is now.
+            Path(f"/proc/self/fd/{handle}").readlink().write_bytes(content(batch, name))
+            os.close(handle)
+        wait_until(quiet.is_quiet, 30)
+
+        assert len(list(quiet.place("alice", "done").iterdir())) == 1
+        assert outcome(quiet, Job("alice", "", "", "run")) == "whole"
 
 
 @pytest.mark.long  # two minutes
