@@ -22,6 +22,8 @@ SWEEP = "tests/crash/test_sweep.py::test_the_daemon_may_die_at_any_point_of"
 BESIDE = "tests/crash/test_beside_the_sweep.py"
 PROCESSES = "tests/crash/test_processes.py"
 STORAGE = "tests/faults/test_storage.py"
+LOST = "tests/faults/test_lost_events.py"
+WRITERS = "tests/faults/test_writers.py::test_what_is_listed_is_imported_whole_or_not_at_all"
 
 
 @dataclass(frozen=True)
@@ -326,6 +328,100 @@ MUTATIONS = (
         "dropwatch/task/looking.py",
         {"            look = self._look_again(file, err)\n": "            raise err\n"},
         (f"{STORAGE}::test_a_file_that_cannot_be_read_fails_alone_and_not_the_share",),
+    ),
+    Mutation(
+        "deaf to lost events",
+        "dropwatch/watch.py",
+        {"                lost()\n": "                pass\n"},
+        (f"{LOST}::test_one_users_burst_hides_nobody_elses_batch",),
+    ),
+    Mutation(
+        "count lost events and look nowhere",
+        "dropwatch/pipeline/arrivals.py",
+        {"            if inbox[0] == spool:\n                self.due[inbox] = 0.0\n": "            pass\n"},
+        (f"{LOST}::test_one_users_burst_hides_nobody_elses_batch",),
+    ),
+    Mutation(
+        "hear the bell and stay",
+        "dropwatch/pipeline/arrivals.py",
+        {"                self.due[spool, user] = 0.0\n": "                pass\n"},
+        (WRITERS,),
+    ),
+    Mutation(
+        "watch a folder that is gone",
+        "dropwatch/watch.py",
+        {"(inbox, _inode(inbox))": "(inbox, 0)"},
+        (f"{LOST}::test_an_inbox_that_was_removed_and_made_anew_is_watched_again",),
+    ),
+    Mutation(
+        "always begin with the same user",
+        "dropwatch/pipeline/arrivals.py",
+        {"                self.due[inbox] = self.due.pop(inbox)": "                pass"},
+        (f"{LOST}::test_a_user_with_hundreds_of_drops_does_not_keep_another_from_being_claimed",),
+    ),
+    Mutation(
+        "read each loose manifest at each look",
+        "dropwatch/pipeline/sightings.py",
+        {"old if old and old.fact == fact else": "old if False and old else"},
+        (f"{LOST}::test_a_look_lists_an_inbox_once_however_many_files_lie_loose_in_it",),
+    ),
+    Mutation(
+        "look into done",
+        "dropwatch/pipeline/line.py",
+        {
+            "list(spool.envelopes(user, Place.PROCESSING))": (
+                "[one for place in Place for one in spool.envelopes(user, place) if place is Place.PROCESSING]"
+            )
+        },
+        ("tests/faults/test_idle.py",),
+    ),
+    Mutation(
+        "do not compare sizes",
+        "dropwatch/pipeline/sightings.py",
+        {"sizes[present] != file.size": "False"},
+        (WRITERS,),
+    ),
+    Mutation(
+        "do not compare checksums",
+        "dropwatch/importers/reading.py",
+        {"found != wanted.lower()": "found is None"},
+        (WRITERS,),
+    ),
+    Mutation(
+        "a different checksum is final",
+        "dropwatch/pipeline/crew.py",
+        {' and not (error.code == "checksum-listed" and attempt == 1)': ""},
+        ("tests/faults/test_writers.py::test_a_writer_that_no_lease_tells_of_goes_on_through_the_claim",),
+    ),
+    Mutation(
+        "do not ask for the lease",
+        "dropwatch/spool/tree.py",
+        {"        return err.errno == errno.EAGAIN\n": "        return False\n"},
+        (WRITERS,),
+    ),
+    Mutation(
+        "read a manifest that is being written",
+        "dropwatch/task/planning.py",
+        {"            *(file for file in self.snap.files if is_ours(file.path)),\n": ""},
+        (WRITERS,),
+    ),
+    Mutation(
+        "take temporary names for files",
+        "dropwatch/spool/tree.py",
+        {"    return _TEMPORARY.match(name) is not None\n": "    return False\n"},
+        (WRITERS,),
+    ),
+    Mutation(
+        "believe a list that may be cut",
+        "dropwatch/settling.py",
+        {"return sight.whole and bool(listed)": "return bool(listed)"},
+        ("tests/unit/test_settling.py",),
+    ),
+    Mutation(
+        "start without the manifest",
+        "dropwatch/settling.py",
+        {"elif rules.manifest_only and not sight.manifest:": "elif False:"},
+        (WRITERS,),
     ),
 )
 

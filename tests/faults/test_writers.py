@@ -130,7 +130,7 @@ def test_a_writer_that_no_lease_tells_of_goes_on_through_the_claim(tmp_path: Pat
 
 @pytest.mark.long  # two minutes
 @pytest.mark.timeout(600)
-@pytest.mark.parametrize(("settle", "pause"), [(6.0, 2.0), (1.0, 3.0)])
+@pytest.mark.parametrize(("settle", "pause"), [(4.0, 1.6), (1.0, 3.0)])
 def test_every_writer_with_every_manifest(tmp_path: Path, settle: float, pause: float) -> None:
     """The table in the README is what this prints."""
     missing = [how for how in ("curl", "rsync") if shutil.which(how) is None]
