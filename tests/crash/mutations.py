@@ -168,7 +168,7 @@ MUTATIONS = (
     Mutation(
         "half a claim is claimed again",
         "dropwatch/pipeline/claims.py",
-        {"        return any(not case.gathered and": "        return any(case is None and"},
+        {"return any(set(case.record.loose) & set(drop.names) for case in theirs)": "return False"},
         (f"{SWEEP}[loose files with a listing]",),
     ),
     Mutation(
