@@ -25,7 +25,8 @@ def main(name: str, *options: str) -> None:
         (corpus / str(number)).write_bytes(seed)
     words = folder / "words"
     words.write_text("".join(map(_quoted, parser.words)))
-    atheris.Setup([sys.argv[0], str(corpus), f"-dict={words}", "-max_len=4096", *options], parser.feed)
+    known = [f"-dict={words}"] if parser.words else []
+    atheris.Setup([sys.argv[0], str(corpus), *known, "-max_len=4096", *options], parser.feed)
     atheris.Fuzz()
 
 
