@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from dropwatch import exits, journal
+from dropwatch import exits, journal, storage
 from dropwatch.cli.command import config_of, refuse, with_remedy
 from dropwatch.config import Config
 from dropwatch.errors import ConfigError, OperatorError
@@ -58,12 +58,15 @@ def run(
         refuse(*err.problems)
     journal.log_to_stderr()
     log.info(journal.line("formats", **_reader(found)))
-    daemon = Daemon(settings, staff(settings), os.environ)
-    on_signals(_Stopper(daemon.stop))
     try:
+        daemon = Daemon(settings, staff(settings), os.environ)
+        on_signals(_Stopper(daemon.stop))
         daemon.run(once=once)
     except OperatorError as err:  # another daemon runs
         refuse(*with_remedy(err))
+    except OSError as err:  # the state folder is full, or may not be written to
+        fault = storage.sort(err, f"The state folder {settings.state}", "state")
+        refuse(*(with_remedy(fault) if fault else [f"{type(err).__name__}: {err}"]))
     if once:
         raise typer.Exit(_came_to(daemon, settings))
 

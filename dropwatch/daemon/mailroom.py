@@ -48,7 +48,7 @@ class Mailroom:
         self._posted, self._tried = 0, -1  # what an earlier life left in the queue is due, too
         self._kept: dict[str, Letter] = {}
         self._handed: dict[str, Letter] = {}
-        self._complaint = ""
+        self._complaint, self._troubles = "", 0  # of the state folder, in a row
 
     def post(self, letter: Letter) -> bool:
         """Store a letter durably, and wake the thread. False when it was written before."""
@@ -99,8 +99,9 @@ class Mailroom:
         except OSError as err:
             self._complain(f"{type(err).__name__}: {err}")
             self._hand_over_kept(now)
-            return now + _TROUBLE_WAIT
-        self._complaint = ""
+            self._troubles += 1
+            return now + min(_TROUBLE_WAIT, 0.25 * 2.0**self._troubles)
+        self._complaint, self._troubles = "", 0
         self._note(delivered, letters, now)
         paused = self.pauses.blocked(("mail",), self._clock())
         due = self.outbox.next_due()

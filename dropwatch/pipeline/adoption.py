@@ -74,7 +74,10 @@ def adopt(desk: Desk, spool: Spool, envelope: Envelope) -> Case | None:
     ungathered = spool.ungathered(envelope, record.loose)
     has_folder = bool(envelope.folder) and is_there(envelope.batch_folder)
     if not has_folder and not (record.loose and ungathered):
+        if not desk.is_proven(spool.root, envelope.path):
+            return None  # a share may show it late; the next sweep looks again
         return _without_folder(desk, spool, envelope, record)
+    desk.lacking.pop(envelope.path, None)
     case = Case(spool, envelope, record, gathered=not ungathered)
     case.outcomes = {line.fileset: line for line in desk.ledger.lines(envelope.path, record.claim)}
     case.suspect = record.attempting

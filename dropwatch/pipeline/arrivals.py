@@ -18,7 +18,6 @@ from dropwatch.pipeline.desk import Desk
 from dropwatch.pipeline.letters import digest
 from dropwatch.pipeline.lookup import Lookup
 from dropwatch.pipeline.sightings import Seen, Sightings
-from dropwatch.pipeline.stores import spool_target
 from dropwatch.settling import Ready, Rules, Settling
 from dropwatch.spool.folders import Spool, Users
 from dropwatch.spool.lease import ANOTHERS
@@ -54,6 +53,7 @@ class Arrivals:
     waiting: dict[Inbox, deque[Seen]] = field(default_factory=dict)
     moving: set[Inbox] = field(default_factory=set)
     lacking: dict[Inbox, int] = field(default_factory=dict)
+    complained: dict[tuple[Inbox, str], str] = field(default_factory=dict)
     rung: SimpleQueue[tuple[Path, str | None]] = field(default_factory=SimpleQueue)
 
     def ring(self, spool: Path, user: str | None) -> None:
@@ -132,7 +132,7 @@ class Arrivals:
         """Look at one inbox, if it is due, and claim what is ready, at most *most* drops of it."""
         started = self.monotonic()
         claimed: list[Case] = []
-        waits = self._spool_waits(inbox[0])
+        waits = self.desk.stores.waits(inbox[0])
         if waits:
             self.waiting.pop(inbox, None)
             self.due[inbox] = started + waits
@@ -153,14 +153,6 @@ class Arrivals:
         if self.warm.get(inbox, 0.0) > started:
             self.due[inbox] = min(self.due[inbox], started + SHORTEST)
         return claimed
-
-    def _spool_waits(self, root: Path) -> float:
-        """Seconds until it is worth looking into a spool that is in trouble; 0.0: it is not. After trouble it is swept
-        first: what a claim that broke has left behind goes on, before anything of it is taken for a new drop."""
-        paused = self.desk.pauses.get(spool_target(root))
-        if paused is not None:
-            return max(SHORTEST_REST, paused.pause.until - self.desk.now())
-        return SHORTEST_REST if root in self.desk.stores.unswept else 0.0
 
     def _trouble_at(self, inbox: Inbox, started: float) -> None:
         self.waiting.pop(inbox, None)
@@ -244,6 +236,7 @@ class Arrivals:
             return None
         if case is not None:
             self._sightings(root).forget(user, one.drop)
+            self.complained.pop((inbox, one.drop.name), None)
             self.desk.works(corner)
         return case
 
@@ -268,7 +261,9 @@ class Arrivals:
     def _trouble(self, inbox: Inbox, name: str, err: OperatorError) -> None:
         root, user = inbox
         path = str(root / user / "inbox" / name)
-        self.desk.say("claim", user=user, name=name, error=err.message, detail=err.detail)
+        if self.complained.get((inbox, name)) != err.message:  # it is tried every few seconds
+            self.complained[inbox, name] = err.message
+            self.desk.say("claim", user=user, name=name, error=err.message, detail=err.detail)
         self.desk.letters.permission(user, path, err)
 
     def _bug(self, inbox: Inbox, name: str, err: Exception) -> None:

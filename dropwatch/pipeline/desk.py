@@ -28,6 +28,7 @@ from dropwatch.workers import Done, Work
 
 log = logging.getLogger("dropwatch")
 
+SOON, STALE = 1.0, 60.0  #: seconds; clients of NFS believe for up to a minute what they saw of a folder
 REPORT_EVERY = 5.0  #: seconds between two REPORT.txt of a batch that moves
 
 
@@ -75,6 +76,7 @@ class Desk:
     concluded -- how many batches came to which verdict since the start
     overflows -- how many times the system lost events of a spool since the start
     stores    -- which storage is in trouble
+    lacking   -- envelopes that seemed to lack their folder, and when first
     """
 
     config: Config
@@ -94,6 +96,7 @@ class Desk:
     concluded: dict[str, int] = field(default_factory=dict)
     at: At | None = None
     overflows: dict[Path, int] = field(default_factory=dict)
+    lacking: dict[Path, float] = field(default_factory=dict)
     stores: Stores = field(init=False)
 
     def __post_init__(self) -> None:
@@ -166,6 +169,27 @@ class Desk:
     def met(self, case: Case, error: OSError | DropwatchError) -> Paused | None:
         """An error came up in work on *case*; what it concerns is left alone. None: no storage is to blame."""
         return self.stores.met(error, case.spool.root, batch_target(case.record.batch))
+
+    # -- what seems to be gone -----------------------------------------------------------------------
+
+    def patience(self, root: Path) -> float:
+        """Seconds between two looks at the spool *root* which prove together that something is gone."""
+        settings = self.config.spool_for(root)
+        polled = bool(self.polled.get(root))
+        return min(STALE, 6 * settings.poll) if settings is not None and polled else SOON
+
+    def is_proven(self, root: Path, path: Path) -> bool:
+        """Whether it was long enough ago that *path* seemed to lack something for the first time. On a disk of this
+        machine one look is enough: nothing else tells of its folders than what is in them."""
+        if not self.polled.get(root):
+            return True
+        now = self.now()
+        first = min(self.lacking.setdefault(path, now), now)
+        self.lacking[path] = first
+        if now - first < self.patience(root):
+            return False
+        del self.lacking[path]
+        return True
 
     # -- what is paused or held ------------------------------------------------------------------------
 

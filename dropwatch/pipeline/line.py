@@ -266,6 +266,7 @@ class Pipeline:
         cases = self.desk.cases.values()
         running = any(case.busy or case.wake <= now or (case.asked and case.running()) for case in cases)
         running = running or any(case.missed is not None for case in cases)
+        running = running or any(map(self.desk.stores.wants_sweep, self.arrivals.spools))
         waiting = self.crew.is_waiting() or self.arrivals.settling() or bool(self.steps.lookup.asked)
         return running or waiting or not self.desk.results.empty()
 

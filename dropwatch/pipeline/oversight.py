@@ -20,7 +20,6 @@ from dropwatch.spool.folders import MEMORY
 CANCEL = "cancel"  #: marker in an envelope's .dropwatch/, holds the claim stamp that it is meant for
 EVERY = 2.0  #: seconds between two looks
 SHARE = 20.0  #: looking takes at most one part in twenty of the time
-SOON, STALE = 1.0, 60.0  #: seconds; clients of NFS believe for up to a minute what they saw of a folder
 FOREVER = float("inf")
 
 
@@ -81,17 +80,11 @@ class Oversight:
         now = self.desk.now()
         if case.missed is None or case.missed > now:
             case.missed = now
-        return now - case.missed >= self._sure(case)
+        return now - case.missed >= self.desk.patience(case.spool.root)
 
     def unsure_until(self, case: Case) -> float | None:
         """When to look again at a case whose folder seems to be gone; None when it is there."""
         return None if case.missed is None else self.desk.now() + EVERY
-
-    def _sure(self, case: Case) -> float:
-        """Seconds between two looks that prove that something is gone."""
-        settings = self.desk.config.spool_for(case.spool.root)
-        polled = bool(self.desk.polled.get(case.spool.root))
-        return min(STALE, 6 * settings.poll) if settings is not None and polled else SOON
 
     def withdraw(self, case: Case) -> None:
         """A person took the batch out of processing/: stop its workers, then tell the user."""

@@ -152,6 +152,14 @@ class Stores:
         tries itself when its time has come."""
         return self.pauses.get(spool_target(root)) or self.pauses.blocked((corner,), self.clock())
 
+    def waits(self, root: Path) -> float:
+        """Seconds until it is worth looking into the inboxes of the spool *root*; 0.0: now. After trouble it is swept
+        first: what a claim that broke has left behind goes on, before anything of it is taken for a new drop."""
+        paused = self.pauses.get(spool_target(root))
+        if paused is not None:
+            return max(SHORTEST, paused.pause.until - self.clock())
+        return SHORTEST if root in self.unswept else 0.0
+
     def holding_letters(self) -> Paused | None:
         """What keeps letters from being written."""
         return self.pauses.get(STATE)

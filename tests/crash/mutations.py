@@ -257,7 +257,7 @@ MUTATIONS = (
     Mutation(
         "one look is proof",
         "dropwatch/pipeline/oversight.py",
-        {"return now - case.missed >= self._sure(case)": "return True"},
+        {"return now - case.missed >= self.desk.patience(case.spool.root)": "return True"},
         (f"{STORAGE}::test_what_a_share_does_not_show_for_a_moment_is_not_withdrawn",),
     ),
     Mutation(
