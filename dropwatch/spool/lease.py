@@ -1,10 +1,11 @@
 """A lease on a spool: who serves it, where several machines can see it. Asks no clock but its own.
 
-Locks end at the machine that holds them (flock on NFS, SMB, sshfs), but mkdir is atomic everywhere. The lease is a
-directory in the spool with one file in it. The name of that file is a nonce of its holder, who writes a number
-that grows into it; the file is never made again, so a holder whose directory was taken away sees it at the next
-beat. Who waits takes the directory away when that number has stood still for Pace.stale by his own clock. A holder
-acts only while its last beat is younger than Pace.valid, which is less, so that two never act at the same time.
+Locks end at the machine that holds them (flock on NFS, SMB, sshfs), but of two who rename a directory to one name
+only one succeeds, everywhere. The lease is a directory in the spool with one file in it. The name of that file is a
+nonce of its holder, who writes a number that grows into it; the file is never made again, so a holder whose directory
+was taken away sees it at the next beat. Who waits takes the directory away when that number has stood still for
+Pace.stale by his own clock. A holder acts only while its last beat is younger than Pace.valid, which is less, so that
+two never act at the same time.
 """
 
 from __future__ import annotations
@@ -17,10 +18,10 @@ import shutil
 import socket
 import threading
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from dropwatch.durable import fsync_directory
 from dropwatch.errors import OperatorError, Unavailable
 from dropwatch.spool.folders import IDENTITY
 from dropwatch.spool.lives import is_over, sleepless_clock, this_life
@@ -141,23 +142,33 @@ class Lease:
     # -- ours ------------------------------------------------------------------------------------------
 
     def _make(self) -> bool:
-        try:
-            self._folder.mkdir()
-        except FileExistsError:
+        """Make it whole under another name: one that says nothing yet has to be waited out as if its holder lived, and
+        a holder that dies, a power cut or a full disk would leave just that."""
+        if _read(self._folder).nonce:
             return False
         now = self._clock()
         mine = Holder(secrets.token_hex(8), 0, socket.gethostname(), os.getpid(), this_life(), self._local)
+        made = self._folder.with_name(f"{LEASE}.{mine.nonce}")
         try:
-            # Exclusively: nobody else knows this name, and a link that stands there is not followed.
-            _write(self._folder / mine.nonce, mine, os.O_CREAT | os.O_EXCL)
-        except OSError:
-            # On a full disk, a lease of nobody would keep everybody away for a while, us too.
-            with suppress(OSError):
-                (self._folder / mine.nonce).unlink(missing_ok=True)
-                self._folder.rmdir()
-            raise
+            made.mkdir()
+            _write(made / mine.nonce, mine, os.O_CREAT | os.O_EXCL, durably=True)
+            fsync_directory(made)
+            if not self._put(made, mine.nonce):
+                return False
+        finally:
+            shutil.rmtree(made, ignore_errors=True)
         self._mine, self._beaten, self._seen, self._alive = mine, now, None, False
         return True
+
+    def _put(self, made: Path, nonce: str) -> bool:
+        """Rename *made* to the lease: refused where there is one that says anything (rename(2), ENOTEMPTY)."""
+        try:
+            made.rename(self._folder)
+        except OSError:
+            if not os.path.lexists(self._folder):
+                raise
+        # On a share a failed rename is no proof of failure.
+        return os.path.lexists(self._folder / nonce)
 
     def _check_mine(self) -> None:
         if self._mine is None or not self._beats():
@@ -237,14 +248,19 @@ class Lease:
         return True
 
 
-def _write(path: Path, holder: Holder, flags: int) -> None:
-    """Write *holder* over what *path* holds. Not synced: a beat that a power cut swallows was one of the dead."""
+def _write(path: Path, holder: Holder, flags: int, *, durably: bool = False) -> None:
+    """Write *holder* over what *path* holds.
+
+    durably -- for the first time. A beat that a power cut swallows was one of the dead.
+    """
     flags |= os.O_WRONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
     # Always the same length, so that a reader never sees half of it.
     data = json.dumps(vars(holder)).encode("ascii").ljust(512)
     handle = os.open(path, flags, 0o640)
     try:
         os.write(handle, data)
+        if durably:
+            os.fsync(handle)
     finally:
         os.close(handle)
 
