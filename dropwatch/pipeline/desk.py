@@ -150,14 +150,18 @@ class Desk:
         if not now_or_never and self.now() - case.reported_at < REPORT_EVERY:
             return
         try:
-            self.last_report(case)
+            self._write_report(case, durably=False)
         except OSError as err:
             self.met(case, err)
 
     def last_report(self, case: Case) -> None:
-        """Write the REPORT.txt that will stay. Raises OSError."""
+        """Write the REPORT.txt that will stay, durably: nobody will write it anew. Raises OSError."""
+        self._write_report(case, durably=True)
+
+    def _write_report(self, case: Case, *, durably: bool) -> None:
         case.reported_at = self.now()
-        write_report(case.envelope.path, report.report_txt(story_of(case), self.letters.site))
+        text = report.report_txt(story_of(case), self.letters.site)
+        write_report(case.envelope.path, text, durably=durably)
 
     def log(self, case: Case, text: str) -> None:
         """Add to the import.log of a batch, for admins. Where that fails, the batch goes on."""

@@ -105,7 +105,7 @@ def log(envelope: Path) -> None:
 
 
 def report(envelope: Path) -> None:
-    write_report(envelope, "ours")
+    write_report(envelope, "ours", durably=True)
     assert (envelope / "REPORT.txt").read_text() == "ours"
 
 
