@@ -24,11 +24,12 @@ import yagmail  # noqa: F401  # the daemon imports it when it first mails; here 
 
 from dropwatch import config
 from dropwatch.daemon import Daemon, on_signals
+from dropwatch.durable import fsync_directory
 from dropwatch.importers.base import Importer
 from dropwatch.importers.omero import OmeroImporter  # noqa: F401  # likewise
 from dropwatch.model import Answers, Fileset, Imported, Order, Progress
 from dropwatch.pipeline.desk import Staff
-from dropwatch.spool.lease import PACE, Pace
+from dropwatch.spool.lease import LEASE, PACE, Pace
 from dropwatch.task import make_importer, staff
 from dropwatch.task.eyes import ByName
 from dropwatch.workers import Perform
@@ -52,12 +53,15 @@ class Trap:
 
     below -- the folders whose changes are points
     notes -- a file that gets the label of each point, the deadly one last
+    syncs -- whether the opening of a folder to sync it is a point too: a process that dies there loses nothing,
+             but power that fails there may
     """
 
     below: Sequence[str]
     notes: Path
     at: int = 0
     before: str = ""
+    syncs: bool = False
     passed: int = 0
     _file: int = -1
     _lock: Any = field(default=None, repr=False)
@@ -75,6 +79,13 @@ class Trap:
             if self.passed == self.at or (self.before and label.startswith(self.before)):
                 os.kill(os.getpid(), signal.SIGKILL)
 
+    def _counts(self, flags: int) -> bool:
+        """Whether a file is opened to be written, or a folder to be synced (dropwatch/durable.py)."""
+        to_sync = (
+            self.syncs and flags & os.O_DIRECTORY and sys._getframe(2).f_code is fsync_directory.__code__
+        )
+        return bool(flags & _WRITING or to_sync)
+
     def _audit(self, event: str, args: tuple[Any, ...]) -> None:
         if event == "smtplib.send":
             # The other commands change nothing at the server.
@@ -82,19 +93,22 @@ class Trap:
                 self.point("mail the text")
             elif args[1].lower().startswith(b"mail"):
                 self.point("mail from")
-        elif event in _CHANGES or (event == "open" and args[2] and args[2] & _WRITING):
+        elif event in _CHANGES or (event == "open" and args[2] and self._counts(args[2])):
             path = os.fsdecode(args[0]) if isinstance(args[0], (str, bytes, os.PathLike)) else ""
             # A bare name is a file of ours in an envelope, opened in its folder (dropwatch/durable_memory.py).
             ours = not os.path.isabs(path) or path.startswith(tuple(self.below))  # noqa: PTH117
-            if ours and not _harmless(path):
+            # A file that is open already changes no more, and the heartbeat's folder is synced at each beat.
+            idle = event == "open" and (not path or path in self.below)
+            if ours and not idle and not _harmless(path):
                 self.point(f"{event} {path}")
 
 
 def _harmless(path: str) -> bool:
-    """The heart beats on a clock of its own; a lock that is there is opened, not changed."""
+    """Heart and lease beat on a clock of their own; a lock that is there is opened, not changed."""
     name = os.path.basename(path)  # noqa: PTH119  # of bytes that came from an audit event
     is_there = path == name or os.path.exists(path)  # noqa: PTH110
-    return name.startswith("heartbeat.json") or (name == "lock" and is_there)
+    beats = name.startswith("heartbeat.json") or (f"/{LEASE}/" in path and is_there)
+    return beats or (name == "lock" and is_there)
 
 
 @dataclass

@@ -169,6 +169,8 @@ class World:
     """Everything below *root*. *settings* is merged into the configuration, key by key.
 
     Several worlds may share one sandbox, one after the other or at the same time.
+
+    disk -- where spool and state lie, and what is to be dropped, when that is to be a file system of its own
     """
 
     root: Path
@@ -176,6 +178,7 @@ class World:
     settings: Mapping[str, Any] = field(default_factory=dict)
     users: tuple[str, ...] = USERS
     drops: list[Drop] = field(default_factory=list)
+    disk: Path | None = None
 
     def __post_init__(self) -> None:
         for user in self.users:
@@ -189,11 +192,16 @@ class World:
 
     @property
     def spool(self) -> Path:
-        return self.root / "spool"
+        return (self.disk or self.root) / "spool"
 
     @property
     def state(self) -> Path:
-        return self.root / "state"
+        return (self.disk or self.root) / "state"
+
+    @property
+    def desk(self) -> Path:
+        """Where people make what they drop: a move away from the inboxes."""
+        return (self.disk or self.root) / "desk"
 
     @property
     def config(self) -> Path:
@@ -242,7 +250,7 @@ class World:
         """Drop a folder. *bad*: the files that are not to be imported (manifests are never). Without *move* the
         folder grows in the inbox, file by file, in the order of *files*."""
         inbox = self.spool / user / "inbox" / name
-        folder = self.root / "desk" / name if move else inbox
+        folder = self.desk / name if move else inbox
         for path, data in files.items():
             (folder / path).parent.mkdir(parents=True, exist_ok=True)
             (folder / path).write_bytes(data)
@@ -254,7 +262,7 @@ class World:
 
     def drop_loose(self, user: str, stem: str, files: Mapping[str, bytes]) -> Drop:
         """Drop files at the top of the inbox; they share *stem*."""
-        desk, inbox = self.root / "desk", self.spool / user / "inbox"
+        desk, inbox = self.desk, self.spool / user / "inbox"
         desk.mkdir(exist_ok=True)
         for path, data in files.items():
             (desk / path).write_bytes(data)

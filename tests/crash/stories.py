@@ -71,9 +71,9 @@ def two_images(world: World) -> dict[str, bytes]:
     return {"a.ome.tif": image(world), "b.ome.tif": image(world)}
 
 
-def trap(world: World, *, at: int = 0, before: str = "") -> Trap:
+def trap(world: World, *, at: int = 0, before: str = "", syncs: bool = False) -> Trap:
     """A trap for a life in *world*."""
-    return Trap((str(world.spool), str(world.state)), world.root / "points.txt", at, before)
+    return Trap((str(world.spool), str(world.state)), world.root / "points.txt", at, before, syncs)
 
 
 # -- told to a world -------------------------------------------------------------------------------------
@@ -151,7 +151,7 @@ def withdrawn(world: World) -> None:
     """Taken out of processing/ while the daemon is down, after it died in mid-import."""
     drop = world.drop("alice", "withdrawn", two_images(world))
     envelope = _dead_in_mid_import(world, drop)
-    (envelope / drop.name).rename(world.root / "taken")
+    (envelope / drop.name).rename(world.desk / "taken")
     world.drops.remove(drop)
 
 
