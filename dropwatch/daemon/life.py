@@ -122,8 +122,11 @@ class Daemon:
         with only_daemon(self._config.state), closing(self.tenure):
             self._take_spools()
             log.info(journal.line("start", version=__version__, pid=os.getpid()))
-            # Until the very end, and no longer than that: it is waited for by nobody.
-            threading.Thread(target=self.tenure.beat, name="tenure", daemon=True).start()
+            for spool in self._config.spools:
+                # Until the very end, and no longer than that: it is waited for by nobody.
+                threading.Thread(
+                    target=self.tenure.beat, args=(spool.path,), name="tenure", daemon=True
+                ).start()
             threads = [threading.Thread(target=self._housekeeper, name="housekeeper", daemon=True)]
             if self.mailroom:
                 run_mail = partial(self.mailroom.run, self.line.desk.letters)
@@ -265,7 +268,8 @@ class Daemon:
     def _beat(self) -> None:
         mail = self.mailroom.pauses if self.mailroom else None
         try:
-            beat = pulse(self.line.desk, mail, self._started, stopped=self._stopping.is_set())
+            waiting, stopped = self.tenure.waiting_for(), self._stopping.is_set()
+            beat = pulse(self.line.desk, mail, self._started, waiting, stopped=stopped)
             write_heartbeat(self._config.state, beat)
         except OSError as err:
             self.line.report(err)

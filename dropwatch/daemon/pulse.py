@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +17,13 @@ from dropwatch.workers import Work
 HANGING = 30.0  #: seconds; the line does nothing that takes so long, but for the first look at a vast inbox
 
 
-def pulse(desk: Desk, mail: Pauses | None, started: float, *, stopped: bool) -> dict[str, Any]:
-    """The heartbeat of now; times in epoch seconds."""
+def pulse(
+    desk: Desk, mail: Pauses | None, started: float, waiting: Mapping[Path, float], *, stopped: bool
+) -> dict[str, Any]:
+    """The heartbeat of now; times in epoch seconds.
+
+    waiting -- for how many seconds each spool that does not answer has been asked
+    """
     paused = [*desk.pauses.all(), *(mail.all() if mail else ())]
     return {
         "version": __version__,
@@ -26,12 +32,18 @@ def pulse(desk: Desk, mail: Pauses | None, started: float, *, stopped: bool) -> 
         "beat": desk.now(),
         "stopped": stopped,
         "spools": {str(spool.path): _watching(desk, spool.path) for spool in desk.config.spools},
-        "hanging": {str(at.spool): {"at": at.what, "since": at.since} for at in [hanging(desk)] if at},
+        "hanging": _hanging(desk, waiting),
         "targets": {one.name: _paused(one) for one in paused},
         "working": [work for case in list(desk.cases.values()) for work in _working(case)],
         "concluded": dict(desk.concluded),
         "workers": {**desk.workers.busy(), "died": desk.workers.died},
     }
+
+
+def _hanging(desk: Desk, waiting: Mapping[Path, float]) -> dict[str, Any]:
+    found = {str(root): {"at": "", "since": desk.now() - seconds} for root, seconds in waiting.items()}
+    at = hanging(desk)
+    return found | ({str(at.spool): {"at": at.what, "since": at.since}} if at else {})
 
 
 def hanging(desk: Desk) -> At | None:

@@ -15,7 +15,9 @@ from pathlib import Path
 
 from dropwatch import journal
 from dropwatch.errors import OperatorError, Unavailable
-from dropwatch.spool.folders import IDENTITY, Fence, Spool
+from dropwatch.spool.fence import Fence
+from dropwatch.spool.folders import IDENTITY, Spool
+from dropwatch.spool.knock import Knock
 from dropwatch.spool.lease import Lease, Pace
 from dropwatch.spool.locks import locked
 
@@ -28,12 +30,14 @@ _TRIES, _BETWEEN = 20, 0.1  #: who only looks whether a lock is held (`check`) h
 class Post:
     """One spool.
 
+    knock    -- asks whether a share answers; the disk of this machine is not asked
     lock     -- held on the identity file that is *identity* (device, inode); None: not held
     leaseless -- on a disk of this machine where no lease can be made, the lock is enough
     """
 
     root: Path
     lease: Lease
+    knock: Knock
     local: bool = False
     lock: ExitStack = field(default_factory=ExitStack)
     identity: tuple[int, int] | None = None
@@ -46,6 +50,10 @@ class Post:
             raise Unavailable(told, concerns="spool", code="not-served")
         if not self.leaseless:
             self.lease.check()
+
+    def answers(self) -> bool:
+        """Whether it says anything at all, see Fence."""
+        return self.local or self.knock.answers()
 
     def proof(self) -> Path | None:
         """A file that is there as long as the spool is ours; None where the lock alone keeps others away."""
@@ -67,7 +75,7 @@ class Tenure:
         lost: Callable[[Path], None],
         pace: Pace,
     ) -> None:
-        self._posts = {root: Post(root, Lease(root, pace=pace)) for root in roots}
+        self._posts = {root: Post(root, Lease(root, pace=pace), Knock(root)) for root in roots}
         self._remote = remote
         self._beat_every = pace.beat
         self._lost = lost
@@ -80,7 +88,7 @@ class Tenure:
         (another daemon serves it), Unavailable (it is not there, or that is not known yet), and OSError.
         """
         post = self._posts[root]
-        Spool(root).check_present()
+        Spool(root, post).check_present()
         # Found out anew each time: a share may be mounted here that was not when we started.
         post.local = not self._remote(root)
         locked_anew = self._lock(post)
@@ -95,12 +103,16 @@ class Tenure:
         """What keeps us from acting on *root* while it is not ours."""
         return self._posts[root]
 
-    def beat(self) -> None:
-        """Keep the leases alive until close(): for a thread of its own, since a share may hang for hours."""
+    def beat(self, root: Path) -> None:
+        """Keep the lease of *root* alive until close(): for a thread of its own, since a share may hang for hours."""
+        post = self._posts[root]
         while not self._stopping.wait(self._beat_every):
-            for post in self._posts.values():
-                if post.identity is not None and not post.leaseless:
-                    self._beat_one(post)
+            if post.identity is not None and not post.leaseless:
+                self._beat_one(post)
+
+    def waiting_for(self) -> dict[Path, float]:
+        """For how many seconds each spool that does not answer has been asked."""
+        return {root: waits for root, post in self._posts.items() if (waits := post.knock.waits())}
 
     def _beat_one(self, post: Post) -> None:
         try:
@@ -117,6 +129,8 @@ class Tenure:
         """Let the spools go, leases first."""
         self._stopping.set()
         for post in self._posts.values():
+            if not post.answers():  # its lease runs out by itself
+                continue
             with suppress(OSError):
                 post.lease.give_back()
             post.lock.close()

@@ -126,7 +126,8 @@ class Letters:
 
     def outage(self, paused: Paused, waiting: int) -> None:
         name, pause = paused.name, paused.pause
-        text = report.outage(_called(name, self.site), pause.since, pause.reason, waiting, self.site)
+        called, remedy = _called(name, self.site), paused.error.remedy
+        text = report.outage(called, pause.since, pause.reason, waiting, self.site, remedy)
         self._all_admins("outage", name, _stamp(pause.since), "", text)
 
     def outage_over(self, paused: Paused, waiting: int) -> None:

@@ -132,9 +132,13 @@ class Pipeline:
     # -- answers -------------------------------------------------------------------------------------
 
     def _apply_results(self) -> None:
-        while not self.desk.results.empty():
+        for _ in range(self.desk.results.qsize()):
             result = self.desk.results.get()
-            if result.case is not None:
+            if result.case is not None and not result.case.spool.fence.answers():
+                self.desk.results.put(
+                    result
+                )  # what is written down there now would keep everything else waiting
+            elif result.case is not None:
                 self._guarded(result.case, result.apply_to)
             else:
                 result.apply()
@@ -144,7 +148,9 @@ class Pipeline:
     def _carry_all(self) -> None:
         now = self.desk.now()
         for case in list(self.desk.cases.values()):
-            if case.wake <= now:
+            if case.wake <= now and not case.spool.fence.answers():
+                case.wake = now + _TROUBLE_WAIT
+            elif case.wake <= now:
                 self._guarded(case, self._carry)
 
     def _guarded(self, case: Case, act: Callable[[Case], None]) -> None:
@@ -298,5 +304,6 @@ def pipeline(desk: Desk, spools: list[Spool], monotonic: Callable[[], float] = t
     crew = Crew(desk, Turns(config.workers.per_user))
     limits = Limits(attempts=len(config.retry.import_) + 1)
     lookup = Lookup(desk)
-    arrivals = Arrivals(desk, Claims(desk), lookup, {spool.root: spool for spool in spools}, monotonic)
+    desk.stores.spools = {spool.root: spool for spool in spools}
+    arrivals = Arrivals(desk, Claims(desk), lookup, desk.stores.spools, monotonic)
     return Pipeline(desk, arrivals, crew, Steps(desk, crew, lookup), Oversight(desk, crew), limits)

@@ -43,7 +43,8 @@ class Oversight:
         self.looked = now
         self._look_at_holds()
         for case in list(self.desk.cases.values()):
-            if self.desk.pauses.get(spool_target(case.spool.root)) is None:
+            spool = case.spool
+            if self.desk.pauses.get(spool_target(spool.root)) is None and spool.fence.answers():
                 guarded(case, self._look_at)
         self.took = self.desk.now() - now
 

@@ -42,6 +42,7 @@ def batch_target(batch: str) -> str:
 @dataclass
 class Stores:
     """ring    -- wakes the daemon
+    spools  -- by their roots
     where   -- of each target that is left alone here, the folder to try it in
     unswept -- spools in which a move may have been left half done: to be swept before anything more is claimed
     ready   -- those of them that were tried and work again; with the sweep their pause ends
@@ -54,6 +55,7 @@ class Stores:
     say: Callable[..., None]
     works: Callable[[str], None]
     ring: Callable[[], None]
+    spools: dict[Path, Spool] = field(default_factory=dict)
     where: dict[str, Path | None] = field(default_factory=dict)
     unswept: set[Path] = field(default_factory=set)
     ready: set[Path] = field(default_factory=set)
@@ -113,7 +115,7 @@ class Stores:
         """Why nothing can be done in *root*, whoever's it is; None when it is there and can be written to."""
         store = f"The spool {root}"
         try:
-            Spool(root).check_present()
+            self.spools.get(root, Spool(root)).check_present()
             if isinstance(error, DropwatchError) or storage.sort(error, store, "spool") is not None:
                 _try(root, folder)
         except Unavailable as err:

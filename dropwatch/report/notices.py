@@ -155,11 +155,12 @@ def operator(error: OperatorError, users: Sequence[str], site: Site) -> Text:
     return _to_admins(line, Tone.BAD, "An admin has to act", blocks, site)
 
 
-def outage(target: str, since: float, reason: str, waiting: int, site: Site) -> Text:
+def outage(target: str, since: float, reason: str, waiting: int, site: Site, remedy: str = "") -> Text:
     """Return the mail on a server (*target*: "OMERO", "the mail server") that is away since *since*."""
     blocks = (
         Say(f"{_capital(target)} has not been reachable since {moment(since, site.timezone)}."),
         Facts((("Last error", reason), ("Waiting", count(waiting, _what(target))))),
+        *_remedy(remedy),
         Say("Nothing is lost and no attempt is used up. It goes on by itself, and you get a mail then."),
     )
     line = subject("Cannot be reached", target, f"{count(waiting, _what(target))} waiting")

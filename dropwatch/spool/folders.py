@@ -11,11 +11,12 @@ from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Protocol
 
 from dropwatch.durable import fsync_directory, is_there
 from dropwatch.errors import OperatorError, Unavailable
 from dropwatch.model import CLAIM_STAMP, Envelope, Place
+from dropwatch.spool.fence import OPEN, Fence
+from dropwatch.spool.knock import GIVE_UP
 from dropwatch.spool.moves import ensure_directory, move, remove_ours, rename
 from dropwatch.spool.tree import is_junk
 
@@ -44,29 +45,6 @@ class InboxEntry:
     folder: bool
 
 
-class Fence(Protocol):
-    """Keeps a daemon from acting on a spool that another one serves."""
-
-    def check(self) -> None:
-        """Raise a DropwatchError, or OSError, unless the spool is ours to act on now."""
-
-    def proof(self) -> Path | None:
-        """A file that is there as long as the spool is ours, for who cannot call check(); None: there is none."""
-
-
-class Open:
-    """No fence: for the programs of people, who may act at any time."""
-
-    def check(self) -> None:
-        pass
-
-    def proof(self) -> None:
-        pass
-
-
-OPEN = Open()
-
-
 def claim_stamp(now: float, rng: random.Random) -> str:
     """A sortable name that no other claim bears: UTC time and four random letters."""
     return time.strftime("%Y%m%d-%H%M%S-", time.gmtime(now)) + "".join(rng.choices(_LETTERS, k=4))
@@ -89,7 +67,15 @@ class Spool:
         return self.root / IDENTITY
 
     def check_present(self) -> None:
-        """Raise Unavailable when the identity file is missing: the share is not mounted, not empty."""
+        """Raise Unavailable when the identity file is missing: the share is not mounted, not empty. Also when it does
+        not answer."""
+        if not self.fence.answers():
+            raise Unavailable(
+                f"The spool {self.root} does not answer.",
+                concerns="spool",
+                remedy=f"See to its file server and the network. {GIVE_UP.format(self.root)}",
+                code="spool-hangs",
+            )
         if not self.identity.is_file():
             raise Unavailable(
                 f"The spool {self.root} is not there: its identity file {IDENTITY} cannot be seen.",

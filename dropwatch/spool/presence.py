@@ -11,15 +11,13 @@ from typing import Any
 
 from dropwatch.durable import write_durably
 from dropwatch.errors import OperatorError
+from dropwatch.spool.knock import GIVE_UP
 from dropwatch.spool.locks import is_held, locked
 
 HEARTBEAT = "heartbeat.json"
 HOLD = "hold"
 #: What helps when a spool does not answer; for its path.
-HANGS = (
-    "See to its disk, its file server or the network: dropwatch goes on by itself when it answers. Until then it waits "
-    "there and does nothing else. `umount -f -l {0}` takes the share away, so that other spools are served again."
-)
+HANGS = f"See to its disk, its file server or the network. {GIVE_UP}"
 
 
 @contextmanager

@@ -34,7 +34,8 @@ class Presence:
         said = self.pulse.get("hanging", {}).get(str(spool)) if self.running else None
         if said is None:
             return None
-        reason = f"It does not answer, and dropwatch waits for it (at {said.get('at', 'its folders')})."
+        at = f", and dropwatch waits for it ({said['at']}) and does nothing else" if said.get("at") else ""
+        reason = f"It does not answer{at}."
         remedy = HANGS.format(spool)
         return Target(f"spool:{spool}", reason, remedy, since=said.get("since"), operator=True)
 

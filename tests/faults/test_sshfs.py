@@ -26,6 +26,7 @@ from tests.sshfs import Sshfs
 from tests.world import (
     PLACES,
     Drop,
+    Mail,
     SandboxProcess,
     World,
     assert_imported_once,
@@ -130,7 +131,7 @@ def test_a_spool_on_sshfs_is_polled_which_is_said_and_what_comes_behind_the_moun
     finally:
         code = life.stop()
 
-    assert told == {str(share.point): {"watch": "poll", "why": WHY}}
+    assert told == {str(share.point): {"watch": "poll", "why": WHY, "overflows": 0}}
     assert f"{share.point} is looked at every 0.3 s: {WHY}" in flat(seen)
     assert plain["daemon"]["spools"] == told
     assert code == 0
@@ -226,25 +227,38 @@ def test_a_share_lost_in_mid_upload_and_mounted_again_loses_and_doubles_nothing(
 # -- the share says nothing --------------------------------------------------------------------------------
 
 
-@pytest.fixture
-def two_spools(world: World) -> Path:
-    """A second spool, on a disk of this machine, that carol uses."""
+def configure(world: World, **spools: object) -> Path:
+    """Settle everything for the stories below; returns a second spool, on a disk of this machine, that carol uses."""
     second = world.root / "second"
     for place in PLACES:
         (second / "carol" / place).mkdir(parents=True)
     (second / ".dropwatch-spool").write_text("{}")
     settings = json.loads(world.config.read_text())
+    settings["spools"][0] |= spools
     settings["spools"].append({**settings["spools"][0], "path": str(second)})
     settings["retry"]["outage_alert"] = "1s"
     world.config.write_text(json.dumps(settings))
     return second
 
 
+def drop_at(spool: Path) -> Path:
+    """Drop an image as carol; where it will lie in the end."""
+    dropped = spool / "carol" / "inbox" / f"run {os.urandom(2).hex()}"
+    dropped.mkdir()
+    ome_tiff(dropped / "a.ome.tif", seed=int.from_bytes(os.urandom(4)))
+    return spool / "carol" / "done"
+
+
+def mails_that_say(world: World, words: str) -> list[Mail]:
+    return [mail for mail in world.sandbox.mails() if words in flat(mail.text)]
+
+
 @pytest.mark.long
 @pytest.mark.parametrize("ending", ["the server goes on", "an admin unmounts it"])
-def test_a_share_that_hangs_is_told_by_status_and_check_and_by_mail_and_work_goes_on_afterwards(
-    world: World, share: Sshfs, two_spools: Path, ending: str
+def test_a_share_that_hangs_keeps_nobody_else_waiting_and_is_told_of(
+    world: World, share: Sshfs, ending: str
 ) -> None:
+    second, words = configure(world, poll="2s"), f"umount -f -l {share.point}"
     life = start(world)
     try:
         before = world.drop("alice", "before", slides(world))
@@ -252,19 +266,14 @@ def test_a_share_that_hangs_is_told_by_status_and_check_and_by_mail_and_work_goe
         share.hang()
         drop = world.drop("alice", "meanwhile", slides(world))
         wait_until(lambda: heartbeat(world).get("hanging"), 60, "it is in the heartbeat")
+        done = drop_at(second)
+        wait_until(lambda: list(done.iterdir()), 30, "the other spool is served")
         seen, found = dropwatch(world, "status"), dropwatch(world, "check")
-        words = f"umount -f -l {share.point}"
-        mails = wait_until(lambda: [one for one in world.sandbox.mails() if words in flat(one.text)], 30)
+        mails = wait_until(lambda: mails_that_say(world, words), 30, "the admins are told")
         if ending == "the server goes on":
             share.go_on()
         else:
-            dropped = two_spools / "carol" / "inbox" / "elsewhere"
-            dropped.mkdir()
-            ome_tiff(dropped / "a.ome.tif", seed=int.from_bytes(os.urandom(4)))
             subprocess.run(["umount", "-f", "-l", share.point], check=True, timeout=30)
-            wait_until(
-                lambda: list((two_spools / "carol" / "done").iterdir()), 60, "the other spool is served"
-            )
             share.unmount()
             share.mount()
         finish(world, drop)
@@ -273,8 +282,47 @@ def test_a_share_that_hangs_is_told_by_status_and_check_and_by_mail_and_work_goe
         share.go_on()
         code = life.stop()
 
+    assert f"The spool {share.point} does not answer." in flat(seen)
     assert words in flat(seen)
     assert words in flat(found)
-    assert f"spool:{share.point} cannot be served: It does not answer" in flat(seen)
+    assert mails[0].to == "admin@example.org"
+    assert code == 0
+
+
+@pytest.mark.long
+def test_a_drop_folder_that_hangs_and_stops_everything_is_told_of_and_given_up_by_an_admin(
+    tmp_path: Path, sandbox: SandboxProcess
+) -> None:
+    """Here only alice's folder is a share. Nobody looks first whether it answers, so the line itself waits."""
+    sandbox.set_faults()
+    world = World(tmp_path, sandbox, {"spools": {"settle": "300ms", "poll": "300ms"}})
+    share = Sshfs(tmp_path / "alice", world.spool / "alice")
+    (world.spool / "alice").rename(share.real)
+    share.mount()
+    second, words = configure(world), f"umount -f -l {world.spool}"
+    life = start(world)
+    try:
+        wait_until(lambda: heartbeat(world).get("spools", {}).get(str(world.spool), {}).get("why"), 20)
+        told = heartbeat(world)["spools"][str(world.spool)]
+        share.hang()
+        wait_until(lambda: heartbeat(world).get("hanging"), 90, "it is in the heartbeat")
+        done = drop_at(second)
+        seen, found = dropwatch(world, "status"), dropwatch(world, "check")
+        mails = wait_until(lambda: mails_that_say(world, words), 30, "the admins are told")
+        subprocess.run(["umount", "-f", "-l", share.point], check=True, timeout=30)
+        wait_until(lambda: list(done.iterdir()), 60, "the other spool is served")
+    finally:
+        share.go_on()
+        share.close()
+        code = life.stop()
+
+    assert (
+        told["why"]
+        == f"fuse.sshfs ({world.spool / 'alice' / 'inbox'}) raises no events for what other machines do"
+    )
+    assert f"spool:{world.spool} cannot be served: It does not answer, and dropwatch waits for it" in flat(
+        seen
+    )
+    assert words in flat(found)
     assert mails[0].to == "admin@example.org"
     assert code == 0
