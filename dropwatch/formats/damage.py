@@ -5,6 +5,7 @@ Where a format says how long its file has to be, that is compared with the file.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,19 @@ def cut_file(used: tuple[str, ...]) -> Path | None:
         check = _CHECKS.get(path.suffix.lower())
         if check and check(path):
             return path
+    return None
+
+
+def barred_member(path: Path, folder: Path) -> Path | None:
+    """A file that the OME-TIFF *path* names as part of itself and that is not in *folder*, though it is there.
+
+    Where it cannot be opened, Bio-Formats makes another image of the rest, and says nothing.
+    """
+    top = os.path.join(os.path.realpath(folder), "")  # noqa: PTH118
+    for name in sorted(tiff.named_files(path)):
+        member = path.parent / name
+        if os.path.lexists(member) and not os.path.realpath(member).startswith(top):
+            return member
     return None
 
 

@@ -13,10 +13,21 @@ from typing import Any
 from dropwatch.errors import OperatorError
 from dropwatch.formats import runtime
 from dropwatch.formats.by_name import PAPERS
-from dropwatch.formats.damage import cut_file, empty_member, holds_pixels
+from dropwatch.formats.damage import barred_member, cut_file, empty_member, holds_pixels
 from dropwatch.formats.installation import Installation
 from dropwatch.formats.look import Look, Readable, Unreadable
-from dropwatch.formats.words import BROKEN_NAME, EMPTY, cut, has_broken_name, lacking, of_throwable
+from dropwatch.formats.words import (
+    BROKEN_NAME,
+    EMPTY,
+    barred_file,
+    cut,
+    has_broken_name,
+    lacking,
+    of_throwable,
+)
+from dropwatch.formats.yard import Yard
+
+_TIFF = ("OME-TIFF", "Tagged Image File Format")  #: what an OME-TIFF may be taken for
 
 
 class BioFormats:
@@ -33,27 +44,33 @@ class BioFormats:
         self._memory = memory
         self._turn = threading.Lock()
         self._reader: Any = None
+        self._yard = Yard(installation)
 
     def look(self, path: Path, folder: Path) -> Look:
         """What *path* (absolute) is, and whether all that belongs to it can be read.
 
-        Files outside of *folder* that *path* names are not looked into, beyond what Bio-Formats itself does.
+        Files outside of *folder* that *path* names are not opened where a thread can be fenced in (fence.py).
         """
         if has_broken_name(path):
             return BROKEN_NAME
         size = path.stat().st_size
         with self.turn():
-            reader = self._reader = self._reader or _new_reader()
-            try:
-                return self._looked(reader, path, folder)
-            except runtime.throwable() as thrown:
-                _check_ours(path)
-                told = of_throwable(thrown)
-                if size == 0 and _names_an_image(reader, path):
-                    told = replace(EMPTY, detail=told.detail)
-                return told
-            finally:
-                close(reader)
+            return self._yard.within(folder, lambda: self._told(path, folder, size))
+
+    def _told(self, path: Path, folder: Path, size: int) -> Look:
+        reader = self._reader = self._reader or _new_reader()
+        try:
+            return self._looked(reader, path, folder)
+        except runtime.throwable() as thrown:
+            _check_ours(path)
+            told = of_throwable(thrown)
+            if size == 0 and _names_an_image(reader, path):
+                told = replace(EMPTY, detail=told.detail)
+            barred = barred_file(str(thrown.getMessage() or ""))
+            # It may have been barred because it lies outside: whoever checks the names says so.
+            return replace(told, used=(str(path), _python_path(barred))) if barred else told
+        finally:
+            close(reader)
 
     def _looked(self, reader: Any, path: Path, folder: Path) -> Look:
         """Raises a throwable of Java's for what Bio-Formats cannot read."""
@@ -65,6 +82,9 @@ class BioFormats:
             self._reader = None
         if not _all_inside(found.used, folder):
             return found
+        barred = barred_member(path, folder) if found.format in _TIFF else None
+        if barred:
+            return replace(lacking(barred.name, "elsewhere"), used=(str(path), _python_path(str(barred))))
         bad = _damage(found, path) or _bad_pixels(reader, found, path, self._memory)
         return replace(bad, used=found.used) if bad else found
 

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from dropwatch.errors import OperatorError
+from dropwatch.formats.fence import workshop
 from dropwatch.formats.installation import Installation
 
 # One for the process, as the JVM is: two threads that both find it not started would both start it.
@@ -73,6 +74,7 @@ def _options(installation: Installation, memory: int) -> list[str]:
         f"-Xmx{memory}",
         "-Djava.awt.headless=true",
         "-Dfile.encoding=UTF-8",
+        f"-Djava.io.tmpdir={workshop()}",  # behind the fence there is no other place
         # A file may name others by http:// or s3://, and Bio-Formats would ask for them from inside our network. So
         # each connection goes to a port of this machine where nobody answers; an empty list: without exception.
         "-DsocksProxyHost=127.0.0.1",
@@ -142,6 +144,13 @@ def _does_not_start(installation: Installation, err: Exception) -> OperatorError
         detail=f"{type(err).__name__}: {err}"[:2000],
         code="bioformats-start",
     )
+
+
+def detach() -> None:
+    """Let Java forget this thread, which ends."""
+    import jpype
+
+    jpype.java.lang.Thread.detach()
 
 
 def java(name: str) -> Any:

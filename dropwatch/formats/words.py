@@ -76,5 +76,11 @@ def of_throwable(thrown: Any) -> Unreadable:
     return Unreadable(unknown, reason, detail)
 
 
+def barred_file(message: str) -> str | None:
+    """The absolute path that java.io had no permission to open; None when *message* is about something else."""
+    found = re.match(r"(/.+) \(Permission denied\)\Z", message, re.DOTALL)
+    return found[1] if found else None
+
+
 def _one_line(text: str) -> str:
     return re.sub(r"[\s\x00-\x1f\x7f-\x9f]+", " ", text).strip()[:_DETAIL]

@@ -310,7 +310,6 @@ def test_a_file_outside_is_named_and_not_hidden(tmp_path: Path) -> None:
 
     found = look(folder / "a.ome.tif")
 
-    assert isinstance(found, Readable)
     assert sorted(found.used) == [str(folder / "a.ome.tif"), str(tmp_path / "other" / "secret.tif")]
 
 
@@ -323,8 +322,29 @@ def test_a_file_behind_a_link_and_back_is_named_as_the_one_that_java_read(tmp_pa
 
     found = look(tmp_path / "batch" / "a.ome.tif")
 
-    assert isinstance(found, Readable)
     assert str(tmp_path / "elsewhere" / "secret.tif") in found.used
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="Landlock")
+@pytest.mark.timeout(30)  # who opens a pipe waits at it
+def test_nothing_outside_of_the_folder_is_opened_whatever_leads_there(tmp_path: Path) -> None:
+    folder, outside = tmp_path / "batch", tmp_path / "outside"
+    folder.mkdir()
+    images.plain_tiff(outside / "secret.tif")
+    os.mkfifo(outside / "pipe.tif")
+    (folder / "in").symlink_to(outside)  # a folder when it was listed, and swapped since
+    for number, name in enumerate(("secret.tif", "pipe.tif")):
+        (folder / f"evil {number}.pattern").write_text(str(outside / name))
+
+    for name in ("in/secret.tif", "in/pipe.tif"):
+        with pytest.raises(PermissionError):
+            images.bioformats().look(folder / name, folder)
+    for number, name in enumerate(("secret.tif", "pipe.tif")):
+        found = images.bioformats().look(folder / f"evil {number}.pattern", folder)
+        assert isinstance(found, Unreadable)
+        assert found.used == (str(folder / f"evil {number}.pattern"), str(outside / name))
+    images.plain_tiff(folder / "a.tif")
+    assert isinstance(images.bioformats().look(folder / "a.tif", folder), Readable)
 
 
 @pytest.mark.parametrize("scheme", ["http", "https", "s3+http", "ftp"])
