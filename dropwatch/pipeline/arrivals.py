@@ -64,7 +64,7 @@ class Arrivals:
     def expect(self, spool: Spool, users: Users) -> None:
         """These are the users of *spool* now; every inbox of it is to be looked at."""
         for inbox in [inbox for inbox in self.due if inbox[0] == spool.root and inbox[1] not in users.names]:
-            del self.due[inbox]
+            self._forget(inbox)
         for user in users.names:
             self.due[spool.root, user] = 0.0
         if users.clashing:
@@ -73,7 +73,13 @@ class Arrivals:
     def leave(self, spool: Spool) -> None:
         """Look at no inbox of *spool* until it is expected again."""
         for inbox in [inbox for inbox in self.due if inbox[0] == spool.root]:
-            del self.due[inbox]
+            self._forget(inbox)
+
+    def _forget(self, inbox: Inbox) -> None:
+        """What waits there must not keep the line awake, nor `run --once` alive."""
+        for known in (self.due, self.waiting, self.lacking):
+            known.pop(inbox, None)
+        self.moving.discard(inbox)
 
     def claim_ready(self) -> list[Case]:
         """Look at the inboxes that rang or are due; returns what was claimed."""

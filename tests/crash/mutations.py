@@ -360,6 +360,12 @@ MUTATIONS = (
         (f"{LOST}::test_a_user_with_hundreds_of_drops_does_not_keep_another_from_being_claimed",),
     ),
     Mutation(
+        "wait for a spool that was given up",
+        "dropwatch/pipeline/arrivals.py",
+        {"(self.due, self.waiting, self.lacking)": "(self.due,)"},
+        (f"{LOST}::test_what_waits_in_a_spool_that_is_given_up_does_not_keep_the_daemon_busy",),
+    ),
+    Mutation(
         "read each loose manifest at each look",
         "dropwatch/pipeline/sightings.py",
         {"old if old and old.fact == fact else": "old if False and old else"},

@@ -13,16 +13,21 @@ import subprocess
 import sys
 import time
 from collections import Counter
+from contextlib import closing
 from pathlib import Path
 from queue import SimpleQueue
 
 import pytest
 
+from dropwatch import config
+from dropwatch.daemon import Daemon
 from dropwatch.pipeline.sightings import Sightings
 from dropwatch.settling import Rules
 from dropwatch.spool.folders import Spool
+from dropwatch.task.eyes import ByName
 from dropwatch.watch import Doorbell
 from tests.quiet import Quiet
+from tests.threads import thread_staff
 from tests.world import wait_until
 
 pytestmark = [
@@ -128,6 +133,27 @@ def test_a_user_with_hundreds_of_drops_does_not_keep_another_from_being_claimed(
         assert bobs_claim(quiet) <= 101
 
 
+def test_what_waits_in_a_spool_that_is_given_up_does_not_keep_the_daemon_busy(tmp_path: Path) -> None:
+    quiet = Quiet(tmp_path, {"spools": {"settle": "0s"}})
+    folders(quiet.inbox("alice"), 60, 1)
+    settings = config.load(quiet.config)
+    daemon = Daemon(settings, thread_staff(settings, look=ByName), {})
+    line = daemon.line
+    spool = line.arrivals.spools[quiet.spool]
+    with closing(daemon.tenure):
+        daemon.tenure.take(spool.root)
+        line.sweep(spool)
+        line.tick()
+        waited = line.arrivals.next_look() <= time.time()
+
+        line.arrivals.leave(spool)
+
+        assert waited, "there are more drops than one turn claims"
+        assert line.arrivals.next_look() > time.time() + 1.0
+        assert not line.arrivals.settling()
+        line.stop()
+
+
 def bobs_claim(quiet: Quiet) -> int:
     """Which of all claims bob's is; 0: none yet."""
     claims = [line for line in quiet.log.read_text().splitlines() if " claim " in line]
@@ -210,7 +236,7 @@ def peak(pid: int) -> int:
 CLAIM_ONLY = {"importer": "omero", "omero": {"host": "127.0.0.1", "port": 1, "user": "x"}}
 
 
-@pytest.mark.long  # two minutes
+@pytest.mark.long  # up to five minutes
 @pytest.mark.timeout(900)
 def test_of_20000_files_that_come_while_the_daemon_stands_still_none_is_missed(tmp_path: Path) -> None:
     quiet = Quiet(tmp_path, {**CLAIM_ONLY, "spools": {"settle": "2s"}})
@@ -230,7 +256,7 @@ def test_of_20000_files_that_come_while_the_daemon_stands_still_none_is_missed(t
         print(f"overflows {quiet.overflows()}, at most {peak(life.pid)} MiB")
 
 
-@pytest.mark.long  # four minutes
+@pytest.mark.long  # up to ten minutes
 @pytest.mark.timeout(1500)
 def test_of_a_burst_of_50000_files_none_is_missed(tmp_path: Path) -> None:
     """Each look lists and stats all of them: it must not keep the line from anything else."""
