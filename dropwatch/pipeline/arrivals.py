@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-import traceback
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -14,6 +13,7 @@ from dropwatch.config.sections import Spool as SpoolSettings
 from dropwatch.errors import OperatorError, TemporaryError, Unavailable
 from dropwatch.pipeline.case import Case
 from dropwatch.pipeline.claims import Claims
+from dropwatch.pipeline.complaints import Complaints, Inbox
 from dropwatch.pipeline.desk import Desk
 from dropwatch.pipeline.letters import digest
 from dropwatch.pipeline.lookup import Lookup
@@ -31,8 +31,6 @@ WARM = 1.0  #: seconds; watchdog holds back what happens within half a second af
 
 FOREVER = float("inf")
 
-Inbox = tuple[Path, str]  #: spool and user
-
 
 @dataclass
 class Arrivals:
@@ -46,6 +44,7 @@ class Arrivals:
     lookup: Lookup
     spools: dict[Path, Spool]
     monotonic: Callable[[], float] = time.monotonic
+    complaints: Complaints = field(init=False)
     sightings: dict[Path, Sightings] = field(default_factory=dict)
     due: dict[Inbox, float] = field(default_factory=dict)
     earliest: dict[Inbox, float] = field(default_factory=dict)
@@ -53,8 +52,10 @@ class Arrivals:
     waiting: dict[Inbox, deque[Seen]] = field(default_factory=dict)
     moving: set[Inbox] = field(default_factory=set)
     lacking: dict[Inbox, int] = field(default_factory=dict)
-    complained: dict[tuple[Inbox, str], str] = field(default_factory=dict)
     rung: SimpleQueue[tuple[Path, str | None]] = field(default_factory=SimpleQueue)
+
+    def __post_init__(self) -> None:
+        self.complaints = Complaints(self.desk)
 
     def ring(self, spool: Path, user: str | None) -> None:
         """Something changed in an inbox; *user* None: events were lost, of whichever. May be called from any thread."""
@@ -68,7 +69,7 @@ class Arrivals:
         for user in users.names:
             self.due[spool.root, user] = 0.0
         if users.clashing:
-            self._clash(spool, users.clashing)
+            self.complaints.clash(spool.root, users.clashing)
 
     def leave(self, spool: Spool) -> None:
         """Look at no inbox of *spool* until it is expected again."""
@@ -148,7 +149,7 @@ class Arrivals:
             self.spools[inbox[0]].fence.check()
             claimed = self._look(inbox, most) if self._is_due(inbox) else self._claim_waiting(inbox, most)
         except PermissionError as err:
-            self._no_permission(inbox, err)
+            self.complaints.unreadable(inbox, err)
             self._trouble_at(inbox, started)
         except (Unavailable, OperatorError, OSError) as err:
             if self.desk.stores.met(err, inbox[0], f"inbox:{inbox[1]}") is None:
@@ -227,7 +228,7 @@ class Arrivals:
         except OperatorError as err:
             if err.code in ANOTHERS:
                 raise  # not this drop's trouble
-            self._trouble(inbox, one.drop.name, err)
+            self.complaints.unmovable(inbox, one.drop.name, err)
             return None
         except (TemporaryError, FileNotFoundError, FileExistsError) as err:
             self.desk.say("settle", user=user, name=one.drop.name, error=str(err))
@@ -238,7 +239,7 @@ class Arrivals:
                 self.desk.say("claim", user=user, name=one.drop.name, error=f"{type(err).__name__}: {err}")
             return None
         except Exception as err:  # a bug that one drop provokes never stops the others
-            self._bug(inbox, one.drop.name, err)
+            self.complaints.bug(inbox, one.drop.name, err)
             return None
         if case is not None:
             self._sightings(root).forget(user, one.drop)
@@ -261,47 +262,6 @@ class Arrivals:
         self.desk.letters.incomplete(inbox[1], one.drop.name, state.lacking, what, fails_at)
         self.desk.say("settle", user=inbox[1], name=one.drop.name, lacking="; ".join(state.lacking))
         return FOREVER
-
-    # -- trouble -------------------------------------------------------------------------------------
-
-    def _trouble(self, inbox: Inbox, name: str, err: OperatorError) -> None:
-        root, user = inbox
-        path = str(root / user / "inbox" / name)
-        if self.complained.get((inbox, name)) != err.message:  # it is tried every few seconds
-            self.complained[inbox, name] = err.message
-            self.desk.say("claim", user=user, name=name, error=err.message, detail=err.detail)
-        self.desk.letters.permission(user, path, err)
-
-    def _bug(self, inbox: Inbox, name: str, err: Exception) -> None:
-        trace = "".join(traceback.format_exception(err))
-        self.desk.say("bug", user=inbox[1], name=name, error=f"{type(err).__name__}: {err}", trace=trace)
-        error = OperatorError(
-            f"dropwatch met an error of its own with {name} in {inbox[1]}'s inbox.",
-            concerns=f"spool:{inbox[0]}",
-            remedy="The drop stays where it is and is tried again. Please report this to the makers of dropwatch.",
-            detail=trace[-4000:],
-        )
-        self.desk.letters.fault(error, [inbox[1]])
-
-    def _no_permission(self, inbox: Inbox, err: PermissionError) -> None:
-        root, user = inbox
-        path = err.filename or str(root / user / "inbox")
-        error = OperatorError(
-            f"dropwatch may not read {path}.",
-            concerns="user",
-            remedy=f"Give the account that runs dropwatch read and write permission on {path}.",
-            detail=str(err),
-        )
-        self._trouble(inbox, "", error)
-
-    def _clash(self, spool: Spool, names: tuple[str, ...]) -> None:
-        error = OperatorError(
-            f"Folders of {spool.root} differ by case only: {', '.join(names)}. None of them is served.",
-            concerns=f"spool:{spool.root}",
-            remedy="Rename or merge them, so that each user has one folder.",
-        )
-        self.desk.say("watch", spool=spool.root, error=error.message)
-        self.desk.letters.fault(error, list(names))
 
     # -- settings ------------------------------------------------------------------------------------
 
