@@ -243,7 +243,7 @@ class Arrivals:
             return None
         if case is not None:
             self._sightings(root).forget(user, one.drop)
-            self.complained.pop((inbox, one.drop.name), None)
+            self.complaints.said.pop((inbox, one.drop.name), None)
             self.desk.works(corner)
         return case
 
