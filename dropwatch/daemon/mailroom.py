@@ -52,18 +52,24 @@ class Mailroom:
 
     def post(self, letter: Letter) -> bool:
         """Store a letter durably, and wake the thread. False when it was written before."""
-        fresh = self.outbox.post(letter)
+        try:
+            fresh = self.outbox.post(letter)
+        except OSError:
+            self._ring()  # it may be there all the same
+            raise
         if fresh:
-            self._posted += 1
-            self._bell.set()
+            self._ring()
         return fresh
+
+    def _ring(self) -> None:
+        self._posted += 1
+        self._bell.set()
 
     def keep(self, letter: Letter) -> None:
         """Take a letter that cannot be stored. Writing one again does nothing here either."""
         if letter.id not in self._kept and letter.id not in self._handed:
             self._kept[letter.id] = letter
-            self._posted += 1
-            self._bell.set()
+            self._ring()
 
     def stop(self) -> None:
         self._stopping.set()
