@@ -280,6 +280,8 @@ class Pipeline:
         """The state folder could not be written to. May be called from any thread."""
 
         def apply() -> None:
+            if self.desk.stores.holding_letters() is not None:
+                return  # known, and tried again in its own time
             if self.desk.stores.met_in_state(error) is None:
                 self.desk.say("heartbeat", error=f"{type(error).__name__}: {error}")
 

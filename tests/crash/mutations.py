@@ -264,13 +264,15 @@ MUTATIONS = (
         "an envelope goes with what came late",
         "dropwatch/spool/moves.py",
         {"    folder.rmdir()\n": "    shutil.rmtree(folder)\n"},
-        ("tests/unit/test_storage.py::test_an_envelope_is_not_removed_with_what_came_into_it_meanwhile",),
+        (
+            "tests/unit/test_storage_errors.py::test_an_envelope_is_not_removed_with_what_came_into_it_meanwhile",
+        ),
     ),
     Mutation(
         "a try makes files where no share is",
         "dropwatch/durable.py",
         {"            if beside:\n                os.stat(beside, dir_fd=handle)\n": ""},
-        ("tests/unit/test_storage.py::test_a_try_makes_nothing_where_the_share_is_not_mounted",),
+        ("tests/unit/test_storage_errors.py::test_a_try_makes_nothing_where_the_share_is_not_mounted",),
     ),
     Mutation(
         "what cannot be read is lost",
