@@ -117,7 +117,7 @@ def test_a_writer_that_no_lease_tells_of_goes_on_through_the_claim(tmp_path: Pat
     handles = {name: os.open(folder / name, os.O_RDONLY) for name in FILES}
     (folder / "batch.yaml").write_text(listing(batch))
     with quiet.daemon():
-        wait_until(lambda: quiet.said(" defer ") or quiet.said("checksum-listed"), 30)
+        wait_until(lambda: quiet.log.read_text().count("checksum-listed") == len(FILES), 30)
         for name, handle in handles.items():
             # As by a handle that leads to the file wherever it is now.
             Path(f"/proc/self/fd/{handle}").readlink().write_bytes(content(batch, name))
