@@ -135,9 +135,9 @@ class Desk:
     def note(self, case: Case, line: Line) -> None:
         """Remember what became of a fileset, durably. Raises OSError when it is only in memory as yet: it is kept,
         and written before anything else of this batch is."""
-        case.spool.fence.check()
         case.outcomes[line.fileset] = line
         case.unsaved.append(line)
+        case.spool.fence.check()
         self._flush(case)
 
     def _flush(self, case: Case) -> None:

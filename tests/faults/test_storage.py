@@ -480,12 +480,12 @@ def test_what_a_full_disk_cuts_short_leaves_nothing_that_holds_anybody_back(
     envelope.mkdir(parents=True)
     ledger = Ledger(".dropwatch")
     ledger.write(envelope, RECORD)
-    write_report(envelope, "begun")
+    write_report(envelope, "begun", durably=True)
     spool.fill(4096)
     with pytest.raises(OSError, match="No space"):
         ledger.write(envelope, replace(RECORD, name="x" * 20_000))
     with pytest.raises(OSError, match="No space"):
-        write_report(envelope, "x" * 20_000)
+        write_report(envelope, "x" * 20_000, durably=True)
 
     assert ledger.read(envelope) == RECORD
     assert (envelope / "REPORT.txt").read_text() == "begun"
