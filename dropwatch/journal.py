@@ -26,12 +26,7 @@ def line(verb: str, **values: object) -> str:
 def _value(value: object) -> str:
     text = str(value)
     plain = text.isascii() and text.isprintable() and not set(text) & set(' "=\\')
-    return text if plain and text else _quoted(text)
-
-
-def _quoted(text: str) -> str:
-    # json leaves DEL as it is, the one character of ASCII that acts and is not below the blank.
-    return json.dumps(text).replace("\x7f", "\\u007f")
+    return text if plain and text else json.dumps(text)
 
 
 class OneLine(logging.Formatter):
@@ -40,9 +35,9 @@ class OneLine(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         text = record.getMessage()
         if record.name != "dropwatch":
-            text = f"{record.levelname.lower()} logger={_value(record.name)} text={_quoted(text)}"
+            text = f"{record.levelname.lower()} logger={_value(record.name)} text={json.dumps(text)}"
         if record.exc_info:
-            text += f" trace={_quoted(self.formatException(record.exc_info))}"
+            text += f" trace={json.dumps(self.formatException(record.exc_info))}"
         return f"{time.strftime('%Y-%m-%dT%H:%M:%SZ', time.gmtime(record.created))} {text}"
 
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import signal
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -29,6 +31,11 @@ class Unruly:
             return os.getpid()
         if verb == "die":
             os.kill(os.getpid(), int(rest or signal.SIGKILL))
+        if verb == "say":
+            logging.getLogger("somebody").warning(rest)
+            thread = threading.Thread(target=int, args=(rest,))  # it raises, and quotes them
+            thread.start()
+            thread.join()
         if verb == "hang":
             time.sleep(1000)
         if verb == "wait":

@@ -15,6 +15,7 @@ from pathlib import Path
 from queue import SimpleQueue
 
 import pytest
+from poison import POISONS, event
 
 from dropwatch.errors import PermanentError, TemporaryError
 from dropwatch.model import LookUpJob, Progress
@@ -74,6 +75,18 @@ def test_a_worker_is_warm_and_reused(office: Callable[..., Office]) -> None:
 
     assert len(pids) == 1
     assert os.getpid() not in pids
+
+
+def test_what_is_said_in_a_worker_is_a_line_of_the_log(
+    office: Callable[..., Office], capfd: pytest.CaptureFixture[str]
+) -> None:
+    words = POISONS["line"] + POISONS["title"] + POISONS["half"]
+
+    office().tell(f"say {words}")
+
+    warning, bug = (event(line) for line in capfd.readouterr().err.splitlines())
+    assert (warning["logger"], warning["text"]) == ("somebody", words)
+    assert (bug["verb"], "ValueError" in bug["trace"]) == ("bug", True)
 
 
 def test_two_jobs_of_a_squad_of_two_run_side_by_side(office: Callable[..., Office]) -> None:
@@ -209,7 +222,7 @@ def test_what_hangs_is_killed_when_the_workers_are_closed(monkeypatch: pytest.Mo
 
 
 LONELY = """
-import sys, time
+import threading, time
 from functools import partial
 from dropwatch.model import LookUpJob
 from dropwatch.workers import Squad, Workers
@@ -217,8 +230,9 @@ from tests.alive import is_alive
 from tests.unruly import Unruly
 if __name__ == "__main__":
     workers = Workers({LookUpJob: Squad("askers", 2, 60.0)}, partial(Unruly, None))
-    workers.submit(LookUpJob("pid"), lambda done: print(done.value, flush=True))
-    time.sleep(1)
+    first = threading.Event()
+    workers.submit(LookUpJob("pid"), lambda done: (print(done.value, flush=True), first.set()))
+    first.wait(30)
     workers.submit(LookUpJob("hang"), print)
     workers.submit(LookUpJob("pid"), lambda done: print(done.value, flush=True))
     time.sleep(100)

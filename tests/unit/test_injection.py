@@ -81,7 +81,7 @@ def test_a_subject_is_one_short_line(head: str, name: str, tail: str) -> None:
 
 def letter_of(text: str) -> letters.Letter:
     """A letter that says *text* wherever a letter can say something of others."""
-    link = "https://omero.example/webclient/?show=image-1"
+    link = f"https://omero.example/webclient/?show={text}"
     rows = letters.Rows((letters.Row(text, text, link), letters.Row(text)), text)
     step = letters.Step(text, text)
     return letters.Letter(
