@@ -61,8 +61,7 @@ def changed(path: str) -> TemporaryError:
 
 def check(descriptor: int, fact: FileFact) -> None:
     """Raise unless the open file is still what *fact* says: TemporaryError; PermanentError if not regular."""
-    with _sorted(fact.path):
-        now = os.fstat(descriptor)
+    now = os.fstat(descriptor)
     if not stat.S_ISREG(now.st_mode):
         raise PermanentError(
             f"{fact.path} is not a regular file.",

@@ -44,7 +44,7 @@ def test_disks_are_known_by_name_and_all_else_is_polled() -> None:
 
 @pytest.mark.parametrize("kind", ["nfs4", "fuse.sshfs", "fuse.what\\040not"])
 def test_the_type_of_a_mount_is_told_as_the_kernel_calls_it(kind: str) -> None:
-    table = mountinfo((2, "/", "ext4"), (22, "/srv", "xfs"), (222, "/srv/alice", kind))
+    table = mountinfo((222, "/srv/alice", kind), (22, "/srv", "xfs"), (2, "/", "ext4"))
 
     assert kind_of_mount(table, fdinfo(222)) == kind.replace("\\040", " ")
     assert kind_of_mount(table, fdinfo(22)) == "xfs"
