@@ -219,7 +219,7 @@ def listing(batch: str, *, sums: bool = True) -> str:
 
 
 def block_style(batch: str) -> tuple[str, str]:
-    """A listing whose first half is a whole, shorter list."""
+    """A listing in two halves. The first of them is a whole, shorter list."""
     entries = []
     for name in FILES:
         data = content(batch, name)

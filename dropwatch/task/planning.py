@@ -39,17 +39,20 @@ def plan(
     if folder.is_symlink():
         return Plan(batch.name, None, problems=(refusals.is_link(batch.name),))
     snap = snapshot(folder)
+    # Asked before it is read: whoever ends writing in between would leave us with half of it.
+    manifests = (file.path for file in snap.files if is_ours(file.path))
+    held = tuple(path for path in manifests if being_written(folder / path))
     try:
         read = read_manifest(batch, snap)
         order = order_of(config, batch, read)
         chosen = choose(read, snap)
     except Hopeless as refusal:
-        return Plan(batch.name, None, problems=refusal.problems)
+        return Plan(batch.name, None, problems=refusal.problems, writing=held)
     with looking(looker, batch, snap, died=died) as looks:
         found = find_groups(chosen, looks, Contents(folder, snap, batch.spool), progress)
     if found.sound and all(group.plate for group in found.sound):
         order = replace(order, target=target_of(config, batch, read, Kind.SCREEN))
-    return _Draft(read.name or batch.name, snap, chosen, found, order).plan(config, batch, read)
+    return _Draft(read.name or batch.name, snap, chosen, found, order, held).plan(config, batch, read)
 
 
 @dataclass(frozen=True)
@@ -61,6 +64,7 @@ class _Draft:
     chosen: Chosen
     found: Found
     order: Order
+    held: tuple[str, ...]
 
     def plan(self, config: Config, batch: Batch, read: Manifest) -> Plan:
         filesets = self._filesets()
@@ -76,7 +80,7 @@ class _Draft:
             filesets=(*filesets, *attachments) if filesets else (),
             problems=problems,
             refused=refused,
-            writing=tuple(path for path in self._paths(filesets) if being_written(folder / path)),
+            writing=(*self.held, *(one for one in self._paths(filesets) if being_written(folder / one))),
             notes=(*self._notes(filesets, () if problems else aside), *not_told(config, read)),
             notify=read.notify,
             in_groups=groups_to_prove(config, batch, self.order.user),
@@ -113,9 +117,8 @@ class _Draft:
                 yield refusals.unreadable(file, look)
 
     def _paths(self, filesets: list[Fileset]) -> Iterable[str]:
-        """What must not be open for writing any more. What looks damaged may be half there; a manifest, too."""
+        """What must not be open for writing any more. What looks damaged may only be half there."""
         files = [
-            *(file for file in self.snap.files if is_ours(file.path)),
             *self.chosen.files,
             *self.chosen.attachments,
             *(file for one in filesets for file in one.files),

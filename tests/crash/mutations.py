@@ -407,7 +407,7 @@ MUTATIONS = (
     Mutation(
         "read a manifest that is being written",
         "dropwatch/task/planning.py",
-        {"            *(file for file in self.snap.files if is_ours(file.path)),\n": ""},
+        {"writing=(*self.held, *(": "writing=(*("},
         (WRITERS,),
     ),
     Mutation(

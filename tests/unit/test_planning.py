@@ -592,6 +592,16 @@ def test_files_that_somebody_still_writes_are_told_also_where_they_look_damaged(
     assert made.writing == ("a.tif", "damaged.tif", "notes.pdf")
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells who writes")
+def test_a_manifest_that_somebody_still_writes_is_not_the_last_word(drop: Drop) -> None:
+    drop.file("a.tif")
+    with (drop.folder / "batch.yaml").open("w") as manifest:
+        manifest.write("taget")
+        manifest.flush()
+
+        assert drop.plan(Told()).writing == ("batch.yaml",)
+
+
 # -- the key in OMERO --------------------------------------------------------------------------------------
 
 
