@@ -1,7 +1,7 @@
 """Poison in all that others write, put into a site that runs, and then every way out looked at from outside.
 
 The daemon is the real command in a process of its own, with its worker processes; the commands run at a terminal (a
-pty) as a person has one. What each escaping function does to any text is in unit/test_injection.py.
+pty) as a person has one. What each escaping function does to any text is in unit/test_escaping.py.
 """
 
 from __future__ import annotations
