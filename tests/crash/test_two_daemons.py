@@ -57,7 +57,7 @@ class Machine:
         return self.world.root / f"daemon{self.number}.log"
 
     def start(self) -> None:
-        self.life = Life(self.config, self.log, pace=PACE)
+        self.life = Life(self.config, self.log, pace=PACE, longest=1500)
         wait_until(self.life.has_started, 20)
 
     def freeze(self) -> None:
