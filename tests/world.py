@@ -251,10 +251,11 @@ class World:
         folder grows in the inbox, file by file, in the order of *files*."""
         inbox = self.spool / user / "inbox" / name
         folder = self.desk / name if move else inbox
+        written = []
         for path, data in files.items():
             (folder / path).parent.mkdir(parents=True, exist_ok=True)
-            (folder / path).write_bytes(data)
-        drop = Drop(user, name, tuple(file_of(folder, path, path not in bad) for path in files))
+            written.append(_write(folder, path, data, path not in bad))
+        drop = Drop(user, name, tuple(written))
         if move:
             folder.rename(inbox)
         self.drops.append(drop)
@@ -264,9 +265,7 @@ class World:
         """Drop files at the top of the inbox; they share *stem*."""
         desk, inbox = self.desk, self.spool / user / "inbox"
         desk.mkdir(exist_ok=True)
-        for path, data in files.items():
-            (desk / path).write_bytes(data)
-        drop = Drop(user, stem, tuple(file_of(desk, path, True) for path in files), loose=True)
+        drop = Drop(user, stem, tuple(_write(desk, *item, True) for item in files.items()), loose=True)
         for path in files:
             (desk / path).rename(inbox / path)
         self.drops.append(drop)
@@ -343,12 +342,15 @@ class World:
         shutil.rmtree(self.root)
 
 
-def file_of(folder: Path, path: str, good: bool) -> File:
-    """*path* below *folder*, as it is now."""
-    data = (folder / path).read_bytes()
+def _write(folder: Path, path: str, data: bytes, good: bool) -> File:
+    """Make *path* in *folder*. Nothing is looked at afterwards: the last file of a batch may be claimed at once."""
+    with (folder / path).open("wb") as file:
+        inode = os.fstat(file.fileno()).st_ino
+        file.write(data)
     good = good and not path.endswith((".yaml", ".json"))
-    sums = hashlib.sha1(data).hexdigest(), hashlib.sha256(data).hexdigest()
-    return File(path, len(data), *sums, (folder / path).stat().st_ino, good)
+    return File(
+        path, len(data), hashlib.sha1(data).hexdigest(), hashlib.sha256(data).hexdigest(), inode, good
+    )
 
 
 def _literal(name: str) -> str:
