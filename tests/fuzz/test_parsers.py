@@ -25,21 +25,21 @@ SEED = 20261124
 MOST_SECONDS = 1.0  #: of this thread, for an input of at most 64 KiB
 #: How many inputs by default, and in the long run.
 INPUTS = {
-    "document": (400, 16000),
-    "manifest": (400, 16000),
+    "document": (250, 16000),
+    "manifest": (250, 16000),
     "config": (250, 12000),
     "words": (150, 8000),
     "record": (40, 2500),
     "filesets": (25, 1500),
     "looks": (150, 6000),
     "heartbeat": (25, 1500),
-    "addresses": (100, 4000),
+    "addresses": (40, 4000),
     "letter": (50, 3000),
     "faults": (150, 6000),
     "image": (150, 7000),
     "verdict": (150, 7000),
     "mounts": (150, 6000),
-    "hql": (200, 8000),
+    "hql": (150, 8000),
 }
 
 
