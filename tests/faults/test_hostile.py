@@ -7,20 +7,27 @@ from __future__ import annotations
 
 import fcntl
 import json
+import multiprocessing
 import os
 import re
 import socket
 import sys
+import time
 import unicodedata
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from email.message import EmailMessage
 from pathlib import Path
 
 import pytest
 
+from dropwatch.errors import PermanentError, TemporaryError
+from dropwatch.importers import reading
+from dropwatch.model import FileFact
 from dropwatch.report.words import named
 from dropwatch.sandbox.samples import ome_tiff
+from dropwatch.spool.tree import read_small, snapshot
 from facility import Facility, text_of
 
 if sys.platform != "linux" or os.geteuid() != 0:
@@ -362,3 +369,171 @@ def test_a_lock_that_somebody_holds_alone_uses_up_the_attempts(tmp_path: Path) -
     finally:
         os.close(holder)
         place.close()
+
+
+# -- forged envelopes --------------------------------------------------------------------------------------
+
+STAMP = "20200101-000000-abcd"
+FINISHED = {"batch": STAMP, "claim": STAMP, "user": "bob", "name": "theirs", "folder": "../../../bob/inbox/theirs",
+            "claimed_at": 1.0, "planned": True, "verdict": "imported", "notified": True, "attempts": 10**9,
+            "not_before": 1e300, "loose": ["../../bob/inbox/theirs", "/etc/passwd"]}  # fmt: skip
+OURS = (
+    "record.json",
+    "filesets.jsonl",
+    "import.log",
+    "looks.jsonl",
+    "cancel",
+    "lock",
+    "cli",
+    "record.json.part",
+)
+
+
+def record(text: str) -> Make:
+    return lambda memory: (memory / "record.json").write_text(text)
+
+
+def everywhere(make: Callable[[Path], object]) -> Make:
+    def all_of(memory: Path) -> None:
+        for name in OURS:
+            make(memory / name)
+        make(memory.parent / "REPORT.txt")
+        make(memory.parent / "REPORT.txt.part")
+
+    return all_of
+
+
+def huge(memory: Path) -> None:
+    for name in ("record.json", "filesets.jsonl", "looks.jsonl", "import.log", "cancel"):
+        sparse(memory / name)
+
+
+def blaming(memory: Path) -> None:
+    """Says that a.ome.tif killed planners, and is no image anyway."""
+    lines = (
+        {"claim": STAMP, "state": "x"},
+        {"look": "a.ome.tif", "size": 1, "mtime": 1},
+        {"blamed": "a.ome.tif", "times": 99},
+    )
+    (memory / "looks.jsonl").write_text("\n".join(map(json.dumps, lines)))
+
+
+FORGERIES: dict[str, Make] = {
+    "somebody elses": record(json.dumps({"_default": {"1": FINISHED}})),
+    "deep": record("[" * 200_000),
+    "deep inside": record('{"_default": {"1": {"events": ' + "[" * 200_000),
+    "huge": huge,
+    "links": everywhere(lambda path: path.symlink_to("/etc/passwd")),
+    "links to nothing": everywhere(lambda path: path.symlink_to(path.parents[4] / "made by a link")),
+    "pipes": everywhere(os.mkfifo),
+    "sockets": everywhere(door),
+    "blaming": blaming,
+}  # fmt: skip
+
+
+def test_forged_envelopes_gain_nothing_and_hold_nobody_up(tmp_path: Path) -> None:
+    place = Facility(tmp_path)
+    for number, (name, make) in enumerate(FORGERIES.items()):
+        envelope = place.folder / f"20200101-00000{number}-abcd_{name}"
+        (envelope / ".dropwatch").mkdir(parents=True)
+        (envelope / name).mkdir()
+        image(envelope / name / f"{name}.ome.tif", seed=number)
+        make(envelope / ".dropwatch")
+        place.bring("alice", envelope)
+    place.drop("bob", "theirs", "theirs.ome.tif")
+    before = Path("/etc/passwd").read_bytes()
+    place.start()
+    try:
+        place.until(lambda: place.retired("bob") and place.retired("alice", len(FORGERIES)), 60)
+
+        assert place.imported() == sorted([*(f"{name}.ome.tif" for name in FORGERIES), "theirs.ome.tif"])
+        assert {one["user"] for one in place.imports() if "theirs" not in str(one["files"])} == {"alice"}
+        assert Path("/etc/passwd").read_bytes() == before
+        assert list(place.folder.glob("**/made by a link")) == []
+        assert [subject for subject in place.subjects("admin@") if "error of its own" in subject] == []
+    finally:
+        place.close()
+
+
+# -- what takes for ever -----------------------------------------------------------------------------------
+
+
+def test_a_terabyte_that_is_being_sent_can_be_cancelled(tmp_path: Path) -> None:
+    place = Facility(tmp_path)
+    folder = place.folder / "run"
+    folder.mkdir()
+    image(folder / "a.ome.tif")
+    sparse(folder / "notes.bin")
+    (folder / "batch.yaml").write_text("attachments: [notes.bin]\n")
+    place.bring("alice", folder)
+    place.start()
+    try:
+        place.until(lambda: place.ask_server("select id from originalfile where size > 1000000000000"))
+        envelope = place.batch("alice", "processing")
+        (envelope / ".dropwatch" / "cancel").write_text(envelope.name[:20])
+        place.until(lambda: place.retired("alice"))
+
+        report = (place.batch("alice", "failed") / "REPORT.txt").read_text()
+        assert place.imported() == ["a.ome.tif"]
+        assert "notes.bin" in report
+        assert place.ask_server("select id from originalfile where size > 1000000000000") == []
+    finally:
+        place.close()
+
+
+# -- swapped in while it is read ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("what", ["folder below", "folder of the batch", "envelope", "file"])
+def test_a_link_that_is_swapped_in_again_and_again_leads_to_no_secret(tmp_path: Path, what: str) -> None:
+    """The secret has the same names, sizes and times as the batch: only the way to it is another one."""
+    envelope = tmp_path / "processing" / f"{STAMP}_run"
+    for top, data in ((envelope, b"mine..."), (tmp_path / "secret", b"SECRET.")):
+        path = top / "run" / "sub" / "a.tif"
+        path.parent.mkdir(parents=True)
+        path.write_bytes(data)
+        os.utime(path, ns=(1, 1))
+    victim = {
+        "folder below": "run/sub",
+        "folder of the batch": "run",
+        "envelope": "",
+        "file": "run/sub/a.tif",
+    }[what]
+    fact = FileFact("sub/a.tif", 7, 1, (envelope / "run/sub/a.tif").stat().st_ino)
+    mine, secret, aside = envelope / victim, tmp_path / "secret" / victim, tmp_path / "aside"
+    swapper = multiprocessing.get_context("fork").Process(
+        target=swap_for_ever, args=(mine, secret, aside), daemon=True
+    )
+    swapper.start()
+    read, refused = 0, 0
+    deadline = time.monotonic() + 20
+    try:
+        while (read < 100 or refused < 100) and time.monotonic() < deadline:
+            try:
+                with reading.opened(str(envelope / "run"), fact) as descriptor:
+                    assert b"".join(reading.blocks(descriptor, fact)) == b"mine..."
+                read += 1
+            except (PermanentError, TemporaryError):
+                refused += 1
+            with suppress(OSError):
+                listed = [file.path for file in snapshot(envelope / "run").files]
+                assert listed in ([], ["sub/a.tif"])
+            with suppress(OSError, PermanentError):
+                assert read_small(envelope / "run" / "sub" / "a.tif", most=100) == b"mine..."
+    finally:
+        swapper.kill()
+        swapper.join()
+
+    assert read >= 20
+    assert refused >= 20
+
+
+def swap_for_ever(mine: Path, secret: Path, aside: Path) -> None:
+    while True:
+        mine.rename(aside)
+        mine.symlink_to(secret)
+        mine.unlink()
+        if secret.is_file():
+            os.link(secret, mine)  # of the same size and time
+            mine.unlink()
+        aside.rename(mine)
