@@ -9,6 +9,7 @@ import errno
 import hashlib
 import os
 import stat
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -71,8 +72,10 @@ def check(descriptor: int, fact: FileFact) -> None:
     if (now.st_size, now.st_mtime_ns) != (fact.size, fact.mtime_ns):
         raise changed(fact.path)
     # Planning saw to it that what has several names is the user's own (spool/tree.py). A second name of a file of
-    # somebody else, of the same size and time, may have come in its place. Not without: some shares make inodes up.
-    if now.st_nlink > 1 and fact.inode not in (0, now.st_ino):
+    # somebody else, of the same size and time, may have come in its place, and be gone again by now. Where all files
+    # are one account's nobody can tell; and there, on shares, inodes may be made up anew whenever a file is looked at.
+    theirs = now.st_nlink > 1 or (sys.platform != "win32" and now.st_uid != os.geteuid())
+    if theirs and fact.inode not in (0, now.st_ino):
         raise changed(fact.path)
 
 

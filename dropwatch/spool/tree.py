@@ -164,11 +164,16 @@ class _Walk:
     def _told(self, path: str, info: os.stat_result) -> _Found:
         if not stat.S_ISREG(info.st_mode):
             return path, None, "a link" if stat.S_ISLNK(info.st_mode) else _special(info.st_mode)
-        # We may read what the user may not: so a second name that the user gave to a file of somebody else is no
-        # file of theirs. Where the server makes all files one account's, nobody can tell.
-        if info.st_nlink > 1 and info.st_uid != self._owner and sys.platform != "win32":
-            return path, None, NOT_THEIRS
-        return path, info, ""
+        return (path, None, NOT_THEIRS) if _is_somebody_elses(info, self._owner) else (path, info, "")
+
+
+def _is_somebody_elses(info: os.stat_result, owner: int) -> bool:
+    """Whether a file is a second name of one that does not belong to the *owner* of its folder.
+
+    We may read what users may not: so a second name that one of them gave to a file of somebody else is no file of
+    theirs. Where the file server makes all files one account's, nobody can tell.
+    """
+    return info.st_nlink > 1 and info.st_uid != owner and sys.platform != "win32"
 
 
 def _close(handle: _Open) -> None:
@@ -185,9 +190,11 @@ def _special(mode: int) -> str:
     return "a device"
 
 
-def read_small(path: Path, *, most: int) -> bytes:
-    """The bytes of a regular file that is no link. Raises PermanentError when it is neither or is
-    larger than *most* bytes, OSError when it cannot be read."""
+def read_small(path: Path, *, most: int, inode: int = 0) -> bytes:
+    """The bytes of a regular file that is no link. *inode*: of the file that was listed there, if that is known.
+
+    Raises PermanentError when it is something else or is larger than *most* bytes, OSError when it cannot be read.
+    """
     try:
         handle = _open(path)
     except OSError as err:
@@ -198,6 +205,10 @@ def read_small(path: Path, *, most: int) -> bytes:
         info = os.fstat(file.fileno())
         if not stat.S_ISREG(info.st_mode):
             raise PermanentError(f"{path.name} is {_special(info.st_mode)}, not a file.")
+        if inode not in (0, info.st_ino):
+            raise PermanentError(f"{path.name} was replaced just now.", remedy="Wait until all is there.")
+        if _is_somebody_elses(info, path.parent.stat().st_uid):
+            raise PermanentError(f"{path.name} is {NOT_THEIRS}.", remedy="Copy the file itself.")
         if info.st_size > most:
             raise PermanentError(
                 f"{path.name} is too large to be read ({info.st_size} bytes; at most {most})."

@@ -43,10 +43,11 @@ def _own_manifest(batch: Batch, snap: Snapshot) -> Manifest | None:
             )
     top = [file.path for file in snap.files if "/" not in file.path]
     names = [name for name in top if is_ours(name)]
+    inodes = {file.path: file.inode for file in snap.files}
     if len(names) > 1:
         raise Hopeless(Problem(f"There are several manifests: {some(names)}.", "Keep one of them."))
     if names:
-        return _parsed(batch.envelope.batch_folder / names[0])
+        return _parsed(batch.envelope.batch_folder / names[0], inodes[names[0]])
     alike = [name for name in top if manifest.lookalike(name)]
     if alike:
         raise Hopeless(
@@ -58,9 +59,9 @@ def _own_manifest(batch: Batch, snap: Snapshot) -> Manifest | None:
     return None
 
 
-def _parsed(path: Path) -> Manifest:
+def _parsed(path: Path, inode: int = 0) -> Manifest:
     try:
-        return manifest.parse(read_small(path, most=manifest.LARGEST), source=path.name)
+        return manifest.parse(read_small(path, most=manifest.LARGEST, inode=inode), source=path.name)
     except ManifestError as err:
         remedy = (
             "Correct the manifest, then move the folder back to inbox. `dropwatch manifest check` checks one."

@@ -21,6 +21,8 @@ ROOT = Path(__file__).parents[2]
 SWEEP = "tests/crash/test_sweep.py::test_the_daemon_may_die_at_any_point_of"
 BESIDE = "tests/crash/test_beside_the_sweep.py"
 PROCESSES = "tests/crash/test_processes.py"
+HOSTILE = "tests/faults/test_hostile.py"
+MEMORY = "tests/unit/test_durable_memory.py"
 STORAGE = "tests/faults/test_storage.py"
 LOST = "tests/faults/test_lost_events.py"
 WRITERS = "tests/faults/test_writers.py::test_what_is_listed_is_imported_whole_or_not_at_all"
@@ -427,6 +429,69 @@ MUTATIONS = (
         "dropwatch/settling.py",
         {"elif rules.manifest_only and not sight.manifest:": "elif False:"},
         (WRITERS,),
+    ),
+    Mutation(
+        "a link leads out of an envelope",
+        "dropwatch/durable_steps.py",
+        {"os.open(name, _FOLDER | _NO_FOLLOW, dir_fd=folder)": "os.open(name, _FOLDER, dir_fd=folder)"},
+        (
+            f"{MEMORY}::test_our_folder_may_not_be_somebody_elses",
+            f"{HOSTILE}::test_a_link_that_is_swapped_in_again_and_again_leads_to_no_secret[folder below]",
+        ),
+    ),
+    Mutation(
+        "a link is followed at the end of a path",
+        "dropwatch/durable_steps.py",
+        {"PLAIN = (\n    _NO_FOLLOW\n": "PLAIN = (\n    0\n"},
+        (f"{MEMORY}::test_what_stands_where_we_write_is_put_aside",),
+    ),
+    Mutation(
+        "somebody waits at a pipe",
+        "dropwatch/durable_steps.py",
+        {'    | getattr(os, "O_NONBLOCK", 0)\n': ""},
+        (f"{MEMORY}::test_what_cannot_be_a_record_of_ours_is_as_good_as_lost[pipe]",),
+    ),
+    Mutation(
+        "a file with a second name is written",
+        "dropwatch/durable_memory.py",
+        {"                if os.fstat(handle).st_nlink == 1:\n": "                if True:\n"},
+        (f"{MEMORY}::test_what_stands_where_we_write_is_put_aside",),
+    ),
+    Mutation(
+        "a hard link to somebody else's file",
+        "dropwatch/spool/tree.py",
+        {"    return info.st_nlink > 1 and info.st_uid != owner and": "    return info is None and"},
+        (f"{HOSTILE}::test_nothing_of_a_secret_leaves_its_file",),
+    ),
+    Mutation(
+        "a hard link in place of a planned file",
+        "dropwatch/importers/reading.py",
+        {"    if theirs and": "    if False and"},
+        (f"{HOSTILE}::test_a_link_that_is_swapped_in_again_and_again_leads_to_no_secret[file]",),
+    ),
+    Mutation(
+        "folders without end",
+        "dropwatch/spool/tree.py",
+        {"        if depth > _DEEPEST:\n": "        if False:\n"},
+        (f"{HOSTILE}::test_a_thing_in_a_batch_is_told_and_the_rest_imported",),
+    ),
+    Mutation(
+        "no fence around Bio-Formats",
+        "dropwatch/formats/fence.py",
+        {"libc.syscall(_RESTRICT_SELF, ctypes.c_int(rules), 0) == 0": "True"},
+        ("tests/unit/test_formats.py::test_nothing_outside_of_the_folder_is_opened_whatever_leads_there",),
+    ),
+    Mutation(
+        "planned for ever",
+        "dropwatch/lifecycle.py",
+        {"Conclude() if facts.hopeless and facts.asked else Plan()": "Plan()"},
+        (f"{HOSTILE}::test_a_lock_that_somebody_holds_alone_uses_up_the_attempts",),
+    ),
+    Mutation(
+        "a lock held for ever is told to nobody",
+        "dropwatch/pipeline/steps.py",
+        {"            self._tell_if_stuck(case)\n            return\n": "            return\n"},
+        (f"{HOSTILE}::test_a_lock_that_somebody_holds_is_told_to_the_admins",),
     ),
 )
 

@@ -22,13 +22,18 @@ from pathlib import Path
 
 import pytest
 
+from dropwatch import report
+from dropwatch.daemon import Daemon
 from dropwatch.errors import PermanentError, TemporaryError
 from dropwatch.importers import reading
-from dropwatch.model import FileFact
+from dropwatch.model import FileFact, Verdict
 from dropwatch.report.words import named
 from dropwatch.sandbox.samples import ome_tiff
 from dropwatch.spool.tree import read_small, snapshot
+from dropwatch.task.eyes import ByName
 from facility import Facility, text_of
+from tests.tales import ARCHIVE, DAMAGED, entry, good, tale
+from threads import thread_staff
 
 if sys.platform != "linux" or os.geteuid() != 0:
     pytest.skip("makes devices and files of other accounts: needs root on Linux", allow_module_level=True)
@@ -339,8 +344,15 @@ def held_by_somebody(tmp_path: Path, kind: int) -> tuple[Facility, int]:
     holder = os.open(envelope / ".dropwatch" / "lock", os.O_RDWR | os.O_CREAT)
     fcntl.flock(holder, kind)
     place.bring("alice", envelope)
-    place.start()
+    start(place)
     return place, holder
+
+
+def start(place: Facility) -> None:
+    """Start its daemon, which tells images by their names: what matters here is not in them."""
+    config = place.config()
+    place.daemon = Daemon(config, thread_staff(config, None, ByName), {})
+    place.run_in_thread()
 
 
 def test_a_lock_that_somebody_holds_is_told_to_the_admins(tmp_path: Path) -> None:
@@ -442,7 +454,7 @@ def test_forged_envelopes_gain_nothing_and_hold_nobody_up(tmp_path: Path) -> Non
         place.bring("alice", envelope)
     place.drop("bob", "theirs", "theirs.ome.tif")
     before = Path("/etc/passwd").read_bytes()
-    place.start()
+    start(place)
     try:
         place.until(lambda: place.retired("bob") and place.retired("alice", len(FORGERIES)), 60)
 
@@ -466,7 +478,7 @@ def test_a_terabyte_that_is_being_sent_can_be_cancelled(tmp_path: Path) -> None:
     sparse(folder / "notes.bin")
     (folder / "batch.yaml").write_text("attachments: [notes.bin]\n")
     place.bring("alice", folder)
-    place.start()
+    start(place)
     try:
         place.until(lambda: place.ask_server("select id from originalfile where size > 1000000000000"))
         envelope = place.batch("alice", "processing")
@@ -493,6 +505,7 @@ def test_a_link_that_is_swapped_in_again_and_again_leads_to_no_secret(tmp_path: 
         path.parent.mkdir(parents=True)
         path.write_bytes(data)
         os.utime(path, ns=(1, 1))
+    os.chown(tmp_path / "secret" / "run" / "sub" / "a.tif", BOB, BOB)
     victim = {
         "folder below": "run/sub",
         "folder of the batch": "run",
@@ -519,7 +532,8 @@ def test_a_link_that_is_swapped_in_again_and_again_leads_to_no_secret(tmp_path: 
                 listed = [file.path for file in snapshot(envelope / "run").files]
                 assert listed in ([], ["sub/a.tif"])
             with suppress(OSError, PermanentError):
-                assert read_small(envelope / "run" / "sub" / "a.tif", most=100) == b"mine..."
+                small = read_small(envelope / "run" / "sub" / "a.tif", most=100, inode=fact.inode)
+                assert small == b"mine..."
     finally:
         swapper.kill()
         swapper.join()
@@ -537,3 +551,19 @@ def swap_for_ever(mine: Path, secret: Path, aside: Path) -> None:
             os.link(secret, mine)  # of the same size and time
             mine.unlink()
         aside.rename(mine)
+
+
+def test_a_mail_about_20000_image_files_is_short_and_the_report_names_them_all() -> None:
+    imported = tale(*(entry(f"cell {number:06}.czi", good(number)) for number in range(10_000)), verdict=None)
+    failed = tale(
+        *(entry(f"cell {number:06}.czi", DAMAGED) for number in range(20_000)), verdict=Verdict.FAILED
+    )
+
+    for mail in (
+        report.outcome(failed, ARCHIVE),
+        report.outcome_for_admins(failed, ARCHIVE),
+        report.delay(imported, ARCHIVE),
+    ):
+        assert len(mail.plain) < 4000
+        assert len(mail.html) < 60_000
+    assert report.report_txt(failed, ARCHIVE).count(".czi") >= 20_000

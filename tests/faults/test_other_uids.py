@@ -270,6 +270,29 @@ def test_a_closed_file_fails_alone_and_is_told_once(site: Site) -> None:
     assert len(site.mails("admin@example.org", "b.ome.tif")) == 1
 
 
+def test_read_only_files_closed_folders_and_folders_whose_owner_left(site: Site) -> None:
+    site.does("alice", 'cd "$INBOX"; mkdir "read only" left closed closed/below "not to be changed"')
+    for folder in ("read only", "left", "closed", "closed/below", "not to be changed"):
+        site.does("alice", f'cp folder/a.ome.tif "$INBOX/{folder}/"')
+    site.does("alice", 'chmod 444 "$INBOX/read only/a.ome.tif"; chmod 000 "$INBOX/closed/below"')
+    inbox = site.home("alice") / "inbox"
+    for path in (inbox / "left", inbox / "left" / "a.ome.tif"):
+        os.chown(path, 64999, 64999)  # an account that has no name any more
+    immutable = inbox / "not to be changed"
+    flagged = subprocess.run(["chattr", "+i", immutable], capture_output=True, check=False).returncode == 0
+    try:
+        site.start()
+
+        site.waits_for("alice", "read only", "left")
+        wait_until(lambda: list((site.home("alice") / "failed").glob("*_closed/REPORT.txt")))
+        (report,) = (site.home("alice") / "failed").glob("*_closed/REPORT.txt")
+        wait_until(lambda: "may not look into" in report.read_text())
+        if flagged:
+            site.is_told_of("alice", "not to be changed")
+    finally:
+        subprocess.run(["chattr", "-i", immutable], capture_output=True, check=False)
+
+
 def test_a_drop_folder_that_is_closed_to_the_daemon_stops_nobody_else(site: Site) -> None:
     os.chown(site.home("alice"), 0, 0)
     site.home("alice").chmod(0o700)
