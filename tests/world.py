@@ -347,6 +347,15 @@ def _write(folder: Path, path: str, data: bytes, good: bool) -> File:
     with (folder / path).open("wb") as file:
         inode = os.fstat(file.fileno()).st_ino
         file.write(data)
+    return _file(path, data, inode, good)
+
+
+def file_of(folder: Path, path: str, good: bool) -> File:
+    """*path* below *folder*, as it is now."""
+    return _file(path, (folder / path).read_bytes(), (folder / path).stat().st_ino, good)
+
+
+def _file(path: str, data: bytes, inode: int, good: bool) -> File:
     good = good and not path.endswith((".yaml", ".json"))
     return File(
         path, len(data), hashlib.sha1(data).hexdigest(), hashlib.sha256(data).hexdigest(), inode, good
