@@ -14,6 +14,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from dropwatch.ledger import Ledger
+from dropwatch.spool.folders import MEMORY
 from tests.crash.stories import QUICK, Story, trap
 from tests.lives import Life
 from tests.world import (
@@ -152,6 +154,9 @@ def assert_good_in_the_end(world: World, story: Story, crashes: int) -> None:
         assert world.record(envelope)["attempts"] <= story.attempts + crashes
         assert "finished" in (envelope / "REPORT.txt").read_text(), "the report is not the last word"
         assert not list(envelope.rglob("*.part"))
+        if story.ends == "done":
+            lines = Ledger(MEMORY).lines(envelope, envelope.name[:20])
+            assert all(line.outcome for line in lines), "what became of a file was forgotten"
     assert len(world.envelopes("done") + world.envelopes("failed")) == len(world.drops)
     assert_each_letter_at_most(mails, most)
     assert list(leftovers(world, world.drops)) == []
