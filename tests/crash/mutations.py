@@ -23,6 +23,7 @@ BESIDE = "tests/crash/test_beside_the_sweep.py"
 PROCESSES = "tests/crash/test_processes.py"
 HOSTILE = "tests/faults/test_hostile.py"
 MEMORY = "tests/unit/test_durable_memory.py"
+POWER = "tests/crash/test_power_cuts.py::test_the_power_may_fail_at_any_point_of"
 STORAGE = "tests/faults/test_storage.py"
 LOST = "tests/faults/test_lost_events.py"
 WRITERS = "tests/faults/test_writers.py::test_what_is_listed_is_imported_whole_or_not_at_all"
@@ -97,8 +98,8 @@ MUTATIONS = (
         "TinyDB's own storage",
         "dropwatch/ledger.py",
         {
-            "with TinyDB(self._own_folder(envelope) / _RECORD, storage=CrashSafe)": (
-                "with TinyDB(self._own_folder(envelope) / _RECORD)"
+            "make=True) as folder, TinyDB(folder, storage=CrashSafe)": (
+                "make=True) as folder, TinyDB(folder.path / _RECORD)"
             )
         },
         (f"{BESIDE}::test_a_death_in_the_middle_of_writing_a_record_leaves_the_old_one",),
@@ -140,8 +141,35 @@ MUTATIONS = (
     Mutation(
         "record and letter not synced",
         "dropwatch/durable.py",
-        {"                file.flush()\n                os.fsync(file.fileno())\n": ""},
-        (f"{BESIDE}::test_whatever_is_renamed_or_replaced_is_synced_before_and_its_folder_after",),
+        {"        file.flush()\n        os.fsync(file.fileno())\n": ""},
+        (
+            f"{BESIDE}::test_whatever_is_renamed_or_replaced_is_synced_before_and_its_folder_after",
+            f"{POWER}[fresh folder-xfs-a commit later]",
+        ),
+    ),
+    Mutation(
+        "record not synced",
+        "dropwatch/durable_memory.py",
+        {"                if durably:\n                    os.fsync(file.fileno())\n": ""},
+        (f"{POWER}[fresh folder-xfs-a commit later]",),
+    ),
+    Mutation(
+        "folder of the record not synced",
+        "dropwatch/durable_memory.py",
+        {"        if durably:\n            self.sync()\n": ""},
+        (f"{POWER}[fresh folder-ext4-at once]",),
+    ),
+    Mutation(
+        "last report not synced",
+        "dropwatch/pipeline/desk.py",
+        {"self._write_report(case, durably=True)": "self._write_report(case, durably=False)"},
+        (f"{POWER}[fresh folder-xfs-at once]",),
+    ),
+    Mutation(
+        "lease not synced",
+        "dropwatch/spool/lease.py",
+        {"        if durably:\n            os.fsync(handle)\n": ""},
+        (f"{POWER}[fresh folder-xfs-a commit later]",),
     ),
     Mutation(
         "outcome not synced",
