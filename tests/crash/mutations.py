@@ -520,6 +520,18 @@ MUTATIONS = (
         "dropwatch/pipeline/steps.py",
         {"            self._tell_if_stuck(case)\n            return\n": "            return\n"},
         (f"{HOSTILE}::test_a_lock_that_somebody_holds_is_told_to_the_admins",),
+        "trust the inodes of a share",
+        "dropwatch/pipeline/sightings.py",
+        {"            snap = snap.without_inodes()": "            pass"},
+        (
+            "tests/unit/test_settling.py::test_a_share_that_makes_inodes_up_does_not_keep_a_drop_from_settling",
+        ),
+    ),
+    Mutation(
+        "ask a share that hangs again and again",
+        "dropwatch/spool/knock.py",
+        {"        if self._answered is None:\n": "        if True:\n"},
+        ("tests/unit/test_knock.py::test_a_share_that_hangs_is_asked_once_and_nobody_waits_for_it_twice",),
     ),
 )
 
