@@ -58,6 +58,12 @@ def why_polled(root: Path, inboxes: Iterable[Path]) -> str:
     return ""
 
 
+def keeps_inodes(path: Path) -> bool:
+    """Whether a file below *path* has the same inode number as long as it is there. FUSE may give it another one
+    whenever the kernel has forgotten the file, and so may SMB (mount.cifs(8), noserverino)."""
+    return not needs_polling(path).startswith(("fuse", "macfuse", "osxfuse", "cifs", "smb"))
+
+
 # -- Linux ---------------------------------------------------------------------------------------------------
 
 

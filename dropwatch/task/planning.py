@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from dropwatch.config import Config
 from dropwatch.manifest import Manifest
 from dropwatch.model import Batch, FileFact, Fileset, Kind, Order, Plan, Refused
+from dropwatch.mounts import keeps_inodes
 from dropwatch.spool.tree import Snapshot, being_written, snapshot
 from dropwatch.task import refusals
 from dropwatch.task.belonging import Contents, is_ours
@@ -39,6 +40,10 @@ def plan(
     if folder.is_symlink():
         return Plan(batch.name, None, problems=(refusals.is_link(batch.name),))
     snap = snapshot(folder)
+    if not keeps_inodes(folder):
+        snap = (
+            snap.without_inodes()
+        )  # hours may pass until a file is read, and then it would seem to be another one
     # Asked before it is read: whoever ends writing in between would leave us with half of it.
     manifests = (file.path for file in snap.files if is_ours(file.path))
     held = tuple(path for path in manifests if being_written(folder / path))

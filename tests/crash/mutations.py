@@ -520,6 +520,8 @@ MUTATIONS = (
         "dropwatch/pipeline/steps.py",
         {"            self._tell_if_stuck(case)\n            return\n": "            return\n"},
         (f"{HOSTILE}::test_a_lock_that_somebody_holds_is_told_to_the_admins",),
+    ),
+    Mutation(
         "trust the inodes of a share",
         "dropwatch/pipeline/sightings.py",
         {"            snap = snap.without_inodes()": "            pass"},

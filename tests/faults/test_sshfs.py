@@ -20,7 +20,7 @@ from dropwatch.model import FileFact
 from dropwatch.sandbox.samples import ome_tiff
 from dropwatch.spool.locks import is_held, locked
 from dropwatch.task import open_workshop
-from tests import sshfs
+from tests import drops, sshfs
 from tests.lives import Life
 from tests.sshfs import Sshfs
 from tests.world import (
@@ -174,6 +174,23 @@ def test_a_file_whose_share_is_lost_while_it_is_read_failed_for_a_while_only(
     with pytest.raises(TemporaryError), opened(str(share.point), fact) as descriptor:
         lost(share)
         wait_until(lambda: fails(lambda: os.fstat(descriptor)), 10, "the kernel forgets what it knew")
+
+
+def test_a_planned_file_is_the_same_after_its_share_was_mounted_again(tmp_path: Path, share: Sshfs) -> None:
+    """It is the user's, and has another inode then. On a disk, somebody else's file would have taken its place."""
+    share.real.mkdir()
+    share.mount()
+    drop = drops.Drop(share.point)
+    os.chown(drop.file("a.tif"), 64001, 64001)
+    (fileset,) = drop.plan(drops.Told()).filesets
+    share.unmount()
+    share.mount()
+    for path in (share.real, *share.real.rglob("*")):
+        (share.point / path.relative_to(share.real)).stat()  # each gets a number in the order of these looks
+    with opened(str(drop.folder), fileset.files[0]) as descriptor:
+        read = b"".join(blocks(descriptor, fileset.files[0]))
+
+    assert read == b"x"
 
 
 @pytest.mark.parametrize("lost", LOST)
