@@ -5,6 +5,7 @@ A Workshop belongs to one process, makes its hands when they are first needed, a
 
 from __future__ import annotations
 
+import errno
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -91,6 +92,10 @@ class Workshop:
             with _held(batch.envelope.path):
                 return planning.plan(self._config, batch, self._looker_here(), told, died=job.died)
         except OSError as err:
+            fault = storage.sort(err, f"The folder {batch.envelope.path}", "spool")
+            # A full disk or a share that is away is no fault of the batch; one file that gives errors may be.
+            if fault is not None and err.errno not in (errno.EIO, errno.EACCES, errno.EPERM):
+                raise fault from err
             raise TemporaryError(
                 f"The folder {batch.name} cannot be read: {err.strerror or err}.",
                 remedy="Check the permissions of the folder.",
