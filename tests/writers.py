@@ -172,7 +172,7 @@ def rsync_in_place(path: Path, data: bytes, pause: float) -> None:
 
 def _source(path: Path, data: bytes) -> Path:
     """The file as it lies on the sender's disk."""
-    source = path.parents[3] / "sources" / path.parent.name / path.name
+    source = path.parents[2] / "sources" / path.parent.name / path.name
     source.parent.mkdir(parents=True, exist_ok=True)
     source.write_bytes(data)
     return source
