@@ -120,16 +120,16 @@ class AnyStory(RuleBasedStateMachine):
             self.happened[sys._getframe(2).f_code.co_name] += 1
         except (FileNotFoundError, FileExistsError, shutil.Error) as err:
             self.story[-1] += f" ... in vain ({type(err).__name__})"
-        except BaseException:
-            self.tell()
+        except BaseException as err:
+            self.tell(err)
             raise
 
-    def tell(self) -> None:
-        """Print the story, once, and what came of it."""
+    def tell(self, error: object) -> None:
+        """Print the story, once, and what came of it: hypothesis tells it anew, and then it may end well."""
         if not self.broken:
             self.broken = True
             spool = self.world.spool
-            print("\n".join(["THE STORY", *self.story, "WHAT LIES THERE"]))
+            print("\n".join(["THE STORY", *self.story, f"WENT WRONG: {error}", "WHAT LIES THERE"]))
             print("\n".join(str(path.relative_to(spool)) for path in sorted(spool.rglob("*"))))
             if self.world.log.exists():
                 print("THE DAEMONS", self.world.log.read_text("utf-8", "replace")[-12000:], sep="\n")
@@ -442,9 +442,9 @@ class AnyStory(RuleBasedStateMachine):
             try:
                 check()
                 return
-            except (AssertionError, FileNotFoundError, StopIteration):
+            except (AssertionError, FileNotFoundError, StopIteration) as err:
                 if not again:
-                    self.tell()
+                    self.tell(err)
                     raise
                 time.sleep(0.1)
 
@@ -462,7 +462,7 @@ class AnyStory(RuleBasedStateMachine):
         )
         twice = [key for key, number in times.items() if number > 1]
         if twice:
-            self.tell()
+            self.tell(f"imported twice: {twice}")
         assert not twice, f"imported twice: {twice}"
 
     def _note_retired(self, item: Item) -> None:
