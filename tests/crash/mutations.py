@@ -24,6 +24,8 @@ PROCESSES = "tests/crash/test_processes.py"
 HOSTILE = "tests/faults/test_hostile.py"
 MEMORY = "tests/unit/test_durable_memory.py"
 POWER = "tests/crash/test_power_cuts.py::test_the_power_may_fail_at_any_point_of"
+INJECTION = "tests/unit/test_injection.py"
+PRIVACY = "tests/unit/test_privacy.py"
 STORAGE = "tests/faults/test_storage.py"
 LOST = "tests/faults/test_lost_events.py"
 WRITERS = "tests/faults/test_writers.py::test_what_is_listed_is_imported_whole_or_not_at_all"
@@ -534,6 +536,36 @@ MUTATIONS = (
         "dropwatch/spool/knock.py",
         {"        if self._answered is None:\n": "        if True:\n"},
         ("tests/unit/test_knock.py::test_a_share_that_hangs_is_asked_once_and_nobody_waits_for_it_twice",),
+    ),
+    Mutation(
+        "names as they are",
+        "dropwatch/report/words.py",
+        {'    return "".join(map(_visible, text))\n': "    return text\n"},
+        (f"{INJECTION}::test_shown_text_is_one_line_that_does_nothing",),
+    ),
+    Mutation(
+        "a remedy that is quoted for the eye",
+        "dropwatch/spool/moves.py",
+        {"{shlex.quote(str(source))}": "{source}"},
+        (f"{INJECTION}::test_a_command_in_a_remedy_takes_a_name_as_one_word",),
+    ),
+    Mutation(
+        "workers log as they like",
+        "dropwatch/workers/inside.py",
+        {"    log_to_stderr()  # what": "    pass  # what"},
+        ("tests/faults/test_workers.py::test_what_is_said_in_a_worker_is_a_line_of_the_log",),
+    ),
+    Mutation(
+        "letters as the umask leaves them",
+        "dropwatch/durable.py",
+        {"mode: int = 0o600": "mode: int = 0o666"},
+        (f"{PRIVACY}::test_what_the_daemon_keeps_is_open_to_its_account_alone",),
+    ),
+    Mutation(
+        "a spool in which anybody makes drop folders",
+        "dropwatch/spool/permissions.py",
+        {"        root.chmod(mode & ~_WRITE)\n": ""},
+        (f"{PRIVACY}::test_a_spool_that_others_may_write_is_found_and_closed",),
     ),
 )
 
