@@ -24,7 +24,7 @@ PROCESSES = "tests/crash/test_processes.py"
 HOSTILE = "tests/faults/test_hostile.py"
 MEMORY = "tests/unit/test_durable_memory.py"
 POWER = "tests/crash/test_power_cuts.py::test_the_power_may_fail_at_any_point_of"
-INJECTION = "tests/unit/test_injection.py"
+ESCAPING = "tests/unit/test_escaping.py"
 PRIVACY = "tests/unit/test_privacy.py"
 STORAGE = "tests/faults/test_storage.py"
 LOST = "tests/faults/test_lost_events.py"
@@ -541,13 +541,13 @@ MUTATIONS = (
         "names as they are",
         "dropwatch/report/words.py",
         {'    return "".join(map(_visible, text))\n': "    return text\n"},
-        (f"{INJECTION}::test_shown_text_is_one_line_that_does_nothing",),
+        (f"{ESCAPING}::test_shown_text_is_one_line_that_does_nothing",),
     ),
     Mutation(
         "a remedy that is quoted for the eye",
         "dropwatch/spool/moves.py",
         {"{shlex.quote(str(source))}": "{source}"},
-        (f"{INJECTION}::test_a_command_in_a_remedy_takes_a_name_as_one_word",),
+        (f"{ESCAPING}::test_a_command_in_a_remedy_takes_a_name_as_one_word",),
     ),
     Mutation(
         "workers log as they like",
