@@ -94,7 +94,7 @@ def made_in(folder: Path) -> dict[str, str]:
     claim = "20261124-140355-k3f9"
     envelope = Spool(spool).make_envelope("alice", claim, "run", "run")
     Ledger(MEMORY).write(envelope.path, Record(claim, claim, "alice", "run", "run", 1.0))
-    write_report(envelope.path, "words")
+    write_report(envelope.path, "words", durably=False)
     outbox_in(state).post(LETTER)
     Addresses(state / "addresses.json").learn("alice", "alice@example.org")
     write_heartbeat(state, {})
