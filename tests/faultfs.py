@@ -11,6 +11,7 @@ import errno
 import json
 import os
 import socket
+import subprocess
 import sys
 import threading
 import time
@@ -297,8 +298,16 @@ def _listen(system: FaultFS, where: str) -> None:
             line.write(json.dumps(obey(system, json.loads(line.readline()))) + "\n")
 
 
+def _end_with_the_test(mountpoint: str) -> None:
+    """However the test ends, also by a signal, its end of our standard input is closed then."""
+    sys.stdin.buffer.read()
+    subprocess.run(["umount", "-l", mountpoint], check=False)
+    os._exit(0)
+
+
 def main() -> None:
     backing, mountpoint, where = sys.argv[1:]
+    threading.Thread(target=_end_with_the_test, args=(mountpoint,), daemon=True).start()
     system = FaultFS(backing)
     Path(where).unlink(missing_ok=True)
     threading.Thread(target=_listen, args=(system, where), daemon=True).start()

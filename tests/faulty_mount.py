@@ -56,7 +56,12 @@ class FaultyMount:
         ]
         with Path(f"{self._rooms.name}/log").open("ab") as log:
             self._process = subprocess.Popen(
-                command, cwd=Path(__file__).parents[1], stdout=log, stderr=log, start_new_session=True
+                command,
+                cwd=Path(__file__).parents[1],
+                stdin=subprocess.PIPE,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
             )
         wait_until(lambda: os.path.ismount(self.mountpoint), 20, "the FUSE file system")
 
@@ -65,6 +70,8 @@ class FaultyMount:
         if self._process is not None:
             self._process.kill()
             self._process.wait(10)
+            assert self._process.stdin is not None
+            self._process.stdin.close()
             self._process = None
 
     def unmount(self) -> None:
