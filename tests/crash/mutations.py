@@ -439,7 +439,7 @@ MUTATIONS = (
     Mutation(
         "read a manifest that is being written",
         "dropwatch/task/planning.py",
-        {"writing=(*self.held, *(": "writing=(*("},
+        {"writing=(*self.held, *(": "writing=(*(), *("},
         (WRITERS,),
     ),
     Mutation(
