@@ -21,6 +21,7 @@ ROOT = Path(__file__).parents[2]
 SWEEP = "tests/crash/test_sweep.py::test_the_daemon_may_die_at_any_point_of"
 BESIDE = "tests/crash/test_beside_the_sweep.py"
 PROCESSES = "tests/crash/test_processes.py"
+TWO = "tests/crash/test_two_daemons.py"
 HOSTILE = "tests/faults/test_hostile.py"
 MEMORY = "tests/unit/test_durable_memory.py"
 POWER = "tests/crash/test_power_cuts.py::test_the_power_may_fail_at_any_point_of"
@@ -242,9 +243,64 @@ MUTATIONS = (
     ),
     Mutation(
         "two daemons",
-        "dropwatch/spool/presence.py",
-        {"            if not _take(stack, path):\n": "            if _take(stack, path) is None:\n"},
-        (f"{BESIDE}::test_a_second_daemon_for_the_same_spool_is_refused",),
+        "dropwatch/spool/locks.py",
+        {
+            "except BlockingIOError:\n            return False\n": "except BlockingIOError:\n            pass\n"
+        },
+        (
+            f"{BESIDE}::test_a_second_daemon_for_the_same_spool_is_refused",
+            f"{TWO}::test_a_second_daemon_of_this_machine_is_refused_also_with_a_state_folder_of_its_own",
+        ),
+    ),
+    Mutation(
+        "two daemons on two machines",
+        "dropwatch/daemon/tenure.py",
+        {
+            "            leased_anew = post.lease.take(local=post.local)\n": (
+                "            leased_anew, post.leaseless = False, True\n"
+            )
+        },
+        (f"{TWO}::test_the_second_waits_and_says_why_and_takes_over_from_one_that_sleeps",),
+    ),
+    Mutation(
+        "relieve the living",
+        "dropwatch/spool/lease.py",
+        {"return now - self._seen_since >= self._pace.stale": "return now >= self._seen_since"},
+        (
+            "tests/unit/test_lease.py::test_who_comes_second_waits_and_is_refused_once_the_first_is_seen_alive",
+        ),
+    ),
+    Mutation(
+        "relieve who beats in the last moment",
+        "dropwatch/spool/lease.py",
+        {"if _read(gone) != holder:": "if _read(gone) == holder and False:"},
+        ("tests/unit/test_lease.py::test_a_holder_that_beats_in_the_last_moment_gets_its_lease_back",),
+    ),
+    Mutation(
+        "act without a lease",
+        "dropwatch/spool/lease.py",
+        {"            if err.errno in (errno.ENOENT, errno.ENOTDIR):\n                return False\n": ""},
+        ("tests/unit/test_lease.py::test_a_silent_holder_loses_its_lease_and_stops",),
+    ),
+    Mutation(
+        "workers go on for a spool that is another's",
+        "dropwatch/task/workshop.py",
+        {"return stopped() or _is_refuted(job.proof)": "return stopped()"},
+        ("tests/unit/test_lease.py::test_a_worker_stops_when_the_spool_is_another_daemons",),
+    ),
+    Mutation(
+        "withdrawn by another daemon",
+        "dropwatch/pipeline/oversight.py",
+        {
+            "if not _is_ours(case):\n            return": "if not _is_ours(case) and False:\n            return"
+        },
+        (f"{TWO}::test_the_second_waits_and_says_why_and_takes_over_from_one_that_sleeps",),
+    ),
+    Mutation(
+        "two asks of one owner",
+        "dropwatch/pipeline/crew.py",
+        {" or case.owner in owners:": ":"},
+        ("tests/faults/test_fairness.py::test_an_owner_is_asked_about_once_at_a_time",),
     ),
     Mutation(
         "a worker outlives its daemon",
@@ -590,6 +646,12 @@ def _edit(file: Path, mutation: Mutation) -> None:
             raise ValueError(f"{mutation.name}: {old!r} is in {mutation.file} {text.count(old)} times")
         text = text.replace(old, new)
     file.write_text(text, "utf-8")
+
+
+def stale(mutation: Mutation) -> list[str]:
+    """The lines of *mutation* that are not there once, so that it can be tried no more."""
+    text = (ROOT / mutation.file).read_text("utf-8")
+    return [old for old in mutation.edits if text.count(old) != 1]
 
 
 def _reason(copy: Path, test: str) -> str:

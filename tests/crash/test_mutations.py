@@ -10,7 +10,11 @@ pytest.importorskip("omero")
 if sys.platform == "win32":
     pytest.skip("the crash tests", allow_module_level=True)
 
-from tests.crash.mutations import MUTATIONS, Mutation, red_tests
+from tests.crash.mutations import MUTATIONS, Mutation, red_tests, stale
+
+
+def test_each_line_to_take_out_is_there() -> None:
+    assert {mutation.name: lines for mutation in MUTATIONS if (lines := stale(mutation))} == {}
 
 
 @pytest.mark.long

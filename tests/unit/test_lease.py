@@ -5,17 +5,26 @@ from __future__ import annotations
 import multiprocessing
 import os
 import random
+import shutil
 import sys
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, cast
 
 import pytest
 
-from dropwatch.errors import OperatorError, Unavailable
-from dropwatch.spool.folders import IDENTITY
+from dropwatch.config import Config
+from dropwatch.errors import Interrupted, OperatorError, Unavailable
+from dropwatch.importers.base import Importer
+from dropwatch.model import Answers, Container, ImportJob
+from dropwatch.spool.folders import IDENTITY, MEMORY
 from dropwatch.spool.lease import LEASE, Holder, Lease, Pace
 from dropwatch.spool.lives import is_over, this_life
+from dropwatch.task import Workshop
+from dropwatch.task.looking import Looker
+from tests.orders import make_batch
 from tests.world import wait_until
 
 _forks = multiprocessing.get_context("fork")
@@ -236,6 +245,37 @@ def test_a_life_is_over_only_when_that_is_certain() -> None:
     assert not is_over(f"{boot} pid:[1] {pid} 1"), "another container"
     assert not is_over("")
     assert not is_over("a b c d")
+
+
+# -- workers -------------------------------------------------------------------------------------------------
+
+
+class Patient:
+    """An importer that goes on until it is stopped."""
+
+    def import_(self, *_: Any, stopped: Callable[[], bool], **__: Any) -> None:
+        wait_until(stopped, 10)
+        raise Interrupted("Stopped.")
+
+
+def test_a_worker_stops_when_the_spool_is_another_daemons(tmp_path: Path, one: Machine, two: Machine) -> None:
+    batch = make_batch(tmp_path / "HeLa")
+    (tmp_path / MEMORY).mkdir()
+    one.lease.take(local=False)
+    job = ImportJob(
+        tmp_path,
+        batch.order,
+        batch.image(),
+        Answers(Container("Dataset", 1, "day 3", "lab-a"), None, "lab-a"),
+        60.0,
+        one.lease.proof(),
+    )
+    workshop = Workshop(cast(Config, None), lambda: cast(Importer, Patient()), lambda: cast(Looker, None))
+    shutil.rmtree(tmp_path / LEASE)
+    two.lease.take(local=False)
+
+    with pytest.raises(Interrupted, match="Stopped"):
+        workshop.perform(job, lambda _: None, lambda: False)
 
 
 # -- many at once ----------------------------------------------------------------------------------------------
