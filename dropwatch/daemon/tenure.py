@@ -119,10 +119,8 @@ class Tenure:
             post.lease.beat()
         except OperatorError:
             self._lost(post.root)
-        except (
-            Unavailable,
-            OSError,
-        ) as err:  # whoever acts next meets the same trouble, and has somebody to tell it to
+        except (Unavailable, OSError) as err:
+            # Whoever acts next meets the same trouble, and has somebody to tell it to.
             log.info(journal.line("lease", spool=post.root, error=f"{type(err).__name__}: {err}"))
 
     def close(self) -> None:

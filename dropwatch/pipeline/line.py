@@ -135,9 +135,8 @@ class Pipeline:
         for _ in range(self.desk.results.qsize()):
             result = self.desk.results.get()
             if result.case is not None and not result.case.spool.fence.answers():
-                self.desk.results.put(
-                    result
-                )  # what is written down there now would keep everything else waiting
+                # To write it down there now would keep everything else waiting.
+                self.desk.results.put(result)
             elif result.case is not None:
                 self._guarded(result.case, result.apply_to)
             else:
