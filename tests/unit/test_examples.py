@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -12,7 +13,8 @@ import pytest
 from dropwatch import manifest
 from dropwatch.model import Kind, ListedFile, Target
 
-EXAMPLES = Path(__file__).parents[2] / "examples"
+ROOT = Path(__file__).parents[2]
+EXAMPLES = ROOT / "examples"
 BATCHES = sorted(folder for folder in (EXAMPLES / "batches").iterdir() if folder.is_dir())
 SCRIPT = EXAMPLES / "acquisition_software.py"
 
@@ -92,3 +94,10 @@ def hand_over(inbox: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     # -I -S: neither dropwatch nor anything else that is installed here.
     command = [sys.executable, "-I", "-S", str(SCRIPT), "--inbox", str(inbox), *arguments]
     return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+
+
+def test_every_test_that_the_page_on_faults_names_is_there() -> None:
+    named = re.findall(r"`((?:unit|contract|crash|faults)/\w+\.py)`", (ROOT / "docs/faults.md").read_text())
+
+    assert len(named) > 15
+    assert [name for name in named if not (ROOT / "tests" / name).is_file()] == []
