@@ -44,7 +44,8 @@ class Importer(Protocol):
 
         Leftovers (uploads of this batch that never became images) are closed and deleted, so that
         what is missing in the answer can be imported at once. With ``order.duplicates == "skip"`` files
-        that the owner already has in the target (name, size, checksum) are answered as Skipped.
+        that the owner already has in the target (name, size, checksum) are answered as Skipped, and a
+        fileset that the store still imports into it under another batch id as Running.
         Raises PermanentError (no such target, not a member of the group), TemporaryError.
         """
         ...

@@ -188,6 +188,9 @@ def _found(
     if order.duplicates == "skip":
         own = [one.fileset for one in stock.values()]
         missing = [one for one in filesets if one.id not in found]
+        # Before what is there already: an import that ends in between is found there.
+        found |= inventory.running_elsewhere(session, container, {one.id for one in missing})
+        missing = [one for one in filesets if one.id not in found]
         found |= duplicates.find(session, container, order.folder, missing, own)
     return found
 

@@ -6,7 +6,8 @@ Leftovers are closed and deleted here. A fileset with images is never deleted he
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable
+from collections import defaultdict
+from collections.abc import Collection, Iterable
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from typing import Any
@@ -19,8 +20,8 @@ from dropwatch.importers.omero_errors import WIRE, explain
 from dropwatch.importers.omero_handles import delete_filesets
 from dropwatch.importers.omero_logs import says_ended
 from dropwatch.importers.omero_session import Session
-from dropwatch.importers.omero_settings import fileset_told_by
-from dropwatch.model import Image, Imported, Kind, Order, Running
+from dropwatch.importers.omero_settings import fileset_told_by, goes_to
+from dropwatch.model import Container, Image, Imported, Kind, Order, Running
 
 _log = logging.getLogger(__name__)
 
@@ -40,13 +41,15 @@ class Seen:
 class _Process:
     """An import process in a session of the owner's.
 
-    handle  -- None before its upload was verified
-    key     -- batch id and fileset id that its settings tell, empty when it is not of our making (`omero import`)
-    fileset -- then OMERO's id instead, once there is a handle
+    handle   -- None before its upload was verified
+    settings -- as it was begun with
+    key      -- batch id and fileset id that they tell, empty when it is not of our making (`omero import`)
+    fileset  -- then OMERO's id instead, once there is a handle
     """
 
     proxy: Any
     handle: Any
+    settings: Any
     key: tuple[str, str]
     fileset: int | None
 
@@ -93,6 +96,43 @@ def take_stock(session: Session, order: Order, kind: Kind) -> dict[str, Imported
     imported = {one.key: one for one in reversed(seen) if one.images}
     running = {one.key: Running(one.id) for one in seen if not one.images and one.key not in imported}
     return {**running, **_imported(session, imported, kind)}
+
+
+def running_elsewhere(session: Session, container: Container, wanted: Collection[str]) -> dict[str, Running]:
+    """By fileset id, those of *wanted* that the server is still importing into *container* under another batch id.
+
+    A folder that its user takes out of processing/ and drops anew is another batch, and the import of the one before
+    may go on: it has no images yet by which duplicates are found. Nothing of another batch is closed or deleted here.
+    Where a closed process does not tell the target (`omero import`), it may be another one: waiting does no harm.
+    """
+    rows = session.ask(
+        queries.FILESETS_WITHOUT_IMAGES,
+        everywhere=True,
+        owner=session.owner_id,
+        prefix=f"%{omero_keys.ANY_BATCH}",  # as in look()
+    )
+    keys = {id: omero_keys.told_by(path) for id, path in rows}
+    alike = {id: key for id, key in keys.items() if key[1] in wanted}
+    running = _running_into(session, container, alike) if alike else set()
+    return {alike[id][1]: Running(id) for id in running}
+
+
+def _running_into(session: Session, container: Container, keys: dict[int, tuple[str, str]]) -> set[int]:
+    """Those of the filesets without images (OMERO's id: batch id and fileset id) that may still become images there."""
+    told: dict[object, list[_Process]] = defaultdict(list)
+    with ExitStack() as visits:
+        processes, closed = _processes(session, visits)
+        for process in processes:
+            told[process.key].append(process)
+            told[process.fileset].append(process)
+        concerned = {id: [*told[key], *told[id]] for id, key in keys.items()}
+        running = {
+            id
+            for id, those in concerned.items()
+            if any(one.running() and goes_to(one.settings, container) for one in those)
+        }
+    untold = [id for id, those in concerned.items() if not those]
+    return running | (_may_run(session, untold) if closed else set())
 
 
 def images(session: Session, filesets: Iterable[int], kind: Kind) -> dict[int, tuple[Image, ...]]:
@@ -177,9 +217,11 @@ def _processes(session: Session, visits: ExitStack) -> tuple[list[_Process], boo
 
 
 def _look_into(proxy: Any, handle: Any) -> _Process:
-    key = fileset_told_by(proxy.getImportSettings())
+    settings = proxy.getImportSettings()
+    key = fileset_told_by(settings)
     foreign = handle is not None and key == ("", "")
-    return _Process(proxy, handle, key, handle.getRequest().activity.parent.id.val if foreign else None)
+    fileset = handle.getRequest().activity.parent.id.val if foreign else None
+    return _Process(proxy, handle, settings, key, fileset)
 
 
 def _may_run(session: Session, ids: list[int]) -> set[int]:

@@ -18,12 +18,13 @@ from dropwatch.errors import PermanentError
 from dropwatch.model import CLAIM_STAMP
 
 ROOT = "dropwatch"
+ANY_BATCH = f"{ROOT}/%"  #: what ``like`` matches against the keys of all batches
 
 _FORBIDDEN = frozenset('"*/:<>?\\|') | frozenset(map(chr, range(0x20)))
 _MISREAD = re.compile(r"%(?=[0-9A-Fa-f]{2})")
 _RESERVED = re.compile(r"(?i)(\$|(AUX|CLOCK\$|CON|NUL|PRN|COM[1-9]|LPT[1-9])(\.|$))")
 _FILESET_ID = re.compile(r"[0-9A-Za-z-]+")
-_IN_PATH = re.compile(rf"(?:^|/){ROOT}/{CLAIM_STAMP.pattern}/({_FILESET_ID.pattern})/")
+_IN_PATH = re.compile(rf"(?:^|/){ROOT}/({CLAIM_STAMP.pattern})/({_FILESET_ID.pattern})/")
 
 
 def client_path(batch: str, fileset: str, relative: str) -> str:
@@ -42,12 +43,17 @@ def pattern(batch: str, fileset: str | None = None) -> str:
 
 
 def fileset_of(path: str) -> str:
-    """The id of the fileset or attachment in a key (str); empty when *path* holds no key.
+    """The id of the fileset or attachment in a key (str); empty when *path* holds no key."""
+    return told_by(path)[1]
+
+
+def told_by(path: str) -> tuple[str, str]:
+    """Batch id and fileset id in a key; empty strings when *path* holds no key.
 
     A Java client puts the way to its files in front of the key (omero_cli_room).
     """
     found = _IN_PATH.search(path)
-    return found[1] if found else ""
+    return (found[1], found[2]) if found else ("", "")
 
 
 def safe_name(name: str) -> str:

@@ -30,6 +30,20 @@ columns -- fileset id (long), the first of its client paths (string), image id (
            (string or null): one row for each image, one row with nulls for a fileset without images
 """
 
+FILESETS_WITHOUT_IMAGES = (
+    "select fs.id, min(e.clientPath)"
+    " from Fileset fs join fs.usedFiles e left outer join fs.images i"
+    " where fs.details.owner.id = :owner and e.clientPath like :prefix and i.id is null"
+    " group by fs.id order by fs.id"
+)
+"""What is under way, or was left, of any batch of the owner's. Sent with ALL_GROUPS, once for each ask, only where
+what is there already is skipped and something of the batch is missing.
+
+:owner  -- long
+:prefix -- string, ``%dropwatch/%``
+columns -- fileset id (long), the first of its client paths (string)
+"""
+
 IMAGES_OF_FILESETS = (
     "select fs.id, i.id, i.name from Image i join i.fileset fs"
     " where fs.details.owner.id = :owner and fs.id in (:ids) order by fs.id, i.id"

@@ -67,6 +67,12 @@ def fileset_told_by(made: Any) -> tuple[str, str]:
     return "", ""
 
 
+def goes_to(made: Any, container: Container) -> bool:
+    """Whether settings name *container* as the target; also if they name none, which says nothing."""
+    told, wanted = made.userSpecifiedTarget, reference(container)
+    return told is None or (type(told), told.id.val) == (type(wanted), wanted.id.val)
+
+
 def annotations_of(session: Session, order: Order, fileset: Fileset) -> list[Any]:
     """What the images of *fileset* are annotated with. Makes the tags that do not exist yet."""
     about = [

@@ -34,6 +34,17 @@ KNOWN = (
         "lsls",
     ),
     Known(
+        """select fs.id, min(e.clientPath)
+        from Fileset fs join fs.usedFiles e left outer join fs.images i
+        where fs.details.owner.id = :owner and e.clientPath like :prefix and i.id is null
+        group by fs.id order by fs.id""",
+        """select fs.id, min(e.client_path)
+        from fileset fs join entry e on e.fileset = fs.id left join image i on i.fileset = fs.id
+        where {fs} and fs.owner = :owner and e.client_path like :prefix and i.id is null
+        group by fs.id order by fs.id""",
+        "ls",
+    ),
+    Known(
         """select fs.id, i.id, i.name from Image i join i.fileset fs
         where fs.details.owner.id = :owner and fs.id in (:ids) order by fs.id, i.id""",
         """select fs.id, i.id, i.name from image i join fileset fs on fs.id = i.fileset

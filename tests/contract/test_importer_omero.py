@@ -662,6 +662,68 @@ def test_replaced_file_leaves_no_leftover_of_the_old_one(
     assert found == {} and filesets(sandbox) == 0
 
 
+# -- what goes on, or was left, under another batch id: its folder was taken out and dropped anew --------------
+
+
+def left_to_the_server(importer: OmeroImporter, batch: Batch, fileset: Fileset) -> None:
+    """Stop following the import as soon as the server goes on with it alone."""
+    told: list[Progress] = []
+    answers = importer.ask(batch.order, [fileset])
+    with suppress(Interrupted):
+        run(
+            importer, batch, fileset, answers, progress=told.append,
+            stopped=lambda: any(progress.stage == "server" for progress in told),
+        )  # fmt: skip
+
+
+def test_files_that_the_server_still_imports_for_another_batch_are_waited_for(
+    sandbox: Any, importer: OmeroImporter, batch: Batch
+) -> None:
+    fileset, again = batch.image(), batch.but(batch=OTHER_STAMP)
+    for_bob = again.but(owner="bob", user="bob")
+    sandbox.set_faults(slow_after_verify="3s")
+    left_to_the_server(importer, batch, fileset)
+    asked = importer.ask(again.order, [fileset]).found
+    elsewhere = importer.ask(again.but(target=OTHER).order, [fileset]).found
+    all_the_same = importer.ask(again.but(duplicates="import").order, [fileset]).found
+    of_bob = importer.ask(for_bob.order, [fileset]).found
+    still = importer.ask(again.order, [fileset]).found
+    wait_until(lambda: isinstance(importer.ask(again.order, [fileset]).found[fileset.id], Skipped))
+    (line,) = completed(sandbox)
+
+    assert asked == still == {fileset.id: Running(line["fileset"])}
+    assert (elsewhere, all_the_same, of_bob) == ({}, {}, {})
+    assert [image.id for image in importer.ask(batch.order, [fileset]).found[fileset.id].images] == line[
+        "images"
+    ]
+
+
+def test_files_whose_import_for_another_batch_has_failed_are_imported_anew(
+    sandbox: Any, importer: OmeroImporter, batch: Batch
+) -> None:
+    corrupt_tiff(batch.folder / "a.tif")
+    fileset, again = batch.fileset("a.tif"), batch.but(batch=OTHER_STAMP)
+    sandbox.set_faults(slow_after_verify="1500ms")
+    left_to_the_server(importer, batch, fileset)
+    asked = importer.ask(again.order, [fileset]).found
+
+    assert isinstance(asked[fileset.id], Running)
+    wait_until(lambda: importer.ask(again.order, [fileset]).found == {})
+
+
+def test_half_an_upload_of_another_batch_is_not_waited_for(
+    sandbox: Any, connect: Callable[..., OmeroImporter], batch: Batch
+) -> None:
+    importer = connect(reconnect=0)
+    fileset, again = batch.image(size=1500), batch.but(batch=OTHER_STAMP)
+    answers = importer.ask(batch.order, [fileset])
+    sandbox.set_faults(drop_after_bytes=1_000_000)
+    fails(TemporaryError, lambda: run(importer, batch, fileset, answers))
+
+    assert importer.ask(again.order, [fileset]).found == {}
+    assert filesets(sandbox) == 1  # it may be the upload of a batch that is under way
+
+
 # -- connecting --------------------------------------------------------------------------------------------
 
 

@@ -33,7 +33,7 @@ import Glacier2
 import images
 import omero.clients
 from omero_site import KEY, completed, fails, filesets, rows, wait_until
-from orders import STAMP, Batch, make_batch, run
+from orders import OTHER_STAMP, STAMP, Batch, make_batch, run
 from stand_in_omero import stand_in
 
 from dropwatch.errors import (
@@ -50,7 +50,7 @@ from dropwatch.importers import omero_keys
 from dropwatch.importers.omero_cli import OmeroCliImporter
 from dropwatch.importers.omero_cli_program import Beside, Leashed
 from dropwatch.importers.omero_cli_room import HOLDS, Room
-from dropwatch.model import Answers, Fileset, Imported, Kind, Progress, Running, Target
+from dropwatch.model import Answers, Fileset, Imported, Kind, Progress, Running, Skipped, Target
 from dropwatch.sandbox.samples import corrupt_tiff
 
 pytestmark = pytest.mark.usefixtures("no_secret_in_logs")
@@ -580,6 +580,23 @@ def test_stop_after_the_last_byte_lets_the_server_go_on(
     assert isinstance(meanwhile, Running)
     assert isinstance(importer.ask(batch.order, [fileset]).found[fileset.id], Imported)
     assert filesets(sandbox) == 1
+
+
+def test_what_the_server_goes_on_with_for_another_batch_is_waited_for(
+    sandbox: Any, cli: Cli, batch: Batch, tmp_path: Path
+) -> None:
+    importer, again = cli(trouble="hang-in-import"), batch.but(batch=OTHER_STAMP)
+    sandbox.set_faults(slow_after_verify="2s")
+    fileset = batch.image()
+    under_way = InTheBackground(importer, batch, fileset, importer.ask(batch.order, [fileset]))
+    wait_until((tmp_path / "mark").exists)
+    under_way.stop.set()
+    fails(Interrupted, under_way.ended)
+    meanwhile = importer.ask(again.order, [fileset]).found[fileset.id]
+    wait_until(lambda: completed(sandbox))
+
+    assert isinstance(meanwhile, Running)
+    assert isinstance(importer.ask(again.order, [fileset]).found[fileset.id], Skipped)
 
 
 WORKER = """

@@ -142,6 +142,18 @@ MUTATIONS = (
         (f"{BESIDE}::test_the_next_daemon_waits_for_an_import_that_the_server_goes_on_with",),
     ),
     Mutation(
+        "another batch's import is nobody's business",
+        "dropwatch/importers/omero.py",
+        {
+            "        found |= inventory.running_elsewhere(session, container, {one.id for one in missing})\n": "",
+        },
+        (
+            "tests/contract/test_importer_omero.py"
+            "::test_files_that_the_server_still_imports_for_another_batch_are_waited_for",
+            f"{BESIDE}::test_what_is_taken_out_and_dropped_anew_waits_for_the_import_that_goes_on",
+        ),
+    ),
+    Mutation(
         "record and letter not synced",
         "dropwatch/durable.py",
         {"        file.flush()\n        os.fsync(file.fileno())\n": ""},

@@ -217,6 +217,28 @@ def test_the_next_daemon_waits_for_an_import_that_the_server_goes_on_with(
     assert list(leftovers(world, [drop])) == []
 
 
+def test_what_is_taken_out_and_dropped_anew_waits_for_the_import_that_goes_on(
+    make_world: Callable[..., World],
+) -> None:
+    world = make_world()
+    world.sandbox.set_faults(omero={"slow_after_verify": "2500ms"})
+    drop = world.drop("alice", "there and back", {"back.ome.tif": image(world)})
+    watched = trap(world)
+    life = Life(world.config, world.log, trap=watched)
+    try:
+        wait_until(lambda: watched.notes.exists() and "import follow" in watched.notes.read_text())
+        envelope = world.envelope(drop)
+        first = world.record(envelope)["batch"]
+        (envelope / drop.name).rename(world.spool / drop.user / "inbox" / drop.name)
+        wait_until(lambda: world.place(drop) == "done" and world.is_quiet(), 40)
+    finally:
+        life.kill()
+
+    assert world.record(world.envelope(drop))["batch"] != first
+    assert_imported_once(world, drop)
+    assert "already" in (world.envelope(drop) / "REPORT.txt").read_text()
+
+
 def test_a_second_daemon_for_the_same_spool_is_refused(make_world: Callable[..., World]) -> None:
     world = make_world()
     life = Life(world.config, world.log)
