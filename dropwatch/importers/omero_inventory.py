@@ -105,6 +105,8 @@ def running_elsewhere(session: Session, container: Container, wanted: Collection
     may go on: it has no images yet by which duplicates are found. Nothing of another batch is closed or deleted here.
     Where a closed process does not tell the target (`omero import`), it may be another one: waiting does no harm.
     """
+    if not wanted:
+        return {}
     rows = session.ask(
         queries.FILESETS_WITHOUT_IMAGES,
         everywhere=True,

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
+from dropwatch.durable import is_there
 from dropwatch.errors import (
     DropwatchError,
     Interrupted,
@@ -77,9 +78,12 @@ class Crew:
         for one case, and sees to it if that fails.
 
         One ask of an owner at a time: two that want the same new dataset would both make it, and tidy up after.
+        And none while an upload goes on from a folder that was taken away: it may be what is asked about, dropped anew.
         """
         opened = Counter(case.user for case in self.desk.cases.values() if self._is_open(case))
         owners = {case.owner for case in self.desk.cases.values() if self._asks(case)}
+        if self.asking:
+            owners |= {case.owner for case in self.desk.cases.values() if self._was_taken_away(case)}
         for case in sorted(self.asking.values(), key=lambda case: case.envelope.claim):
             if opened[case.user] > self.turns.per_user or case.owner in owners:
                 continue
@@ -99,6 +103,17 @@ class Crew:
     @staticmethod
     def _asks(case: Case) -> bool:
         return case.errand is not None and isinstance(case.errand.job, AskJob)
+
+    @staticmethod
+    def _was_taken_away(case: Case) -> bool:
+        """Whether its folder is no longer where its workers began to read it. Where that cannot be known: yes; such
+        a spool is in trouble, and its uploads end soon."""
+        try:
+            return (
+                bool(case.flying) and case.spool.fence.answers() and not is_there(case.envelope.batch_folder)
+            )
+        except OSError:
+            return True
 
     def _is_open(self, case: Case) -> bool:
         return self._asks(case) or case.key in self.importing or bool(case.flying or case.queue)

@@ -154,6 +154,15 @@ MUTATIONS = (
         ),
     ),
     Mutation(
+        "ask while an upload goes on from a folder that was taken away",
+        "dropwatch/pipeline/crew.py",
+        {"        if self.asking:\n": "        if False:\n"},
+        (
+            f"{BESIDE}::test_what_is_taken_out_of_an_upload_and_dropped_anew"
+            "_is_not_asked_about_before_that_has_ended",
+        ),
+    ),
+    Mutation(
         "record and letter not synced",
         "dropwatch/durable.py",
         {"        file.flush()\n        os.fsync(file.fileno())\n": ""},

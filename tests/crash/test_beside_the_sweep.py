@@ -239,6 +239,26 @@ def test_what_is_taken_out_and_dropped_anew_waits_for_the_import_that_goes_on(
     assert "already" in (world.envelope(drop) / "REPORT.txt").read_text()
 
 
+def test_what_is_taken_out_of_an_upload_and_dropped_anew_is_not_asked_about_before_that_has_ended(
+    make_world: Callable[..., World],
+) -> None:
+    world = make_world()
+    world.sandbox.set_faults(omero={"slow_upload": "1s"})
+    drop = world.drop("alice", "out of an upload", {"out.ome.tif": image(world)})
+    watched = trap(world)
+    life = Life(world.config, world.log, trap=watched)
+    try:
+        wait_until(
+            lambda: any(path.endswith("/out.ome.tif") for path in world.sandbox.filesets_without_images())
+        )
+        (world.envelope(drop) / drop.name).rename(world.spool / drop.user / "inbox" / drop.name)
+        wait_until(lambda: world.place(drop) == "done" and world.is_quiet(), 40)
+    finally:
+        life.kill()
+
+    assert_imported_once(world, drop)
+
+
 def test_a_second_daemon_for_the_same_spool_is_refused(make_world: Callable[..., World]) -> None:
     world = make_world()
     life = Life(world.config, world.log)
