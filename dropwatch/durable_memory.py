@@ -201,10 +201,11 @@ def _opened(path: Path) -> int | None:
 
 
 def open_lock(path: Path, flags: int) -> int:
-    """A descriptor of the lock file *path*. In an envelope, what is no plain file is put aside for it."""
+    """A descriptor of the lock file *path*. In an envelope, what is no plain file is put aside for it, and our
+    folder is made anew for one that is to be made: people may have deleted it."""
     if not in_envelope(path):
         return os.open(path, flags | PLAIN, 0o660)
-    with inside(path.parent) as folder:
+    with inside(path.parent.parent, path.parent.name, make=bool(flags & os.O_CREAT)) as folder:
         try:
             return folder.open(path.name, flags)
         except OSError as err:

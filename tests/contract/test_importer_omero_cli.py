@@ -231,7 +231,8 @@ def test_bio_formats_itself_keeps_the_way_through_the_links(batch: Batch, tmp_pa
                 path: open_files.enter_context((folder / path).open("rb")).fileno() for path in paths if HOLDS
             }
             shown = list(room.show(batch.order, batch.fileset(*paths), held))
-            look = images.bioformats().look(Path(shown[0]), room.path)
+            # Not in the room alone: our own Bio-Formats may open nothing outside of the folder that it is given.
+            look = images.bioformats().look(Path(shown[0]), tmp_path)
 
         assert isinstance(look, Readable), look
         assert sorted(look.used) == sorted(shown)
