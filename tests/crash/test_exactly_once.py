@@ -126,14 +126,14 @@ def kill_often(
 
 def finish(world: World, seconds: float, make: Perform | None) -> None:
     """A last life, which nobody kills."""
-    life = Life(world.config, world.log, make=make)
+    life = Life(world.config, world.log, make=make, longest=int(seconds) + 60)
     try:
-        wait_until(
-            lambda: life.has_started() and world.is_quiet(),
-            seconds,
-            f"still there: {world.envelopes('processing')}",
-        )
+        wait_until(lambda: life.has_started() and world.is_quiet(), seconds)
         assert life.stop() == 0
+    except AssertionError as err:
+        inboxes = [list((world.spool / user / "inbox").iterdir()) for user in world.users]
+        err.add_note(f"still there: {world.envelopes('processing')}, {inboxes}, {world.letters('queued')}")
+        raise
     finally:
         life.kill()
 
