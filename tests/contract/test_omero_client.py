@@ -161,6 +161,7 @@ def test_people_and_groups_are_listed(shell: Shell) -> None:
     assert groups["lab-a"][5] == "4"
 
 
+@pytest.mark.long
 def test_objects_are_made_changed_linked_and_deleted(shell: Shell) -> None:
     shell.log_in()
     made = shell.omero("obj", "new", "Dataset", "name=x")

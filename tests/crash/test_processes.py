@@ -168,6 +168,7 @@ def test_a_file_that_crashes_its_worker_and_one_that_hangs_it_stop_no_other(
     assert world.record(world.envelope(drop))["attempts"] == 2
 
 
+@pytest.mark.long
 def test_files_that_hang_or_kill_bio_formats_are_refused_and_the_others_imported(world: World) -> None:
     """Real ones: Bio-Formats makes up as many series as the name of a .fake file asks for."""
     settings = json.loads(world.config.read_text())

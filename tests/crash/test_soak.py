@@ -16,7 +16,7 @@ from tests.crash.soak import soak
 
 @pytest.mark.timeout(600)
 def test_a_few_seconds_of_every_trouble_leave_everything_in_order(tmp_path: Path) -> None:
-    with soak(tmp_path, 0.2, seed=4) as day:
+    with soak(tmp_path, 0.15, seed=4) as day:
         day.run()
         print(day.told())
 

@@ -31,7 +31,7 @@ main()
 """
 
 
-@pytest.mark.parametrize("watch", ["events", "poll"])
+@pytest.mark.parametrize("watch", [pytest.param("events", marks=pytest.mark.long), "poll"])
 def test_nobody_lists_done_or_failed(tmp_path: Path, watch: str) -> None:
     quiet = Quiet(tmp_path, {"spools": {"watch": watch, "poll": "200ms", "sweep": "500ms", "settle": "0"}})
     for place in ("done", "failed"):
