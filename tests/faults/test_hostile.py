@@ -220,7 +220,7 @@ class Ended:
 @pytest.fixture(scope="module")
 def ended(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ended]:
     place = Facility(tmp_path_factory.mktemp("hostile"))
-    rules = {"settle": "200ms", "sweep": "1s", "incomplete": {"tell": "1500ms", "fail": "2s"}}
+    rules = {"settle": "200ms", "sweep": "1s", "incomplete": {"tell": "2s", "fail": "2s"}}
     place.settings["spools"] = [{"path": str(place.spool), **rules}]
     made = place.folder / "made"
     made.mkdir()
