@@ -184,23 +184,35 @@ class Spool:
         return replace(returned, place=Place.PROCESSING, path=path, claim=claim)
 
     def gather(self, envelope: Envelope, names: tuple[str, ...]) -> None:
-        """Move the loose files *names* into the envelope; what is there already stays."""
+        """Move the loose files *names* into the envelope; what is there already stays.
+
+        A power cut between the two syncs leaves a file under both its names on btrfs. It is one file, so that its old
+        name can go; left there, it would be another batch.
+        """
         inbox = self.folder(envelope.user, Place.INBOX)
         if not envelope.batch_folder.is_dir():
             ensure_directory(envelope.batch_folder)
         try:
             for name in names:
-                if not is_there(envelope.batch_folder / name) and is_there(inbox / name):
-                    self.fence.check()
-                    rename(inbox / name, envelope.batch_folder / name)
+                source, target = inbox / name, envelope.batch_folder / name
+                if not is_there(source):
+                    continue
+                self.fence.check()
+                if not is_there(target):
+                    rename(source, target)
+                elif _is_same(source, target):
+                    source.unlink()
         finally:  # there may be thousands of them; a file that a power cut takes back waits in the inbox again
             fsync_directory(envelope.batch_folder)
             fsync_directory(inbox)
 
     def ungathered(self, envelope: Envelope, names: tuple[str, ...]) -> bool:
         """Whether one of *names* still waits in the inbox to be moved into the envelope."""
-        inbox = self.folder(envelope.user, Place.INBOX)
-        return any(is_there(inbox / name) and not is_there(envelope.batch_folder / name) for name in names)
+        inbox, folder = self.folder(envelope.user, Place.INBOX), envelope.batch_folder
+        return any(
+            is_there(inbox / name) and (not is_there(folder / name) or _is_same(inbox / name, folder / name))
+            for name in names
+        )
 
     def undo(self, envelope: Envelope) -> None:
         """Remove an envelope whose claim did not happen. Raises OperatorError, and removes nothing, when
@@ -232,6 +244,14 @@ class Spool:
         path = self.folder(envelope.user, Place.INBOX) / envelope.path.name
         move(envelope.path, path)
         return path
+
+
+def _is_same(one: Path, other: Path) -> bool:
+    """Whether two names are certainly of one file. Shares make inodes up, and two files may get the same; but these
+    do not claim to have a second name."""
+    first, second = one.lstat(), other.lstat()
+    alike = (first.st_size, first.st_mtime_ns) == (second.st_size, second.st_mtime_ns)
+    return first.st_nlink > 1 and alike and os.path.samestat(first, second)
 
 
 def _is_user(entry: os.DirEntry[str]) -> bool:

@@ -315,7 +315,15 @@ MUTATIONS = (
         {
             "if not _is_ours(case):\n            return": "if not _is_ours(case) and False:\n            return"
         },
-        (f"{TWO}::test_the_second_waits_and_says_why_and_takes_over_from_one_that_sleeps",),
+        ("tests/faults/test_returned.py::test_what_another_daemon_may_have_moved_was_not_taken_away",),
+    ),
+    Mutation(
+        "a loose file keeps its old name",
+        "dropwatch/spool/folders.py",
+        {"                elif _is_same(source, target):\n                    source.unlink()\n": ""},
+        (
+            "tests/unit/test_spool.py::test_a_loose_file_that_a_power_cut_left_under_both_its_names_is_one_file",
+        ),
     ),
     Mutation(
         "two asks of one owner",

@@ -128,7 +128,7 @@ def passed(world: World) -> list[str]:
 def assert_sound_after_crash(world: World) -> None:
     """Right after a crash: everything in one place, what was begun was counted, what retired was told."""
     for drop in world.drops:
-        world.assert_whole(drop)
+        world.assert_whole(drop, twins=True)
     for envelope in world.envelopes("processing"):
         record = world.record(envelope)
         if passed(world)[-1].startswith(IN_FLIGHT):

@@ -9,8 +9,12 @@ from pathlib import Path
 
 import pytest
 
+from dropwatch.daemon import Daemon
+from dropwatch.model import Place
+from dropwatch.pipeline.adoption import adopt
 from dropwatch.sandbox.samples import corrupt_tiff, ome_tiff
 from facility import Facility
+from threads import thread_staff
 
 Make = Callable[..., Facility]
 
@@ -137,3 +141,24 @@ def test_taken_out_in_mid_import_and_put_back(facility: Make) -> None:
     kept.rename(place.spool / "alice" / "inbox" / envelope.name)
 
     ends_complete(place)
+
+
+def test_what_another_daemon_may_have_moved_was_not_taken_away(facility: Make) -> None:
+    """A daemon that has not got its spool, or has it no more, cannot know who moved a batch."""
+    place = facility()
+    config = place.config()
+    line = Daemon(config, thread_staff(config), {}).line  # it does not run: the spool is not its own
+    spool = line.arrivals.spools[place.spool]
+    path = place.spool / "alice" / "processing" / "20261124-140355-k3f9_HeLa"
+    (path / "HeLa").mkdir(parents=True)
+    (path / ".dropwatch").mkdir()
+    case = adopt(line.desk, spool, next(spool.envelopes("alice", Place.PROCESSING)))
+    assert case is not None
+    line.desk.cases[case.key] = case
+    shutil.rmtree(path)
+    line.oversight.withdraw(case)
+    line.desk.workers.close(0)
+
+    assert case.key in line.desk.cases
+    assert not case.withdrawn
+    assert list((place.folder / "state").rglob("*.json")) == []

@@ -423,3 +423,21 @@ def test_an_exclusive_lock_is_had_by_one_only(tmp_path: Path) -> None:
 
     with locked(lock, shared=False) as first, locked(lock, shared=False) as second:
         assert (first, second) == (True, False)
+
+
+def test_a_loose_file_that_a_power_cut_left_under_both_its_names_is_one_file(spool: Spool) -> None:
+    """btrfs does that between the syncs of the two folders (tests/crash/test_power_cuts.py)."""
+    inbox = spool.folder("alice", Place.INBOX)
+    (inbox / "a.tif").write_bytes(b"a")
+    (inbox / "b.tif").write_bytes(b"b")
+    envelope = spool.make_envelope("alice", "20261124-140355-k3f9", "a", "a")
+    envelope.batch_folder.mkdir()
+    (envelope.batch_folder / "a.tif").hardlink_to(inbox / "a.tif")
+    (envelope.batch_folder / "b.tif").write_bytes(b"another b")
+    waits = spool.ungathered(envelope, ("a.tif",))
+    spool.gather(envelope, ("a.tif", "b.tif"))
+
+    assert waits
+    assert [path.name for path in inbox.iterdir()] == ["b.tif"], "another file was taken for it"
+    assert (envelope.batch_folder / "a.tif").read_bytes() == b"a"
+    assert not spool.ungathered(envelope, ("a.tif", "b.tif"))
