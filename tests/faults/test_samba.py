@@ -195,7 +195,8 @@ def test_a_file_that_the_workstation_still_writes_at_the_claim_is_imported_whole
     assert (done / "run" / "slow.ome.tif").read_bytes() == whole
     assert site.imported(whole) == [1]
     if capability == unprivileged.CAP_LEASE:
-        assert site.world.record(done)["attempts"] == 1
+        # A second one where Samba set the file's time just after it was planned: it does so at the close.
+        assert site.world.record(done)["attempts"] <= 2
 
 
 @pytest.mark.long
