@@ -17,7 +17,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from email.header import decode_header, make_header
 from pathlib import Path
@@ -118,6 +118,17 @@ class SandboxProcess:
             return [(path, images) for path, images in base.execute(query)]
         finally:
             base.close()
+
+
+@contextmanager
+def running_sandbox(folder: Path) -> Iterator[SandboxProcess]:
+    """A sandbox below *folder* that runs for the time of the block."""
+    made = SandboxProcess(folder)
+    made.start()
+    try:
+        yield made
+    finally:
+        made.stop()
 
 
 @functools.cache

@@ -32,6 +32,7 @@ from tests.world import (
     assert_told,
     leftovers,
     merged,
+    running_sandbox,
     wait_until,
 )
 
@@ -42,12 +43,8 @@ RECORD = Record(CLAIM, CLAIM, "alice", "HeLa", "HeLa", 0.0)
 
 @pytest.fixture(scope="module")
 def sandbox(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SandboxProcess]:
-    sandbox = SandboxProcess(tmp_path_factory.mktemp("sandbox"))
-    sandbox.start()
-    try:
-        yield sandbox
-    finally:
-        sandbox.stop()
+    with running_sandbox(tmp_path_factory.mktemp("sandbox")) as made:
+        yield made
 
 
 @pytest.fixture

@@ -20,17 +20,24 @@ from dropwatch.workers import Perform
 from tests.alive import is_alive
 from tests.hostile import Hostile, slow_to_die
 from tests.lives import Life
-from tests.world import Drop, SandboxProcess, World, assert_imported_once, assert_told, leftovers, wait_until
+from tests.world import (
+    Drop,
+    SandboxProcess,
+    World,
+    assert_imported_once,
+    assert_told,
+    leftovers,
+    running_sandbox,
+    wait_until,
+)
 
 pytestmark = pytest.mark.timeout(180)
 
 
 @pytest.fixture(scope="module")
 def sandbox(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SandboxProcess]:
-    made = SandboxProcess(tmp_path_factory.mktemp("sandbox"))
-    made.start()
-    yield made
-    made.stop()
+    with running_sandbox(tmp_path_factory.mktemp("sandbox")) as made:
+        yield made
 
 
 @pytest.fixture

@@ -23,7 +23,15 @@ from dropwatch.spool.lease import LEASE, Pace
 from tests import sshfs
 from tests.lives import Life
 from tests.sshfs import Sshfs
-from tests.world import SandboxProcess, World, assert_imported_once, assert_told, leftovers, wait_until
+from tests.world import (
+    SandboxProcess,
+    World,
+    assert_imported_once,
+    assert_told,
+    leftovers,
+    running_sandbox,
+    wait_until,
+)
 
 CHANGES = 8  #: of hands, while a thousand batches are imported; whoever gets the spool plans all of them anew
 PACE = Pace(beat=0.2, valid=1.0, stale=4.0)
@@ -97,10 +105,8 @@ class Machine:
 
 @pytest.fixture(scope="module")
 def sandbox(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SandboxProcess]:
-    made = SandboxProcess(tmp_path_factory.mktemp("sandbox"))
-    made.start()
-    yield made
-    made.stop()
+    with running_sandbox(tmp_path_factory.mktemp("sandbox")) as made:
+        yield made
 
 
 @pytest.fixture

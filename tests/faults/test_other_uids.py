@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
-from world import Mail, SandboxProcess, World, wait_until
+from world import Mail, SandboxProcess, World, running_sandbox, wait_until
 
 from dropwatch.doctor import Finding, State, look_at_user, on_duty
 from dropwatch.spool.accounts import Account, Owner, find_account
@@ -121,10 +121,8 @@ def _words(mail: Mail) -> str:
 
 @pytest.fixture(scope="module")
 def sandbox(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SandboxProcess]:
-    made = SandboxProcess(tmp_path_factory.mktemp("sandbox"))
-    made.start()
-    yield made
-    made.stop()
+    with running_sandbox(tmp_path_factory.mktemp("sandbox")) as made:
+        yield made
 
 
 @pytest.fixture

@@ -20,7 +20,7 @@ from dropwatch.spool.accounts import Owner
 from dropwatch.spool.permissions import add_user, find_setfacl
 from tests import samba, unprivileged
 from tests.samba import Samba
-from tests.world import SandboxProcess, World, wait_until
+from tests.world import SandboxProcess, World, running_sandbox, wait_until
 
 pytestmark = [
     pytest.mark.timeout(180),
@@ -91,10 +91,8 @@ class Site:
 
 @pytest.fixture(scope="module")
 def sandbox(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SandboxProcess]:
-    made = SandboxProcess(tmp_path_factory.mktemp("sandbox"))
-    made.start()
-    yield made
-    made.stop()
+    with running_sandbox(tmp_path_factory.mktemp("sandbox")) as made:
+        yield made
 
 
 @pytest.fixture

@@ -32,6 +32,7 @@ from tests.world import (
     assert_imported_once,
     assert_told,
     leftovers,
+    running_sandbox,
     wait_until,
 )
 
@@ -43,10 +44,8 @@ pytestmark = [
 
 @pytest.fixture(scope="module")
 def sandbox(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SandboxProcess]:
-    made = SandboxProcess(tmp_path_factory.mktemp("sandbox"))
-    made.start()
-    yield made
-    made.stop()
+    with running_sandbox(tmp_path_factory.mktemp("sandbox")) as made:
+        yield made
 
 
 @pytest.fixture
