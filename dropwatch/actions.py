@@ -1,0 +1,134 @@
+"""What a person may do to batches and users: retry, cancel, hold, release. Each is a deed in the folders.
+
+Command line and page call these and show the sentence that comes back. Nothing here talks to the daemon, and
+nothing asks who is acting: the doors know that.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from dropwatch.config import Config
+from dropwatch.durable import write_durably
+from dropwatch.durable_memory import inside
+from dropwatch.errors import PermanentError
+from dropwatch.model import Place
+from dropwatch.pipeline.oversight import CANCEL
+from dropwatch.spool.folders import MEMORY, Spool
+from dropwatch.spool.moves import make_directory
+from dropwatch.spool.presence import hold_marker
+from dropwatch.status import Found
+from dropwatch.status.presence import EVERYBODY, Presence, presence
+from dropwatch.status.rows import Reader
+
+
+class Refused(PermanentError):
+    """It cannot be done as things are; the text says why."""
+
+
+@dataclass(frozen=True)
+class GivenBack:
+    """A batch that lies in the inbox again, at *path*; *told* is what to tell the person."""
+
+    path: Path
+    told: str
+
+
+def retry(config: Config, found: Found, now: float) -> GivenBack:
+    """Move a batch from failed (or done) back to the inbox; what is missing in OMERO is imported.
+
+    *now* in epoch seconds. Raises Refused, Unavailable, OSError.
+    """
+    envelope = found.envelope
+    if found.place is Place.PROCESSING and envelope is not None:
+        row = Reader(config, presence(config.state, now), now).envelope(found.spool.root, envelope)
+        raise Refused(f"{found.name} is in processing and goes on by itself: {row.reason}.")
+    if envelope is None or found.place is Place.INBOX:
+        raise Refused(f"{found.name} lies in the inbox already and will be taken up from there: {found.path}")
+    if not envelope.folder:
+        raise Refused(f"There is no folder of {found.user} left in {found.path}: nothing could be imported.")
+    path = found.spool.give_back(envelope)
+    when = _when_taken_up(config, found.user, now)
+    return GivenBack(path, f"{found.name} is back in the inbox of {found.user}. {when}")
+
+
+def cancel(config: Config, found: Found, now: float) -> str:
+    """Stop a batch that is in processing; what OMERO already has of it stays there.
+
+    Returns what to tell the person. Raises Refused, Unavailable, OSError.
+    """
+    envelope = found.envelope
+    if found.place is Place.INBOX or envelope is None:
+        raise Refused(
+            f"{found.name} was not taken up yet: move it out of the inbox, and nothing will be imported:"
+            f" {found.path}"
+        )
+    there = presence(config.state, now)
+    record = Reader(config, there, now).record(envelope)
+    if record.verdict is not None:
+        raise Refused(
+            f"There is nothing to cancel: {found.name} came to its end already ({record.verdict.value})."
+        )
+    if found.place is not Place.PROCESSING:
+        raise Refused(f"There is nothing to cancel: {found.name} lies in {found.place.value}.")
+    with inside(envelope.path, MEMORY, make=True) as folder:
+        folder.put(CANCEL, envelope.claim.encode("ascii"))
+    when = "within seconds" if there.running else "when dropwatch runs again"
+    return f"{found.name} will be cancelled {when}. Image files that OMERO already has stay there."
+
+
+def hold(config: Config, user: str | None) -> None:
+    """Take up and begin nothing more, of *user* or (None) of everybody; what runs is finished.
+
+    Raises Refused (no such drop folder), Unavailable (a spool is away), OSError.
+    """
+    marker = hold_marker(config.state, _known(config, user))
+    if not marker.parent.is_dir():
+        config.state.mkdir(parents=True, exist_ok=True)
+        make_directory(marker.parent)
+    if not marker.exists():
+        write_durably(marker, b"")
+
+
+def release(config: Config, user: str | None) -> None:
+    """End a hold: of *user*, or (None) the one on everybody. Raises as hold() does."""
+    hold_marker(config.state, _known(config, user)).unlink(missing_ok=True)
+
+
+def tell_holds(config: Config, now: float) -> list[str]:
+    """Who is on hold, in sentences."""
+    there, told = presence(config.state, now), []
+    if EVERYBODY in there.holds:
+        told.append(
+            "On hold: everybody. What is being imported is finished; nothing else begins until"
+            " `dropwatch release`."
+        )
+    users = [user for user in there.holds if user != EVERYBODY]
+    if users:
+        told.append(f"On hold: {', '.join(users)}. `dropwatch release USER` lets one go.")
+    if not there.holds:
+        what = "What was held goes on within seconds." if there.running else "dropwatch is not running."
+        told.append(f"Nobody is on hold. {what}")
+    return told
+
+
+def _known(config: Config, user: str | None) -> str | None:
+    """*user* as the folder spells it. Raises Refused when no spool has such a folder."""
+    if user is None:
+        return None
+    names = [name for settings in config.spools for name in Spool(settings.path).users().names]
+    match = next((name for name in names if name.casefold() == user.casefold()), None)
+    if match is None:
+        there = ", ".join(sorted(set(names))) or "none"
+        raise Refused(f"No spool has a folder for {user}. There are: {there}.")
+    return match
+
+
+def _when_taken_up(config: Config, user: str, now: float) -> str:
+    there: Presence = presence(config.state, now)
+    if not there.running:
+        return "dropwatch is not running: it is taken up when it does."
+    if there.held(user):
+        return "On hold: it is taken up after `dropwatch release`."
+    return "It is taken up when it has settled."
