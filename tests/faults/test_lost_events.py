@@ -43,6 +43,13 @@ def room() -> int:
     return int(QUEUE.read_text()) if QUEUE.exists() else 16384
 
 
+def stand_still(pid: int) -> None:
+    """Stop the process, all of it: a thread that was reading goes on for a moment after the signal."""
+    os.kill(pid, signal.SIGSTOP)
+    tasks = Path(f"/proc/{pid}/task")
+    wait_until(lambda: all(") T " in (task / "stat").read_text() for task in tasks.iterdir()))
+
+
 def ring(inbox: Path, times: int) -> None:
     """Raise so many events in *inbox*, and leave nothing behind."""
     file = inbox / ".bell.tmp"
@@ -68,7 +75,7 @@ def test_one_users_burst_hides_nobody_elses_batch(tmp_path: Path) -> None:
         for number in (1, 2):  # the first may be found by the first look, the second by its event alone
             drop_listed(quiet.inbox("carol"), f"before {number}")
             wait_until(lambda: len(quiet.claimed("carol")) == number)  # noqa: B023
-        os.kill(life.pid, signal.SIGSTOP)
+        stand_still(life.pid)
         ring(quiet.inbox("alice"), room() + 100)
         drop_listed(quiet.inbox("bob"), "run")
 
@@ -244,7 +251,7 @@ CLAIM_ONLY = {"importer": "omero", "omero": {"host": "127.0.0.1", "port": 1, "us
 def test_of_20000_files_that_come_while_the_daemon_stands_still_none_is_missed(tmp_path: Path) -> None:
     quiet = Quiet(tmp_path, {**CLAIM_ONLY, "spools": {"settle": "2s"}})
     with quiet.daemon(longest=900) as life:
-        os.kill(life.pid, signal.SIGSTOP)
+        stand_still(life.pid)
         assert burst(quiet.inbox("alice"), 10, 2000).wait(120) == 0
         folders(quiet.inbox("alice"), 200, 100)
         folders(quiet.inbox("bob"), 1, 10)
