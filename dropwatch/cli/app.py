@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from dropwatch import __version__, exits
-from dropwatch.cli import batches, check, mail, manifest, run, show, status, submit, users
+from dropwatch.cli import batches, check, mail, manifest, run, show, status, submit, users, web
 from dropwatch.cli.command import VARIABLE, Commands, Options, say, usual_place
 
 
@@ -51,7 +51,7 @@ def _make() -> typer.Typer:
         pretty_exceptions_enable=False,  # a bug shows a plain traceback, without values that may be secret
         context_settings={"help_option_names": ["-h", "--help"]},
     )
-    for room in (run, status, show, batches, submit, users, check, manifest, mail):
+    for room in (run, web, status, show, batches, submit, users, check, manifest, mail):
         room.register(made)
     return made
 

@@ -1,0 +1,87 @@
+"""The page of a world in a process of its own, as `dropwatch web` starts it. It only starts, stops and kills."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from tests.world import wait_until
+
+
+class Page:
+    """`dropwatch web` for the configuration at *config*. After start(): *address*, and *link* when asked for.
+
+    port -- 0 takes any free one; after a restart it is the same as before, as it is for people
+    """
+
+    def __init__(self, config: Path, log: Path) -> None:
+        self.config, self.log = config, log
+        self.address = self.link = ""
+        self._port = 0
+        self._process: subprocess.Popen[str] | None = None
+
+    @property
+    def pid(self) -> int:
+        assert self._process is not None
+        return self._process.pid
+
+    def start(self, link_for: str = "", *, admin: bool = False) -> None:
+        command = [sys.executable, "-m", "dropwatch", "--config", str(self.config), "web"]
+        command += ["--port", str(self._port)]
+        command += ["--link-for", link_for, *(["--admin"] if admin else [])] if link_for else []
+        with self.log.open("a") as log:
+            self._process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, text=True)
+        self.address = self._said(r"ready (\S+)")
+        self._port = int(self.address.rpartition(":")[2])
+        self.link = self._said(r"sign in (\S+)") if link_for else ""
+        wait_until(self._answers, 20, f"the page does not answer, see {self.log}")
+
+    def stop(self) -> None:
+        """As a service is stopped."""
+        if self._process is not None:
+            self._process.terminate()
+            try:
+                self._process.wait(20)
+            finally:
+                self.kill()
+
+    def kill(self) -> None:
+        """SIGKILL."""
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+            assert self._process.stdout is not None
+            self._process.stdout.close()
+            self._process = None
+
+    def _said(self, pattern: str) -> str:
+        assert self._process is not None
+        assert self._process.stdout is not None
+        line = self._process.stdout.readline()
+        found = re.fullmatch(pattern, line.strip())
+        assert found, f"the page said {line!r}; see {self.log}"
+        return found[1]
+
+    def _answers(self) -> bool:
+        try:
+            with urllib.request.urlopen(f"{self.address}/sign-in", timeout=5):
+                return True
+        except urllib.error.URLError:
+            return False
+
+
+@contextmanager
+def running_page(config: Path, log: Path, link_for: str = "", *, admin: bool = False) -> Iterator[Page]:
+    """The page for the time of the block."""
+    page = Page(config, log)
+    page.start(link_for, admin=admin)
+    try:
+        yield page
+    finally:
+        page.stop()
