@@ -18,9 +18,10 @@ from typing import BinaryIO
 
 from dropwatch.durable import fsync_directory
 from dropwatch.errors import PermanentError, TemporaryError
+from dropwatch.litter import is_temporary
 from dropwatch.manifest.listing import clean_path
 from dropwatch.model import ListedFile
-from dropwatch.spool.tree import is_temporary, snapshot
+from dropwatch.spool.tree import snapshot
 
 Progress = Callable[[str, int, int], None]  #: the file at hand, bytes copied so far, bytes in all
 

@@ -14,11 +14,11 @@ from pathlib import Path
 
 from dropwatch.durable import fsync_directory, is_there
 from dropwatch.errors import OperatorError, Unavailable
+from dropwatch.litter import is_junk
 from dropwatch.model import CLAIM_STAMP, Envelope, Place
 from dropwatch.spool.fence import OPEN, Fence
 from dropwatch.spool.knock import GIVE_UP
 from dropwatch.spool.moves import ensure_directory, move, remove_ours, rename
-from dropwatch.spool.tree import is_junk
 
 IDENTITY = ".dropwatch-spool"
 MEMORY = ".dropwatch"  #: our own folder inside an envelope

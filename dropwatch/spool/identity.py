@@ -16,9 +16,9 @@ from pathlib import Path
 
 from dropwatch.durable import write_durably
 from dropwatch.errors import OperatorError
+from dropwatch.litter import is_junk
 from dropwatch.spool.folders import IDENTITY, Spool
 from dropwatch.spool.moves import make_directory
-from dropwatch.spool.tree import is_junk
 
 _NAMED = 5
 #: How the table of mounts writes a blank, a tab, a line end and a backslash (fstab(5)).

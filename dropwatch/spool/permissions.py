@@ -43,12 +43,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dropwatch.errors import OperatorError, PermanentError
+from dropwatch.litter import is_junk, is_temporary
 from dropwatch.model import Place
 from dropwatch.spool.accounts import Account, Owner, group_name
 from dropwatch.spool.folders import IDENTITY, Spool
 from dropwatch.spool.identity import ensure_spool
 from dropwatch.spool.moves import make_directory
-from dropwatch.spool.tree import is_junk, is_temporary
 
 _ROOT = 0o755  #: people pass through; only the owner makes drop folders
 _WRITE = 0o022

@@ -19,12 +19,13 @@ from pathlib import Path
 from dropwatch import manifest
 from dropwatch.durable import write_durably
 from dropwatch.errors import PermanentError
+from dropwatch.litter import is_junk, is_temporary
 from dropwatch.model import Place
 from dropwatch.spool.copying import Progress, Source, copy, share, sources
 from dropwatch.spool.folders import Spool
 from dropwatch.spool.moves import InUse, move
 from dropwatch.spool.permissions import check_name
-from dropwatch.spool.tree import is_junk, is_temporary, read_small
+from dropwatch.spool.tree import read_small
 
 MANIFEST = "batch.json"
 _UNUSABLE = re.compile(r'[/\\:*?"<>|\x00-\x1f\x7f]')

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import errno
 import os
-import re
 import stat
 import sys
 from collections.abc import Iterator
@@ -17,20 +16,12 @@ from pathlib import Path
 
 from dropwatch.durable_steps import PLAIN, STEP_BY_STEP, look_at_steps, open_below, open_steps, step_into
 from dropwatch.errors import PermanentError
+from dropwatch.litter import is_junk, is_temporary
 from dropwatch.model import FileFact
 
 if sys.platform != "win32":
     import fcntl
 
-#: Left by desktops and file servers; never part of a batch.
-_JUNK = re.compile(
-    r"(\.DS_Store|\._.*|Thumbs\.db|desktop\.ini|~\$.*|\.smbdelete.*|\.nfs.*|@eaDir|__MACOSX|lost\+found|\.dropwatch)\Z",
-    re.IGNORECASE | re.DOTALL,
-)
-#: Names that copying programs use until a file is whole.
-_TEMPORARY = re.compile(
-    r"(\..*|.*(\.tmp|\.part|\.partial|\.crdownload|\.filepart|~))\Z", re.IGNORECASE | re.DOTALL
-)
 #: A folder of folders of folders ... deeper than this is no microscope's doing.
 _DEEPEST = 64
 #: bytes of a path that programs can open: Linux takes 4095, and envelopes make a path longer by 100
@@ -67,14 +58,6 @@ class Snapshot:
     def without_inodes(self) -> Snapshot:
         """The same, but for the inodes: on some shares a file has another one whenever it is looked at."""
         return replace(self, files=tuple(replace(file, inode=0) for file in self.files))
-
-
-def is_junk(name: str) -> bool:
-    return _JUNK.match(name) is not None
-
-
-def is_temporary(name: str) -> bool:
-    return _TEMPORARY.match(name) is not None
 
 
 def snapshot(folder: Path, names: tuple[str, ...] | None = None) -> Snapshot:

@@ -20,9 +20,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from dropwatch.litter import is_junk, is_temporary
 from dropwatch.model import Place
 from dropwatch.spool.accounts import Account, account_of, acting_as
-from dropwatch.spool.tree import is_junk, is_temporary
 
 PROBE = ".dropwatch-probe.part"
 _PERSON_UMASK = 0o022  #: what most accounts have; the probe shows what comes of it

@@ -10,8 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dropwatch import manifest
+from dropwatch.litter import is_junk
 from dropwatch.report.words import named
-from dropwatch.spool.tree import Snapshot, is_junk
+from dropwatch.spool.tree import Snapshot
 
 
 @dataclass(frozen=True)

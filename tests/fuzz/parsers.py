@@ -28,6 +28,7 @@ from dropwatch.formats import damage, tiff
 from dropwatch.importers import omero_cli_verdict
 from dropwatch.importers.omero_cli_words import Heard
 from dropwatch.ledger import Ledger
+from dropwatch.litter import is_junk, is_temporary
 from dropwatch.model import Envelope, FileFact, Fileset, ListedFile, Place, Verdict
 from dropwatch.outbox import Letter, Outbox, Shelf
 from dropwatch.outbox.postman import MailServerSettings
@@ -40,7 +41,7 @@ from dropwatch.spool.folders import MEMORY, Spool, shortened
 from dropwatch.spool.identity import mount_points
 from dropwatch.spool.presence import HEARTBEAT
 from dropwatch.spool.submit import _folder_name
-from dropwatch.spool.tree import Snapshot, is_junk, is_temporary
+from dropwatch.spool.tree import Snapshot
 from dropwatch.status import find, plain_status, plain_whole, snapshot, whole
 from dropwatch.status.presence import presence
 from dropwatch.task.belonging import Contents

@@ -18,6 +18,7 @@ from dropwatch.document import Unreadable
 from dropwatch.errors import ConfigError, ManifestError
 from dropwatch.formats import tiff
 from dropwatch.ledger import Ledger
+from dropwatch.litter import is_temporary
 from dropwatch.model import CLAIM_STAMP, Place
 from dropwatch.pipeline.addresses import Addresses
 from dropwatch.pipeline.adoption import next_record
@@ -27,7 +28,6 @@ from dropwatch.spool.folders import MEMORY, Spool
 from dropwatch.spool.identity import mount_points
 from dropwatch.spool.presence import HEARTBEAT
 from dropwatch.spool.submit import _folder_name
-from dropwatch.spool.tree import is_temporary
 from dropwatch.status.rows import envelope_at
 from tests.still import Facility
 

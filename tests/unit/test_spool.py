@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from dropwatch.errors import OperatorError, PermanentError, Unavailable
+from dropwatch.litter import is_junk, is_temporary
 from dropwatch.model import CLAIM_STAMP, Place
 from dropwatch.spool.folders import (
     InboxEntry,
@@ -22,7 +23,7 @@ from dropwatch.spool.folders import (
 )
 from dropwatch.spool.locks import is_held, locked
 from dropwatch.spool.moves import move
-from dropwatch.spool.tree import Oddity, being_written, is_junk, is_temporary, read_small, snapshot
+from dropwatch.spool.tree import Oddity, being_written, read_small, snapshot
 
 CLAIM = "20261124-080000-abcd"
 posix = pytest.mark.skipif(sys.platform == "win32", reason="POSIX names, links and devices")
