@@ -34,6 +34,10 @@ class Store(Protocol):
         """How many filesets of the batch there are, half ones included."""
         ...
 
+    def password(self) -> str | None:
+        """The owner's own; None where the store knows none, or this test does not."""
+        ...
+
     def targets(self, order: Order) -> int:
         """How many datasets there are of the name that *order* wants."""
         ...
@@ -53,6 +57,9 @@ class FolderStore:
 
     def connect(self) -> Importer:
         return FolderImporter(self.root)
+
+    def password(self) -> str | None:
+        return None
 
     def held(self, order: Order) -> int:
         return len(Index(self.root).of_batch(order.owner, order.batch))
@@ -78,6 +85,10 @@ class OmeroStore:
         from dropwatch.importers.omero import OmeroImporter
 
         return OmeroImporter(**self._settings)
+
+    def password(self) -> str | None:
+        file = os.environ.get(f"{VARIABLE}_OWNER_PASSWORD_FILE")
+        return self.owner if not self._shared else Path(file).read_text("utf-8").strip() if file else None
 
     def held(self, order: Order) -> int:
         from dropwatch.importers import omero_inventory
@@ -192,7 +203,8 @@ def real_cli_store(folder: Path, environ: Mapping[str, str] = os.environ) -> Ome
 
 def _named(environ: Mapping[str, str]) -> dict[str, Any]:
     """DROPWATCH_TEST_OMERO=host[:port], and with _USER, _PASSWORD_FILE, _OWNER, _GROUP appended: the service account
-    and the file with its password, whom to import for, and in which group (their default group if not given)."""
+    and the file with its password, whom to import for, and in which group (their default group if not given).
+    _OWNER_PASSWORD_FILE: to sign in as that person."""
     host, _, port = environ[VARIABLE].partition(":")
     file = Path(environ[f"{VARIABLE}_PASSWORD_FILE"])
     return {

@@ -16,13 +16,14 @@ from dropwatch.model import Answers, Attached, Attachment, Fileset, Imported, Or
 
 @dataclass(frozen=True)
 class Account:
-    """What the store knows of a person."""
+    """What the store knows of a person. *admin*: an administrator of the store itself, restricted ones too."""
 
     name: str
     email: str | None
     active: bool
     groups: tuple[str, ...]
     default_group: str
+    admin: bool = False
 
 
 @dataclass(frozen=True)
@@ -95,6 +96,15 @@ class Importer(Protocol):
         """Everybody whom the store knows and whom a batch may be imported for, in the order of their names.
 
         Accounts of the store's own (root, guests, the service account) are left out.
+        """
+        ...
+
+    def sign_in(self, name: str, password: str) -> Account | None:
+        """Who *name* is in the store's own spelling, if the store takes *password*; None when it refuses either.
+
+        A session is opened as that person and closed before the answer; nothing is kept, and the password is
+        in no error, log or ``repr``. Raises Unavailable, and PermanentError with a remedy when the account may
+        not be used (it is not active) or the store knows no passwords.
         """
         ...
 

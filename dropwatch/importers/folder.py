@@ -145,6 +145,14 @@ class FolderImporter:
             code="no-accounts",
         )
 
+    def sign_in(self, name: str, password: str) -> Account | None:
+        """See base.Importer.sign_in. Raises PermanentError: a folder knows no passwords."""
+        raise PermanentError(
+            "The importer `folder` knows no passwords.",
+            remedy="Sign in by the link that `dropwatch web` prints when it starts.",
+            code="no-passwords",
+        )
+
     def diagnose(self, owner: str | None) -> list[Finding]:
         """See base.Importer.diagnose."""
         return list(examine(self._archive, owner))

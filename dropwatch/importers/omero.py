@@ -26,6 +26,7 @@ from dropwatch.importers.omero_people import Person
 from dropwatch.importers.omero_process import Carrier
 from dropwatch.importers.omero_sending import Reporter
 from dropwatch.importers.omero_session import Session
+from dropwatch.importers.omero_sign_in import sign_in
 from dropwatch.model import (
     Answers,
     Attached,
@@ -157,6 +158,11 @@ class OmeroImporter:
         """See base.Importer.accounts."""
         return [_account(person) for person in self._login.people()]
 
+    def sign_in(self, name: str, password: str) -> Account | None:
+        """See base.Importer.sign_in."""
+        person = sign_in(self._login, name, password)
+        return None if person is None else _account(person)
+
     def diagnose(self, owner: str | None) -> list[Finding]:
         """See base.Importer.diagnose."""
         return Doctor(self._login, self._keeper, self._wall_clock).examine(owner)
@@ -211,4 +217,4 @@ def _found_attached(
 
 def _account(person: Person) -> Account:
     default = person.groups[0] if person.groups else ""
-    return Account(person.name, person.email, person.active, person.groups, default)
+    return Account(person.name, person.email, person.active, person.groups, default, person.admin)

@@ -124,7 +124,7 @@ class Login:
     def _joined(self, key: str, client_id: str = "") -> Any:
         """A client of the session with *key*; *client_id* makes it the one it was before. Raises what OMERO throws."""
         with ExitStack() as undo:
-            client = self._client()
+            client = self.new_client()
             undo.callback(hang_up, client)
             if client_id:
                 client.getImplicitContext().put(CLIENTUUID, client_id)
@@ -174,7 +174,7 @@ class Login:
                 if not password:
                     raise _no_password(self.server.user)
                 with ExitStack() as undo:
-                    client = self._client()
+                    client = self.new_client()
                     undo.callback(hang_up, client)
                     client.createSession(self.server.user, password)
                     undo.pop_all()
@@ -187,7 +187,8 @@ class Login:
                 self._service = None
         hang_up(client)
 
-    def _client(self) -> Any:
+    def new_client(self) -> Any:
+        """A client that is not connected yet. Whoever asks closes it."""
         server = self.server
         properties = {
             "Ice.Override.ConnectTimeout": str(int(server.connect_wait * 1000)),

@@ -8,18 +8,20 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+_ADMINS = "system"  # restricted ones too: whoever is in it may see everything
 _EVERYBODY = "user"  # the group of all active people; without it one cannot log in
 
 
 @dataclass(frozen=True)
 class Person:
-    """What OMERO knows of somebody. The first of *groups* is the default group."""
+    """What OMERO knows of somebody. The first of *groups* is the default group; admins are of OMERO's group system."""
 
     id: int
     name: str
     email: str | None
     active: bool
     groups: tuple[str, ...]
+    admin: bool = False
 
 
 def person_of(found: Any) -> Person:
@@ -31,6 +33,7 @@ def person_of(found: Any) -> Person:
         email=(found.email.val.strip() or None) if found.email is not None else None,
         active=_EVERYBODY in groups,
         groups=tuple(group for group in groups if group != _EVERYBODY),
+        admin=_ADMINS in groups,
     )
 
 

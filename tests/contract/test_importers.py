@@ -459,6 +459,20 @@ class TestEveryImporter:
         assert store.owner in names and names == sorted(names)
         assert not {"root", "guest"} & set(names)
 
+    def test_it_knows_who_signs_in_and_refuses_whom_it_does_not_know(
+        self, importer: Importer, store: Store
+    ) -> None:
+        if isinstance(store, FolderStore):
+            assert "link" in fails(PermanentError, lambda: importer.sign_in(store.owner, "secret")).remedy
+            return
+        password = store.password()
+
+        assert password is None or importer.sign_in(store.owner, password) == importer.account(store.owner)
+        for name, wrong in ((store.owner, "not-the-right-password"), ("nobody-of-this-name", "secret")):
+            assert importer.sign_in(name, wrong) is None
+        for name, wrong in (("", ""), (store.owner, ""), (f"{store.owner}\0", "x"), ("\udcff", "\udcff")):
+            assert importer.sign_in(name, wrong) is None
+
     def test_the_doctor_finds_a_good_store_well(self, importer: Importer, store: Store) -> None:
         found = [*importer.diagnose(None), *importer.diagnose(store.owner)]
 
