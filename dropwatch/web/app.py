@@ -9,10 +9,12 @@ from pathlib import Path
 import uvicorn
 from fastapi import FastAPI
 from fastapi.staticfiles import StaticFiles
+from nicegui import app as nicegui_app
 from nicegui import ui
 
 from dropwatch import __version__
 from dropwatch.web import api, pages
+from dropwatch.web.entrance import lead_strangers
 from dropwatch.web.house import House
 
 STATIC = Path(__file__).parent / "static"
@@ -24,6 +26,8 @@ def make_app(house: House) -> FastAPI:
     app.include_router(api.router(house), prefix="/api")
     app.mount("/static", StaticFiles(directory=STATIC), name="static")
     pages.register(house)
+    for rooms in (app, nicegui_app):
+        lead_strangers(rooms)
     ui.run_with(app, title="dropwatch", dark=None, tailwind=False, show_welcome_message=False)
     return app
 

@@ -4,24 +4,21 @@ from __future__ import annotations
 
 import asyncio
 
-from fastapi import Request
-from fastapi.responses import RedirectResponse, Response
 from nicegui import ui
 
 from dropwatch.report import clean
-from dropwatch.web.doorkeeper import COOKIE
+from dropwatch.web.entrance import asking_at
 from dropwatch.web.frame import frame
 from dropwatch.web.house import House
+from dropwatch.web.visitor import Visitor
 
 
 def register(house: House) -> None:
     """Hang up /."""
+    asking = asking_at(house.doorkeeper)
 
     @ui.page("/")
-    async def batches(request: Request) -> Response | None:
-        visitor = house.doorkeeper.visitor(request.cookies.get(COOKIE))
-        if visitor is None:
-            return RedirectResponse("/sign-in", 303)
+    async def batches(visitor: Visitor = asking) -> None:
         with frame(house, visitor, "My batches", "/"):
 
             @ui.refreshable
@@ -31,4 +28,3 @@ def register(house: House) -> None:
 
             await listed()
             ui.timer(2.0, listed.refresh)
-        return None
