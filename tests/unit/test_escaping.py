@@ -402,6 +402,7 @@ def test_every_text_of_the_command_line_passes_through_clean() -> None:
         ("tables.py", "echo"),  # show, of cleaned texts
         ("tables.py", "print"),
         ("mail.py", "echo"),
+        ("web.py", "echo"),  # the address that it listens at, and a link made of it
     }
     found = {
         (path.name, call.func.attr)
