@@ -529,7 +529,7 @@ MUTATIONS = (
     ),
     Mutation(
         "take temporary names for files",
-        "dropwatch/spool/tree.py",
+        "dropwatch/litter.py",
         {"    return _TEMPORARY.match(name) is not None\n": "    return False\n"},
         (WRITERS,),
     ),

@@ -154,7 +154,7 @@ def world(tmp_path: Path) -> Iterator[World]:
 @pytest.mark.parametrize(
     ("kills", "longest", "processes"),
     [
-        pytest.param(30, 1.3, False, id="30 kills, workers in threads"),
+        pytest.param(18, 1.3, False, id="18 kills, workers in threads"),
         pytest.param(100, 1.3, False, id="100 kills, workers in threads", marks=pytest.mark.long),
         pytest.param(40, 6.0, True, id="40 kills, workers in processes", marks=pytest.mark.long),
     ],

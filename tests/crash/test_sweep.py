@@ -74,7 +74,7 @@ def telling(story: Story) -> Callable[..., int]:
 
 #: Told by `make test-all` only: each takes the better part of a minute, and shares most of its points with another.
 SELDOM = {
-    *("listed manifest", "loose files with a listing", "manifest with a typo"),
+    *("listed manifest", "loose files with a listing", "manifest with a typo", "partial"),
     *(
         "checksum differs once",
         "reply lost",
