@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dropwatch.spool.submit import submit
+from dropwatch.spool.submit import submit, submit_from
 
-__all__ = ["__version__", "submit"]
+__all__ = ["__version__", "submit", "submit_from"]
 
 __version__ = "0.1.0"

@@ -6,7 +6,7 @@ import getpass
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
@@ -17,6 +17,7 @@ from dropwatch.cli.choice import SpoolOption, spool_of
 from dropwatch.cli.command import hand_out, refuse, say
 from dropwatch.spool import copying
 from dropwatch.spool.submit import submit as drop
+from dropwatch.spool.submit import submit_from
 
 _WIDTH = 40  #: characters of a file name beside the bar
 
@@ -33,6 +34,14 @@ Notify = Annotated[
 ]
 Checksums = Annotated[
     bool, typer.Option(help="List a checksum for each file, so that OMERO surely gets what was copied.")
+]
+Place = Annotated[
+    str | None,
+    typer.Option(
+        "--from",
+        metavar="PLACE",
+        help="FILES lie in this place of the daemon's configuration; it fetches them itself.",
+    ),
 ]
 
 
@@ -54,26 +63,29 @@ def submit(
     key_value: KeyValues = None,
     notify: Notify = None,
     checksums: Checksums = True,
+    place: Place = None,
 ) -> None:
     """Drop files for import: copy them into your drop folder, so that you can log out.
 
     They are imported as soon as all of them are there; a mail tells how it went. It prints the batch's folder.
+    With --from, nothing is copied here: the daemon fetches the files, however large they are.
     """
-    with _bar() as progress:
-        folder = drop(
-            files,
-            spool=spool_of(ctx, spool),
-            user=user or getpass.getuser(),
-            name=name,
-            target=target,
-            group=group,
-            description=description,
-            tags=tag or (),
-            key_values=dict(map(_pair, key_value or ())),
-            notify=notify or (),
-            checksums=checksums,
-            progress=progress,
-        )
+    wishes: dict[str, Any] = {
+        "spool": spool_of(ctx, spool),
+        "user": user or getpass.getuser(),
+        "name": name,
+        "target": target,
+        "group": group,
+        "description": description,
+        "tags": tag or (),
+        "key_values": dict(map(_pair, key_value or ())),
+        "notify": notify or (),
+    }
+    if place is not None:
+        folder = submit_from(place, [path.as_posix() for path in files], **wishes)
+    else:
+        with _bar() as progress:
+            folder = drop(files, checksums=checksums, progress=progress, **wishes)
     hand_out(folder)
     _farewell(folder)
 

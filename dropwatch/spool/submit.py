@@ -13,8 +13,9 @@ import shutil
 import time
 import unicodedata
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, fields
-from pathlib import Path
+from pathlib import Path, PurePath, PurePosixPath
 
 from dropwatch import manifest
 from dropwatch.durable import write_durably
@@ -74,6 +75,41 @@ def submit(
     return _drop(paths, _inbox(Path(spool), user), wishes, checksums, progress or (lambda *_: None))
 
 
+def submit_from(
+    place: str,
+    paths: Sequence[str],
+    *,
+    spool: str | os.PathLike[str],
+    user: str,
+    name: str | None = None,
+    target: str | None = None,
+    group: str | None = None,
+    description: str = "",
+    tags: Sequence[str] = (),
+    key_values: Mapping[str, str] | None = None,
+    notify: Sequence[str] = (),
+    duplicates: str | None = None,
+) -> Path:
+    """Drop a batch whose files the daemon fetches itself; returns its folder in the inbox of *user* below *spool*.
+
+    place -- a place of the daemon's configuration
+    paths -- files and folders below that place, '/'-separated
+    The others as in submit(). Only a manifest is written: it takes no longer for 200 GB. Whether the place is there,
+    who may use it and what lies there, the daemon finds out. Raises as submit() does.
+    """
+    wishes = _Wishes(name, target, group, description, tags, key_values, notify, duplicates)
+    keys = {**wishes.keys(), "from": {"place": place, "paths": list(paths)}}
+    manifest.compose(keys)  # before a name is made of what is not right
+    called = name or _called([PurePosixPath("/", place, path.replace("\\", "/")) for path in paths])
+    if called.isprintable():
+        keys = {"name": called, **keys}
+    data, inbox = manifest.compose(keys), _inbox(Path(spool), user)
+    with _reserved(inbox, _folder_name(called)) as part:
+        write_durably(part / MANIFEST, data, mode=0o666)
+        share(part / MANIFEST, inbox)
+        return _commit(part, inbox, _folder_name(called))
+
+
 @dataclass(frozen=True)
 class _Wishes:
     """What the manifest is to say, but for its files."""
@@ -106,16 +142,12 @@ def _drop(paths: list[Path], inbox: Path, wishes: _Wishes, checksums: bool, prog
     called = wishes.name or _called(paths)
     if called.isprintable():
         keys = {"name": called, **keys}
-    part = _reserve(inbox, _folder_name(called))
-    try:
+    with _reserved(inbox, _folder_name(called)) as part:
         listed = copy(found, part, checksums=checksums, progress=progress)
         if not brought:
             write_durably(part / MANIFEST, manifest.compose(keys, listed), mode=0o666)
             share(part / MANIFEST, inbox)
         return _commit(part, inbox, _folder_name(called))
-    except BaseException:  # Ctrl-C too: half a batch is of no use to anybody
-        shutil.rmtree(part, ignore_errors=True)
-        raise
 
 
 # -- where to --------------------------------------------------------------------------------------------
@@ -165,11 +197,13 @@ def _check_space(inbox: Path, found: Sequence[Source]) -> None:
 # -- what it is called -------------------------------------------------------------------------------------
 
 
-def _called(paths: Sequence[Path]) -> str:
-    """What people would call it: the folder, the one file, or the folder that all the files come from."""
+def _called(paths: Sequence[PurePath]) -> str:
+    """What people would call it: the folder, the one file, or the folder that all the files come from. Whether
+    something in a place is a folder, only the daemon can know: there, what follows the last dot is left out."""
     first = paths[0]
     if len(paths) == 1:
-        return first.name if first.is_dir() else re.sub(r"\.(ome|companion)$", "", first.stem, flags=re.I)
+        is_folder = isinstance(first, Path) and first.is_dir()
+        return first.name if is_folder else re.sub(r"\.(ome|companion)$", "", first.stem, flags=re.I)
     above = {path.parent for path in paths}
     return (first.parent.name if len(above) == 1 else "") or first.stem
 
@@ -218,6 +252,17 @@ def _brought_manifest(found: Sequence[Source], keys: Mapping[str, object]) -> bo
 
 def _is_manifest(name: str) -> bool:
     return manifest.is_manifest_name(name) or manifest.loose_stem(name) is not None
+
+
+@contextmanager
+def _reserved(inbox: Path, name: str) -> Iterator[Path]:
+    """A folder to fill, as _reserve() makes it; if it is not dropped in the end, it goes."""
+    part = _reserve(inbox, name)
+    try:
+        yield part
+    except BaseException:  # Ctrl-C too: half a batch is of no use to anybody
+        shutil.rmtree(part, ignore_errors=True)
+        raise
 
 
 def _reserve(inbox: Path, name: str) -> Path:

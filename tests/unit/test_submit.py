@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from dropwatch import manifest, submit
+from dropwatch import manifest, submit, submit_from
 from dropwatch.errors import ManifestError, PermanentError, TemporaryError, Unavailable
 from dropwatch.model import Place
 from facility import Facility
@@ -71,6 +71,29 @@ def test_a_folder_arrives_as_it_is_with_a_manifest_that_proves_itself_whole(spoo
     assert {(file.path, file.size, file.sha256) for file in read.files} == {
         (path, len(image), hashlib.sha256(image).hexdigest()) for path, image in found.items()
     }
+
+
+def test_what_the_daemon_is_to_fetch_is_one_small_manifest(spool: Path) -> None:
+    folder = submit_from("confocal1-disk", ["2026/run 7"], spool=spool, user="alice", target="Dataset:day 3")
+    files = submit_from("confocal1-disk", ["a/x.czi", "a/\udcff.czi"], spool=spool, user="alice", name="mine")
+
+    data = (folder / "batch.json").read_bytes()
+    read = manifest.parse(data)
+    assert manifest.whole(data)
+    assert (folder.name, files.name, list(files_of(folder))) == ("run 7", "mine", ["batch.json"])
+    assert read.from_ is not None
+    assert (read.from_.place, read.from_.paths) == ("confocal1-disk", ("2026/run 7",))
+    second = manifest.parse((files / "batch.json").read_bytes()).from_
+    assert second is not None
+    assert second.paths == ("a/x.czi", "a/\udcff.czi")
+
+
+@pytest.mark.parametrize("paths", [[], ["../x"], ["/etc"], ["a\0b"]])
+def test_what_cannot_be_fetched_is_refused_before_anything_is_dropped(spool: Path, paths: list[str]) -> None:
+    with pytest.raises(ManifestError):
+        submit_from("confocal1-disk", paths, spool=spool, user="alice")
+
+    assert inbox(spool) == []
 
 
 def test_beside_other_files_a_folder_stays_a_folder(spool: Path, day3: Path, tmp_path: Path) -> None:
