@@ -7,11 +7,11 @@ type, into the errors of ``errors.py``; anything that comes out untranslated is 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from dropwatch.model import Answers, Attached, Attachment, Fileset, Imported, Order, Progress
+from dropwatch.model import Answers, Attached, Attachment, Fileset, Imported, Order, Progress, Tree
 
 
 @dataclass(frozen=True)
@@ -96,6 +96,23 @@ class Importer(Protocol):
         """Everybody whom the store knows and whom a batch may be imported for, in the order of their names.
 
         Accounts of the store's own (root, guests, the service account) are left out.
+        """
+        ...
+
+    def containers(self, owner: str, group: str | None) -> Tree:
+        """What *owner* has in *group* (None: the default group), to choose a target from.
+
+        Raises PermanentError (not a member of the group), TemporaryError.
+        """
+        ...
+
+    def thumbnails(
+        self, owner: str, ids: Sequence[int], size: int, *, kind: str = "Image"
+    ) -> Mapping[int, bytes]:
+        """JPEG pictures by image id, or by plate id when *kind* is "Plate" (of its first field), in whatever group.
+
+        size -- pixels of the longer side. What *owner* may not see in the store, and what cannot be drawn, is
+        left out. Raises TemporaryError.
         """
         ...
 

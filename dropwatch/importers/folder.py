@@ -7,7 +7,7 @@ by an identity file, because a share that is not mounted looks like an empty fol
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from dropwatch.errors import DropwatchError, Interrupted, PermanentError
@@ -33,6 +33,7 @@ from dropwatch.model import (
     Progress,
     Running,
     Skipped,
+    Tree,
 )
 
 Found = Imported | Skipped | Attached | Running  #: what Answers may hold; a copy is never left running
@@ -144,6 +145,16 @@ class FolderImporter:
             remedy="Make drop folders by name: dropwatch user add NAME",
             code="no-accounts",
         )
+
+    def containers(self, owner: str, group: str | None) -> Tree:
+        """See base.Importer.containers: there is nothing to choose from, datasets of a folder go by their names."""
+        return Tree(group or "", (group,) if group else ())
+
+    def thumbnails(
+        self, owner: str, ids: Sequence[int], size: int, *, kind: str = "Image"
+    ) -> Mapping[int, bytes]:
+        """See base.Importer.thumbnails: none."""
+        return {}
 
     def sign_in(self, name: str, password: str) -> Account | None:
         """See base.Importer.sign_in. Raises PermanentError: a folder knows no passwords."""

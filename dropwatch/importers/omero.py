@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 
 from dropwatch.importers import omero_attachments as attachments
@@ -27,6 +27,8 @@ from dropwatch.importers.omero_process import Carrier
 from dropwatch.importers.omero_sending import Reporter
 from dropwatch.importers.omero_session import Session
 from dropwatch.importers.omero_sign_in import sign_in
+from dropwatch.importers.omero_thumbnails import thumbnails
+from dropwatch.importers.omero_tree import containers
 from dropwatch.model import (
     Answers,
     Attached,
@@ -38,6 +40,7 @@ from dropwatch.model import (
     Progress,
     Running,
     Skipped,
+    Tree,
 )
 
 _REMEMBERED = 256  # containers we made, for discard()
@@ -157,6 +160,19 @@ class OmeroImporter:
     def accounts(self) -> list[Account]:
         """See base.Importer.accounts."""
         return [_account(person) for person in self._login.people()]
+
+    def containers(self, owner: str, group: str | None) -> Tree:
+        """See base.Importer.containers."""
+        person = self._login.person(owner)
+        with self._keeper.session(owner, group, f"it was asked what {owner} has") as session:
+            return containers(session, person.groups)
+
+    def thumbnails(
+        self, owner: str, ids: Sequence[int], size: int, *, kind: str = "Image"
+    ) -> Mapping[int, bytes]:
+        """See base.Importer.thumbnails."""
+        with self._keeper.session(owner, None, "pictures of images were asked for") as session:
+            return thumbnails(session, kind, ids, size)
 
     def sign_in(self, name: str, password: str) -> Account | None:
         """See base.Importer.sign_in."""

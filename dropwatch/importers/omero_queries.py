@@ -215,3 +215,42 @@ PLATES_IN_SCREEN = "select count(l.id) from ScreenPlateLink l where l.parent.id 
 :id     -- long
 columns -- number of links (long)
 """
+
+OWN_PROJECTS = (
+    "select p.id, p.name, l.child.id from Project p left outer join p.datasetLinks l"
+    " where p.details.owner.id = :owner order by p.id desc, l.id desc"
+)
+OWN_DATASETS = (
+    "select d.id, d.name, (select count(l.id) from DatasetImageLink l where l.parent.id = d.id)"
+    " from Dataset d where d.details.owner.id = :owner order by d.id desc"
+)
+OWN_SCREENS = (
+    "select s.id, s.name, (select count(l.id) from ScreenPlateLink l where l.parent.id = s.id)"
+    " from Screen s where s.details.owner.id = :owner order by s.id desc"
+)
+"""One's own containers in the session's group, newest first. Sent with a limit, for the page only.
+
+:owner  -- long
+columns -- id (long), name (string), then of a project the id of a dataset in it (long or null: a row for each), of
+           the others the number of images or plates (long)
+"""
+
+PIXELS_OF_IMAGES = (
+    "select i.id, p.id, i.details.group.id from Pixels p join p.image i where i.id in (:ids) order by p.id"
+)
+"""The pixels of some images that the session may see, for their thumbnails. Sent with ALL_GROUPS.
+
+:ids    -- list of long
+columns -- image id (long), pixels id (long), group id (long)
+"""
+
+FIRST_PIXELS_OF_PLATE = (
+    "select px.id, p.details.group.id"
+    " from Plate p join p.wells w join w.wellSamples ws join ws.image i join i.pixels px"
+    " where p.id = :id order by w.row, w.column, ws.id, px.id"
+)
+"""The first field of the first well of a plate that the session may see. Sent with ALL_GROUPS and a limit of 1.
+
+:id     -- long
+columns -- pixels id (long), group id (long)
+"""

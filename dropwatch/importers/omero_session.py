@@ -138,9 +138,16 @@ class Session:
         """Names of the checksum algorithms that the repository takes, in the server's order of preference."""
         return tuple(offered.value.val for offered in self.repository.listChecksumAlgorithms())
 
-    def ask(self, question: str, *, everywhere: bool = False, **bound: Bound) -> list[Row]:
-        """The rows that answer *question* (omero_queries), as plain values. *everywhere*: in all groups."""
+    def ask(
+        self, question: str, *, everywhere: bool = False, limit: int | None = None, **bound: Bound
+    ) -> list[Row]:
+        """The rows that answer *question* (omero_queries), as plain values, the first *limit* of them.
+
+        everywhere -- in all groups
+        """
         parameters = omero.sys.ParametersI()
+        if limit is not None:
+            parameters.page(0, limit)
         for name, value in bound.items():
             parameters.add(name, _rtype(value))
         context = dict(ALL_GROUPS) if everywhere else {}
@@ -162,7 +169,7 @@ class Session:
         return [
             row
             for part in pages
-            for row in self.ask(question, everywhere=everywhere, **bound, **{page: part})
+            for row in self.ask(question, everywhere=everywhere, limit=None, **bound, **{page: part})
         ]
 
     def end(self) -> None:

@@ -15,6 +15,7 @@ from dropwatch.model.files import Attachment, FileFact, Fileset, ListedFile
 from dropwatch.model.job import NOT_READ, AskJob, ImportJob, Job, LookUpJob, PlanJob, Progress
 from dropwatch.model.order import Container, Kind, Order, Target
 from dropwatch.model.outcome import Answers, Attached, Failed, Image, Imported, Outcome, Running, Skipped
+from dropwatch.model.tree import Own, Tree
 
 __all__ = [
     "CLAIM_STAMP",
@@ -39,6 +40,7 @@ __all__ = [
     "LookUpJob",
     "Order",
     "Outcome",
+    "Own",
     "Place",
     "Plan",
     "PlanJob",
@@ -48,5 +50,6 @@ __all__ = [
     "Running",
     "Skipped",
     "Target",
+    "Tree",
     "Verdict",
 ]

@@ -193,6 +193,42 @@ KNOWN = (
         )
         for kind in ("DatasetImageLink", "ScreenPlateLink", "ProjectDatasetLink")
     ),
+    Known(
+        """select p.id, p.name, l.child.id from Project p left outer join p.datasetLinks l
+        where p.details.owner.id = :owner order by p.id desc, l.id desc""",
+        """select p.id, p.name, l.child from project p
+        left join link l on l.kind = 'ProjectDatasetLink' and l.parent = p.id and {l}
+        where {p} and p.owner = :owner order by p.id desc, l.id desc""",
+        "lsl",
+    ),
+    *(
+        Known(
+            f"""select {a}.id, {a}.name, (select count(l.id) from {link} l where l.parent.id = {a}.id)
+            from {kind} {a} where {a}.details.owner.id = :owner order by {a}.id desc""",
+            f"""select {a}.id, {a}.name,
+            (select count(*) from link l where l.kind = '{link}' and l.parent = {a}.id and {{l}})
+            from {kind.lower()} {a} where {{{a}}} and {a}.owner = :owner order by {a}.id desc""",
+            "lsl",
+        )
+        for kind, a, link in (("Dataset", "d", "DatasetImageLink"), ("Screen", "s", "ScreenPlateLink"))
+    ),
+    Known(
+        """select i.id, p.id, i.details.group.id from Pixels p join p.image i
+        where i.id in (:ids) order by p.id""",
+        """select i.id, p.id, i.grp from pixels p join image i on i.id = p.image
+        where {i} and i.id in (:ids) order by p.id""",
+        "lll",
+    ),
+    Known(
+        """select px.id, p.details.group.id
+        from Plate p join p.wells w join w.wellSamples ws join ws.image i join i.pixels px
+        where p.id = :id order by w.row, w.column, ws.id, px.id""",
+        """select px.id, p.grp from plate p join well w on w.plate = p.id
+        join wellsample ws on ws.well = w.id join image i on i.id = ws.image
+        join pixels px on px.image = i.id
+        where {p} and {i} and p.id = :id order by w.row, w.col, ws.id, px.id""",
+        "ll",
+    ),
 )
 
 _TYPES: dict[str, Callable[[Any], Any]] = {

@@ -35,7 +35,7 @@ class ThumbnailStore:
 
     def setPixelsId(self, id: int, current: Any) -> bool:
         """Whether there are rendering settings: always, as after each import that makes thumbnails."""
-        self._row, self._id = self._found(id), id
+        self._row, self._id = self._found(id, current), id
         return True
 
     def getRenderingDefId(self, current: Any) -> int:
@@ -70,11 +70,11 @@ class ThumbnailStore:
     def getThumbnailSet(self, width: Any, height: Any, ids: list[int], current: Any) -> dict[int, bytes]:
         """By pixels id; no bytes for what cannot be drawn."""
         sides = _side(width, "sizeX"), _side(height, "sizeY")
-        return {id: self._try(id, lambda _: sides) for id in ids}
+        return {id: self._try(id, lambda _: sides, current) for id in ids}
 
     def getThumbnailByLongestSideSet(self, longest: Any, ids: list[int], current: Any) -> dict[int, bytes]:
         side = _side(longest, "sizeX")
-        return {id: self._try(id, lambda row: _shaped(row, side)) for id in ids}
+        return {id: self._try(id, lambda row: _shaped(row, side), current) for id in ids}
 
     def close(self, current: Any) -> None:
         self._row = None
@@ -84,9 +84,9 @@ class ThumbnailStore:
             raise omero.ApiUsageException(None, None, "Thumbnail service not ready: Pixels not set.")
         return self._row
 
-    def _found(self, id: int) -> Any:
+    def _found(self, id: int, current: Any) -> Any:
         row = self._shared.store.row(_FILE, (id,))
-        if row is None or not view(self._session, {"omero.group": "-1"}).sees(row["owner"], row["grp"]):
+        if row is None or not view(self._session, current.ctx).sees(row["owner"], row["grp"]):
             text = (
                 f"Error retrieving Pixels id:{id}. Pixels set does not exist or the user "
                 f"id:{self._session.user.id} has insufficient permissions to retrieve it."
@@ -94,9 +94,9 @@ class ThumbnailStore:
             raise omero.ResourceError(None, None, text)
         return row
 
-    def _try(self, id: int, sides: Any) -> bytes:
+    def _try(self, id: int, sides: Any, current: Any) -> bytes:
         try:
-            row = self._found(id)
+            row = self._found(id, current)
             return self._draw(row, *sides(row))
         except omero.ResourceError:
             return b""

@@ -30,7 +30,7 @@ from dropwatch.errors import (
     TemporaryError,
 )
 from dropwatch.importers.base import Importer
-from dropwatch.model import Answers, Attached, Fileset, Imported, Kind, Progress, Skipped, Target
+from dropwatch.model import Answers, Attached, Fileset, Imported, Kind, Own, Progress, Skipped, Target, Tree
 from dropwatch.spool.folders import claim_stamp
 
 POSIX = pytest.mark.skipif(os.name != "posix", reason="modes and links are of POSIX")
@@ -472,6 +472,24 @@ class TestEveryImporter:
             assert importer.sign_in(name, wrong) is None
         for name, wrong in (("", ""), (store.owner, ""), (f"{store.owner}\0", "x"), ("\udcff", "\udcff")):
             assert importer.sign_in(name, wrong) is None
+
+    def test_it_shows_what_the_owner_has_and_pictures_of_it(
+        self, importer: Importer, store: Store, drop: Drop
+    ) -> None:
+        batch = drop()
+        fileset = batch.image()
+        answers = importer.ask(batch.order, [fileset])
+        (image,) = run(importer, batch, fileset, answers).images
+        tree = importer.containers(store.owner, store.group)
+        pictures = importer.thumbnails(store.owner, [image.id, 2**40], 32)
+
+        if isinstance(store, FolderStore):  # its datasets have no ids, and go by their names
+            assert (tree, pictures) == (Tree("", ()), {})
+            return
+        assert Own(Kind.DATASET, answers.container.id, answers.container.name, 1) in tree.datasets
+        assert tree.group == answers.group and tree.group in tree.groups and not tree.cut
+        assert list(pictures) == [image.id] and pictures[image.id].startswith(b"\xff\xd8")
+        fails(PermanentError, lambda: importer.containers(store.owner, "no such group"))
 
     def test_the_doctor_finds_a_good_store_well(self, importer: Importer, store: Store) -> None:
         found = [*importer.diagnose(None), *importer.diagnose(store.owner)]
