@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import http.client
 import re
 import subprocess
 import sys
 import urllib.error
+import urllib.parse
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -41,6 +43,23 @@ class Page:
         self._port = int(self.address.rpartition(":")[2])
         self.link = self._said(r"sign in (\S+)") if link_for else ""
         wait_until(self._answers, 20, f"the page does not answer, see {self.log}")
+
+    def link_to_come_in(self, name: str, *, admin: bool = False) -> str:
+        """What `dropwatch web-link` prints while the page runs."""
+        command = [sys.executable, "-m", "dropwatch", "--config", str(self.config), "web-link", name]
+        command += ["--admin"] if admin else []
+        return subprocess.run(command, check=True, capture_output=True, text=True, timeout=60).stdout.strip()
+
+    def cookie(self, link: str) -> str:
+        """Come in by *link* as a browser does, without one: the value of the header `Cookie` from then on."""
+        address = urllib.parse.urlsplit(link)
+        asked = http.client.HTTPConnection(self.address.removeprefix("http://"), timeout=20)
+        headers = {"Origin": self.address, "Content-Type": "application/x-www-form-urlencoded"}
+        asked.request("POST", address.path, address.query, headers)
+        answer = asked.getresponse()
+        asked.close()
+        assert answer.status == 303, f"{answer.status} for the link"
+        return answer.getheader("Set-Cookie", "").partition(";")[0]
 
     def stop(self) -> None:
         """As a service is stopped."""

@@ -1,4 +1,4 @@
-"""The command that serves the page."""
+"""The commands of the page: serve it, and make a sign-in link for it."""
 
 from __future__ import annotations
 
@@ -13,6 +13,11 @@ from dropwatch.cli.command import config_of, refuse, say
 
 def register(app: typer.Typer) -> None:
     app.command(rich_help_panel="Running")(web)
+    app.command("web-link", rich_help_panel="Running")(web_link)
+
+
+_Admin = Annotated[bool, typer.Option("--admin", help="Who comes by that link is an admin.")]
+_LACKING = "The page needs more than is installed here ({}). Install dropwatch[web]."
 
 
 def web(
@@ -27,7 +32,7 @@ def web(
             metavar="NAME", help="Print a link that signs this person in, once, without a password."
         ),
     ] = None,
-    admin: Annotated[bool, typer.Option("--admin", help="Who comes by that link is an admin.")] = False,
+    admin: _Admin = False,
 ) -> None:
     """Serve the page: submit batches and watch them from a browser. It runs beside the daemon, until stopped.
 
@@ -37,19 +42,40 @@ def web(
     try:
         from dropwatch.web.app import serve
         from dropwatch.web.house import build
+        from dropwatch.web.links import at
     except ImportError as err:
-        refuse(f"The page needs more than is installed here ({err}). Install dropwatch[web].")
+        refuse(_LACKING.format(err))
     journal.log_to_stderr()
     house = build(settings, time.time)
 
-    def ready(address: str) -> None:
-        typer.echo(f"ready {address}")
+    def ready(here: str, address: str) -> None:
+        typer.echo(f"ready {here}")
         if link_for is not None:
-            key = house.doorkeeper.make_link(link_for, admin=admin)
-            typer.echo(f"sign in {address}/enter?key={key}")
+            typer.echo(f"sign in {at(address, house.doorkeeper.links.make(link_for, admin=admin))}")
 
     try:
         serve(house, host or settings.web.host, settings.web.port if port is None else port, ready)
     except OSError as err:
         say(f"Nobody can listen at {host or settings.web.host}: {err.strerror or err}.")
         raise typer.Exit(1) from None
+
+
+def web_link(
+    ctx: typer.Context,
+    name: Annotated[str, typer.Argument(metavar="NAME", help="What OMERO calls the person.")],
+    admin: _Admin = False,
+) -> None:
+    """Make a link that signs a person in to the page, without a password: once, within 15 minutes.
+
+    Whoever has the link comes in by it. Give it to that person only.
+    """
+    settings = config_of(ctx)
+    try:
+        from dropwatch.web.house import build
+    except ImportError as err:
+        refuse(_LACKING.format(err))
+    try:
+        link = build(settings, time.time).doorkeeper.links.leave(name, admin=admin)
+    except FileNotFoundError:
+        refuse("The page was never started with this configuration. Start it first: dropwatch web", code=1)
+    typer.echo(link)

@@ -14,6 +14,7 @@ from dropwatch.config.values import (
     Count,
     FileName,
     FreeSpace,
+    Network,
     NeverOrSeconds,
     Pattern,
     Percent,
@@ -52,6 +53,12 @@ def _planned(what: str) -> AfterValidator:
         return value
 
     return AfterValidator(check)
+
+
+def _without_a_path(address: str | None) -> str | None:
+    if address is not None and "/" in address.partition("://")[2]:
+        raise ValueError("the page needs a name (or a port) of its own, it cannot be served below a path")
+    return address
 
 
 class Site(Section):
@@ -157,8 +164,13 @@ class Retention(Section):
 
 
 class Web(Section):
+    """*url*: how browsers reach the page, when not by host and port; *proxies*: whose word on who asks counts."""
+
     host: Line = "127.0.0.1"
     port: Port = 8090
+    url: Annotated[WebAddress | None, AfterValidator(_without_a_path)] = None
+    admins: tuple[Line, ...] = ()
+    proxies: tuple[Network, ...] = ()
 
 
 class Metrics(Section):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated, Any
 from zoneinfo import ZoneInfo
@@ -153,6 +154,13 @@ def _web_address(text: str) -> str:
     return text.rstrip("/")
 
 
+def _network(text: str) -> str:
+    try:
+        return str(ip_network(text.strip()))
+    except ValueError as err:
+        raise ValueError(f"expected an address such as 10.0.0.5 or 10.0.0.0/24, got {shown(text)}") from err
+
+
 FileName = Annotated[Path, BeforeValidator(file_name)]  #: a file or folder
 Seconds = Annotated[float, BeforeValidator(_seconds)]  #: a duration; 0 is allowed
 Span = Annotated[Seconds, AfterValidator(_more_than_nothing)]  #: a duration that is longer than 0
@@ -162,6 +170,7 @@ FreeSpace = Annotated[Bytes | Percent, PlainValidator(_free_space)]
 TimeZone = Annotated[str, AfterValidator(_timezone)]
 UserName = Annotated[Line, AfterValidator(_folder_name)]  #: name of a drop folder
 Pattern = Annotated[str, AfterValidator(_pattern)]  #: an address with the wildcards of fnmatch
+Network = Annotated[str, AfterValidator(_network)]  #: one IP address, or a range of them
 WebAddress = Annotated[str, AfterValidator(_web_address)]
 Port = Annotated[int, Field(ge=1, le=65535)]
 Count = Annotated[int, Field(ge=1, le=1000)]

@@ -27,17 +27,42 @@ def make_app(house: House) -> FastAPI:
     app.mount("/static", StaticFiles(directory=STATIC), name="static")
     pages.register(house)
     for rooms in (app, nicegui_app):
-        lead_strangers(rooms)
+        lead_strangers(rooms, house.config)
     ui.run_with(app, title="dropwatch", dark=None, tailwind=False, show_welcome_message=False)
     return app
 
 
-def serve(house: House, host: str, port: int, ready: Callable[[str], None]) -> None:
-    """Answer at *host* and *port* (0: any free one) until stopped; *ready* is told the address once it listens.
+def serve(house: House, host: str, port: int, ready: Callable[[str, str], None]) -> None:
+    """Answer at *host* and *port* (0: any free one) until stopped.
 
+    ready -- is told, once it listens, the address where it does, and the one by which people reach it
     Raises OSError when nobody can listen there.
     """
-    with socket.create_server((host, port), reuse_port=False) as listening:
-        server = uvicorn.Server(uvicorn.Config(make_app(house), access_log=False, log_config=None))
-        ready(f"http://{host}:{listening.getsockname()[1]}")
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.create_server((host, port), family=family, reuse_port=False) as listening:
+        here = _reached_at(host, listening.getsockname()[1])
+        address = house.config.web.url or here
+        server = uvicorn.Server(_settings(house))
+        house.doorkeeper.links.open(address)
+        ready(here, address)
         server.run(sockets=[listening])
+
+
+def _settings(house: House) -> uvicorn.Config:
+    """No log of requests: their addresses may hold keys, and who asked is whom the page told."""
+    proxies = house.config.web.proxies
+    return uvicorn.Config(
+        make_app(house),
+        access_log=False,
+        log_config=None,
+        server_header=False,
+        proxy_headers=bool(proxies),
+        forwarded_allow_ips=list(proxies),
+    )
+
+
+def _reached_at(host: str, port: int) -> str:
+    """How a browser asks for what listens there."""
+    if host in ("0.0.0.0", "::"):  # every network of this machine
+        host = socket.gethostname()
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"

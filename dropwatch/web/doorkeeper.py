@@ -1,93 +1,129 @@
-"""Who may come in: sign-in links that work once, and the signed cookie that says who came.
+"""Who may come in, by a password of OMERO or a link that works once; and whose request it is that comes.
 
-It keeps no list of who is signed in: the cookie says it, and only this module signs and reads cookies.
+It puts together what sessions.py, links.py, passwords.py and patience.py know. It writes the log of who came.
 """
 
 from __future__ import annotations
 
-import hashlib
-import hmac
-import secrets
-import threading
+import logging
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
-from itsdangerous import BadSignature, URLSafeSerializer
-
 from dropwatch.config import Config
-from dropwatch.durable import write_durably
+from dropwatch.errors import DropwatchError, OperatorError, Unavailable
+from dropwatch.importers.base import Importer
+from dropwatch.journal import line
+from dropwatch.web.links import Links
+from dropwatch.web.passwords import Passwords
+from dropwatch.web.patience import Patience
+from dropwatch.web.sessions import Session, Sessions
 from dropwatch.web.visitor import Visitor, folders_of
 
 COOKIE = "dropwatch"
-SESSION = 12 * 3600.0  #: seconds after which one has to sign in again
-_SECRET = "secret"
-_SALT = "dropwatch-visitor"
+log = logging.getLogger("dropwatch")
 
 
-@dataclass(frozen=True)
-class _Link:
-    name: str
-    admin: bool
+class NotLetIn(DropwatchError):
+    """Name and password do not belong together, or a link is none (any more)."""
+
+
+class TooMany(DropwatchError):
+    """Too many wrong passwords. *wait*: seconds until the next try."""
+
+    wait = 0.0
 
 
 @dataclass
 class Doorkeeper:
-    """Lets people in.
-
-    folder -- where the key lies that cookies are signed with; clock -- epoch seconds
-    """
+    """Lets people in. *links* are made by the command line too."""
 
     config: Config
-    folder: Path
-    clock: Callable[[], float]
-    _links: dict[str, _Link] = field(default_factory=dict)
-    _lock: threading.Lock = field(default_factory=threading.Lock)
+    sessions: Sessions
+    links: Links
+    passwords: Passwords
+    patience: Patience
 
-    def make_link(self, name: str, *, admin: bool = False) -> str:
-        """A key that lets whoever brings it in as *name*, once."""
-        key = secrets.token_urlsafe(24)
-        with self._lock:
-            self._links[_digest(key)] = _Link(name, admin)
-        return key
+    @property
+    def secure(self) -> bool:
+        """Whether browsers reach the page by TLS: then they send the cookie by nothing else."""
+        return bool(self.config.web.url and self.config.web.url.startswith("https:"))
 
-    def by_link(self, key: str) -> Visitor | None:
-        """Who comes with *key*; None when it is none of ours, or was used. Raises Unavailable."""
-        with self._lock:
-            link = self._links.pop(_digest(key), None)
-        return self._visitor(link.name, link.admin) if link else None
+    @property
+    def cookie(self) -> str:
+        """Name of the cookie. Behind TLS one that no other name of the site, and no plain http, can set."""
+        return f"__Host-{COOKIE}" if self.secure else COOKIE
 
-    def cookie(self, visitor: Visitor) -> str:
-        """What the browser keeps for *visitor*."""
-        said = {"name": visitor.name, "admin": visitor.admin, "until": self.clock() + SESSION}
-        return str(self._signer().dumps(said))
+    def by_link(self, key: str) -> str:
+        """A cookie for who brings *key*. Raises NotLetIn, OSError."""
+        link = self.links.use(key)
+        if link is None:
+            raise NotLetIn(
+                "This link does not work: it was used already, or its time is over.",
+                remedy="Ask for a new one.",
+            )
+        return self._let_in(link.name, "link", admin=link.admin)
+
+    async def by_password(self, name: str, password: str, address: str) -> str:
+        """A cookie for *name*, who asks from *address*. Raises NotLetIn, TooMany, and as Passwords.check."""
+        wait = self.patience.begin(name, address)
+        if wait:
+            log.warning(line("refuse", name=name, address=address, reason="too many wrong passwords"))
+            raise _too_many(wait)
+        try:
+            known = await self.passwords.check(name, password)
+        except DropwatchError as err:
+            if isinstance(err, Unavailable | OperatorError):
+                self.patience.forgive(name, address)
+            log.warning(line("refuse", name=name, address=address, reason=err.message))
+            raise
+        if known is None:
+            log.warning(
+                line("refuse", name=name, address=address, reason="OMERO does not take name and password")
+            )
+            raise NotLetIn("OMERO does not take this name and password.", remedy="Check both, and try again.")
+        self.patience.forgive(name, address)
+        return self._let_in(known, "password", admin=False)
+
+    def session(self, cookie: str | None) -> Session | None:
+        """The session of a browser that sends *cookie*. Raises OSError."""
+        return self.sessions.read(cookie)
 
     def visitor(self, cookie: str | None) -> Visitor | None:
-        """Who sends *cookie*; None when we did not sign it, or it is too old. Raises Unavailable."""
-        if not cookie:
-            return None
-        try:
-            said = self._signer().loads(cookie)
-        except BadSignature:
-            return None
-        if said["until"] < self.clock():
-            return None
-        return self._visitor(said["name"], said["admin"])
+        """Who sends *cookie*; None when nobody whom we know. Raises Unavailable (a spool is away), OSError."""
+        session = self.session(cookie)
+        return self.known(session.name, admin=session.admin) if session else None
 
-    def _visitor(self, name: str, admin: bool) -> Visitor:
-        return Visitor(name, folders_of(self.config, name), admin)
+    def known(self, name: str, *, admin: bool = False) -> Visitor:
+        """Whom OMERO calls *name*. Raises Unavailable (a spool is away)."""
+        return Visitor(name, folders_of(self.config, name), admin or name in self.config.web.admins)
 
-    def _signer(self) -> URLSafeSerializer:
-        return URLSafeSerializer(self._secret(), salt=_SALT, signer_kwargs={"digest_method": hashlib.sha256})
+    def sign_out(self, session: Session) -> None:
+        """End *session*. Raises OSError."""
+        self.sessions.end(session)
+        log.info(line("sign-out", name=session.name))
 
-    def _secret(self) -> bytes:
-        path = self.folder / _SECRET
-        if not path.exists():
-            self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            write_durably(path, secrets.token_bytes(32), mode=0o600)
-        return path.read_bytes()
+    def _let_in(self, name: str, by: str, *, admin: bool) -> str:
+        log.info(line("sign-in", name=name, by=by))
+        return self.sessions.begin(name, admin=admin)
 
 
-def _digest(key: str) -> str:
-    """What is kept of a key: who reads our memory, or later our files, finds no key to come in with."""
-    return hmac.new(b"link", key.encode(), hashlib.sha256).hexdigest()
+def make_doorkeeper(
+    config: Config,
+    folder: Path,
+    clock: Callable[[], float],
+    steady: Callable[[], float],
+    make_importer: Callable[[], Importer],
+) -> Doorkeeper:
+    """A doorkeeper who keeps what it must in *folder*. *steady*: seconds that never go backwards."""
+    return Doorkeeper(
+        config, Sessions(folder, clock), Links(folder, clock), Passwords(make_importer), Patience(steady)
+    )
+
+
+def _too_many(wait: float) -> TooMany:
+    error = TooMany(
+        "Too many wrong passwords.", remedy=f"Wait {wait:.0f} seconds, then try again.", code="too-many"
+    )
+    error.wait = wait
+    return error

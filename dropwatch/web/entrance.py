@@ -6,29 +6,39 @@ reaches the route: a browser is led to the sign-in page, a program gets 401.
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 from urllib.parse import quote
 
 from fastapi import Depends, FastAPI, Request
 from fastapi.responses import JSONResponse, RedirectResponse, Response
 
-from dropwatch.errors import DropwatchError
-from dropwatch.web.doorkeeper import COOKIE, Doorkeeper
+from dropwatch.config import Config
+from dropwatch.errors import DropwatchError, Unavailable
+from dropwatch.web import plain
+from dropwatch.web.doorkeeper import Doorkeeper
 from dropwatch.web.visitor import Visitor
 
 SIGN_IN = "/sign-in"
-PROGRAMS = ("/api/", "/uploads")  #: below these paths nobody is led to a page
+SIGN_OUT = "/sign-out"
+_PROGRAMS = ("/api/", "/uploads")  #: below these paths nobody is led to a page
 
 
 class NotSignedIn(DropwatchError):
     """Nobody whom we know asks."""
 
 
+class NoDropFolder(DropwatchError):
+    """Somebody asks who signed in, and has nothing here."""
+
+
 def visitor_of(doorkeeper: Doorkeeper, request: Request) -> Visitor:
     """Who asks. Raises NotSignedIn, Unavailable (a spool is away)."""
-    visitor = doorkeeper.visitor(request.cookies.get(COOKIE))
+    visitor = doorkeeper.visitor(request.cookies.get(doorkeeper.cookie))
     if visitor is None:
         raise NotSignedIn("You are not signed in.", remedy="Sign in first.")
+    if not (visitor.folders or visitor.admin or _by_program(request)):
+        raise NoDropFolder(f"{visitor.name} has no drop folder yet.")
     return visitor
 
 
@@ -41,14 +51,47 @@ def asking_at(doorkeeper: Doorkeeper) -> Any:
     return Depends(ask)
 
 
-def lead_strangers(app: FastAPI) -> None:
-    """Let *app* send those who did not sign in where they can."""
-    app.add_exception_handler(NotSignedIn, _turn_away)
+def local(path: str) -> str:
+    """*path* if it leads to a page of ours, else `/`. Browsers take a backslash for a slash and drop control
+    characters, so nothing of that is let through."""
+    plain_path = path.startswith("/") and path.isprintable() and not set(path) & set("\\ ")
+    return path if plain_path and not path.startswith(("//", SIGN_IN, SIGN_OUT, "/enter")) else "/"
 
 
-def _turn_away(request: Request, error: Exception) -> Response:
+def lead_strangers(app: FastAPI, config: Config) -> None:
+    """Let *app* tell those who cannot come in where they can, and why not."""
+    app.add_exception_handler(NotSignedIn, _to_sign_in)
+    app.add_exception_handler(NoDropFolder, partial(_to_whom_to_ask, config))
+    app.add_exception_handler(Unavailable, partial(_to_later, config))
+
+
+def _by_program(request: Request) -> bool:
+    return request.url.path.startswith(_PROGRAMS)
+
+
+def _told(error: DropwatchError, status: int) -> Response:
+    return JSONResponse({"detail": error.message, "remedy": error.remedy}, status)
+
+
+def _to_sign_in(request: Request, error: Exception) -> Response:
     assert isinstance(error, NotSignedIn), "registered for it alone"
-    if request.url.path.startswith(PROGRAMS):
-        return JSONResponse({"detail": error.message, "remedy": error.remedy}, 401)
+    if _by_program(request):
+        return _told(error, 401)
     asked = request.url.path + (f"?{request.url.query}" if request.url.query else "")
     return RedirectResponse(SIGN_IN if asked == "/" else f"{SIGN_IN}?next={quote(asked, safe='/')}", 303)
+
+
+def _to_whom_to_ask(config: Config, request: Request, error: Exception) -> Response:
+    assert isinstance(error, NoDropFolder), "registered for it alone"
+    whom = config.site.contact or "the people who look after it"
+    remedy = f"Ask {whom} for one, then come back to this page."
+    content = plain.paragraph(f"{error.message} {remedy}") + plain.button(SIGN_OUT, "Sign out")
+    return plain.page(config.site.name, "No drop folder yet", content, 403)
+
+
+def _to_later(config: Config, request: Request, error: Exception) -> Response:
+    assert isinstance(error, Unavailable), "registered for it alone"
+    if _by_program(request):
+        return _told(error, 503)
+    content = plain.alert(str(error)) + plain.paragraph("Load the page again in a few minutes.")
+    return plain.page(config.site.name, "Not at the moment", content, 503)

@@ -29,7 +29,8 @@ def frame(house: House, visitor: Visitor, title: str, here: str) -> Iterator[Non
                 ui.link(text, path).props(current.strip())
         ui.space()
         ui.label(visitor.name).classes("dw-who")
-        ui.button("Sign out", on_click=lambda: ui.navigate.to("/sign-out")).props("flat no-caps")
+        with ui.element("form").props('method="post" action="/sign-out"'):
+            ui.button("Sign out").props('type="submit" flat no-caps')
     with ui.element("main").classes("dw-main"):
         ui.html(f"<h1>{title}</h1>", sanitize=False)
         yield

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import os
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 from dropwatch.config import Config
-from dropwatch.web.doorkeeper import Doorkeeper
+from dropwatch.task import make_importer
+from dropwatch.web.doorkeeper import Doorkeeper, make_doorkeeper
 from dropwatch.web.index import Index
 
 STATE = "web"  #: the page's own folder in the state folder
@@ -24,4 +28,6 @@ class House:
 
 def build(config: Config, clock: Callable[[], float]) -> House:
     """The house of *config*. Makes nothing on the disk yet."""
-    return House(config, clock, Doorkeeper(config, config.state / STATE, clock), Index(config, clock))
+    hand = partial(make_importer, config, os.environ)
+    doorkeeper = make_doorkeeper(config, config.state / STATE, clock, time.monotonic, hand)
+    return House(config, clock, doorkeeper, Index(config, clock))

@@ -1,0 +1,55 @@
+"""Whether a name and a password belong together: OMERO is asked, in a thread, with a time limit.
+
+Only here does the page hold a password, for as long as the question takes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+
+from dropwatch.errors import Unavailable
+from dropwatch.importers.base import Importer
+
+LONGEST = 1024  #: characters of a name or a password
+_LIMIT = 30.0  #: seconds that OMERO gets for its answer
+_AT_ONCE = 4
+
+
+@dataclass
+class Passwords:
+    """*make*: makes the hand that asks, when somebody first comes with a password."""
+
+    make: Callable[[], Importer]
+    limit: float = _LIMIT
+    _made: list[Importer] = field(default_factory=list)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+    _threads: ThreadPoolExecutor = field(
+        default_factory=lambda: ThreadPoolExecutor(_AT_ONCE, "dropwatch-password")
+    )
+
+    async def check(self, name: str, password: str) -> str | None:
+        """What OMERO calls *name*; None when it does not take name and password.
+
+        Raises Unavailable (also when the answer takes too long), OperatorError, PermanentError (an account that
+        may not be used).
+        """
+        if not name or not password or max(len(name), len(password)) > LONGEST or "\0" in name + password:
+            return None
+        answer = asyncio.get_running_loop().run_in_executor(self._threads, self._ask, name, password)
+        try:
+            return await asyncio.wait_for(answer, self.limit)
+        except TimeoutError:
+            raise Unavailable(
+                f"OMERO has not answered for {self.limit:g} seconds.", remedy="Try again in a few minutes."
+            ) from None
+
+    def _ask(self, name: str, password: str) -> str | None:
+        with self._lock:
+            if not self._made:
+                self._made.append(self.make())
+        account = self._made[0].sign_in(name, password)
+        return account.name if account else None
