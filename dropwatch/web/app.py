@@ -28,7 +28,15 @@ def make_app(house: House) -> FastAPI:
     pages.register(house)
     for rooms in (app, nicegui_app):
         lead_strangers(rooms, house.config)
-    ui.run_with(app, title="dropwatch", dark=None, tailwind=False, show_welcome_message=False)
+    ui.run_with(
+        app,
+        title="dropwatch",
+        favicon=STATIC / "favicon.svg",
+        dark=None,
+        language="en-GB",
+        tailwind=False,
+        show_welcome_message=False,
+    )
     return app
 
 

@@ -1,6 +1,7 @@
-"""What every page stands in: title, navigation, who is signed in, sign-out; light and dark as the system has it.
+"""What every page stands in: site name, navigation, who is signed in, sign-out, light or dark.
 
-Only here is it decided what all pages have in common; colours and spacing are in static/dropwatch.css.
+Only here is it decided what all pages have in common. What pages are made of is in pieces.py; colours and spacing
+are in static/dropwatch.css.
 """
 
 from __future__ import annotations
@@ -10,30 +11,75 @@ from contextlib import contextmanager
 
 from nicegui import ui
 
+from dropwatch.report import clean
 from dropwatch.web.house import House
+from dropwatch.web.pieces import Say, button, icon
 from dropwatch.web.visitor import Visitor
 
-_HEAD = '<link rel="stylesheet" href="/static/dropwatch.css">'
+THEME = "dropwatch-theme"  #: cookie: light, dark or system; written by static/dropwatch.js
+_HEAD = (
+    '<script src="/static/dropwatch.js"></script>'
+    '<link rel="stylesheet" href="/static/dropwatch.css">'
+    '<link rel="icon" href="/static/favicon.svg" type="image/svg+xml">'
+)
+_THEMES = (  # the names of their icons, and what Quasar calls them (None: as the system has it)
+    ("light", "Light", "light_mode", False),
+    ("dark", "Dark", "dark_mode", True),
+    ("system", "As the system", "contrast", None),
+)
 
 
 @contextmanager
-def frame(house: House, visitor: Visitor, title: str, here: str) -> Iterator[None]:
-    """The page called *title* at the path *here*; what is made in the block is its content."""
-    ui.page_title(f"{title} · {house.config.site.name}")
+def frame(house: House, visitor: Visitor, title: str, here: str) -> Iterator[ui.element]:
+    """The page called *title* at the path *here*; what is made in the block is its content.
+
+    Gives the line with the heading: what one can do on the whole page is made in there.
+    """
+    with _page(house, title) as (header, content):
+        with header:
+            _navigation(visitor, here)
+            with ui.element("div").classes("dw-account"):
+                _theme()
+                _who(visitor)
+                _leave()
+        with content:
+            yield _heading(title)
+
+
+@contextmanager
+def bare_frame(house: House, title: str) -> Iterator[ui.element]:
+    """The same for who is not signed in."""
+    with _page(house, title) as (header, content):
+        with header, ui.element("div").classes("dw-account"):
+            _theme()
+        with content:
+            yield _heading(title)
+
+
+@contextmanager
+def _page(house: House, title: str) -> Iterator[tuple[ui.element, ui.element]]:
+    site = clean(house.config.site.name)
+    ui.page_title(f"{clean(title)} · {site}")
     ui.add_head_html(_HEAD)
-    with ui.header().classes("dw-header"):
-        ui.link(house.config.site.name, "/").classes("dw-site")
-        with ui.element("nav").props('aria-label="Pages"').classes("dw-nav"):
-            for text, path in _pages(visitor):
-                current = ' aria-current="page"' if path == here else ""
-                ui.link(text, path).props(current.strip())
-        ui.space()
-        ui.label(visitor.name).classes("dw-who")
-        with ui.element("form").props('method="post" action="/sign-out"'):
-            ui.button("Sign out").props('type="submit" flat no-caps')
-    with ui.element("main").classes("dw-main"):
-        ui.html(f"<h1>{title}</h1>", sanitize=False)
-        yield
+    header = ui.header().classes("dw-header")
+    with header, ui.element("a").props('href="/"').classes("dw-site"):
+        ui.element("img").props('src="/static/favicon.svg" alt=""')
+        Say("span", site)
+    content = ui.element("div").classes("dw-main")
+    ui.skip_link("Skip to the content", target=content).classes("dw-skip")
+    yield header, content
+
+
+def _heading(title: str) -> ui.element:
+    with ui.element("div").classes("dw-head") as made:
+        Say("h1", title, "dw-grow")
+    return made
+
+
+def _navigation(visitor: Visitor, here: str) -> None:
+    with ui.element("nav").props('aria-label="Pages"').classes("dw-nav"):
+        for text, path in _pages(visitor):
+            ui.link(text, path).props('aria-current="page"' if path == here else "")
 
 
 def _pages(visitor: Visitor) -> Iterator[tuple[str, str]]:
@@ -41,3 +87,36 @@ def _pages(visitor: Visitor) -> Iterator[tuple[str, str]]:
     yield "New batch", "/new"
     if visitor.admin:
         yield "Facility", "/facility"
+
+
+def _who(visitor: Visitor) -> None:
+    with ui.element("div").classes("dw-who") as who:
+        who.props["title"] = f"Signed in as {clean(visitor.name)}{', an admin' if visitor.admin else ''}"
+        icon("account_circle")
+        Say("span", visitor.name)
+
+
+def _leave() -> None:
+    with ui.element("form").props('method="post" action="/sign-out"'):
+        leave = button("", sign="logout", kind="plain", label="Sign out").props('type="submit"')
+        leave.tooltip("Sign out")
+
+
+def _theme() -> None:
+    """Light, dark or as the system has it; the browser remembers, and tells with each page."""
+    request = ui.context.client.request
+    said = request.cookies.get(THEME, "") if request is not None else ""
+    now = next((one for one in _THEMES if one[0] == said), _THEMES[-1])
+    dark = ui.dark_mode(now[3])
+    switch = button("", sign=now[2], kind="plain", label="Light or dark").props('aria-haspopup="menu"')
+    with switch, ui.menu().props("auto-close"):
+        for name, text, sign, value in _THEMES:
+
+            def choose(name: str = name, sign: str = sign, value: bool | None = value) -> None:
+                dark.set_value(value)
+                switch.set_icon(sign)
+                ui.run_javascript(f'dropwatchTheme("{name}")')
+
+            with ui.menu_item(on_click=choose), ui.element("span").classes("dw-row"):
+                icon(sign)
+                Say("span", text)
