@@ -58,6 +58,8 @@ def web(
     except OSError as err:
         say(f"Nobody can listen at {host or settings.web.host}: {err.strerror or err}.")
         raise typer.Exit(1) from None
+    finally:
+        house.close()
 
 
 def web_link(

@@ -11,6 +11,7 @@ from functools import partial
 from dropwatch.config import Config
 from dropwatch.task import make_importer
 from dropwatch.web.doorkeeper import Doorkeeper, make_doorkeeper
+from dropwatch.web.images import Images
 from dropwatch.web.index import Index
 
 STATE = "web"  #: the page's own folder in the state folder
@@ -24,10 +25,15 @@ class House:
     clock: Callable[[], float]
     doorkeeper: Doorkeeper
     index: Index
+    images: Images
+
+    def close(self) -> None:
+        """End what pages and API have open elsewhere. Waits for nobody."""
+        self.images.close()
 
 
 def build(config: Config, clock: Callable[[], float]) -> House:
     """The house of *config*. Makes nothing on the disk yet."""
     hand = partial(make_importer, config, os.environ)
     doorkeeper = make_doorkeeper(config, config.state / STATE, clock, time.monotonic, hand)
-    return House(config, clock, doorkeeper, Index(config, clock))
+    return House(config, clock, doorkeeper, Index(config, clock), Images(hand, time.monotonic))
