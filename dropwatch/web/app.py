@@ -11,23 +11,29 @@ from fastapi import FastAPI
 from fastapi.staticfiles import StaticFiles
 from nicegui import app as nicegui_app
 from nicegui import ui
+from starlette.types import ASGIApp
 
 from dropwatch import __version__
 from dropwatch.web import api, pages
 from dropwatch.web.entrance import lead_strangers
+from dropwatch.web.guard import Guard, names_of
 from dropwatch.web.house import House
+from dropwatch.web.live import OwnScripts, Wire
 
+_LIVE = '<script src="/static/live.js" defer></script>'
 STATIC = Path(__file__).parent / "static"
 
 
-def make_app(house: House) -> FastAPI:
-    """The application that answers a browser. NiceGUI keeps one for each process."""
+def make_app(house: House, host: str) -> ASGIApp:
+    """The application that answers a browser at *host*. NiceGUI keeps one for each process."""
     app = FastAPI(title="dropwatch", version=__version__, docs_url="/docs", redoc_url=None)
     app.include_router(api.router(house), prefix="/api")
     app.mount("/static", StaticFiles(directory=STATIC), name="static")
     pages.register(house)
     for rooms in (app, nicegui_app):
         lead_strangers(rooms, house.config)
+    ui.add_head_html(_LIVE, shared=True)
+    nicegui_app.add_middleware(OwnScripts)
     ui.run_with(
         app,
         title="dropwatch",
@@ -37,7 +43,7 @@ def make_app(house: House) -> FastAPI:
         tailwind=False,
         show_welcome_message=False,
     )
-    return app
+    return Guard(Wire(app, house.doorkeeper), names_of(house.config, host), house.config.web.url)
 
 
 def serve(house: House, host: str, port: int, ready: Callable[[str, str], None]) -> None:
@@ -50,17 +56,17 @@ def serve(house: House, host: str, port: int, ready: Callable[[str, str], None])
     with socket.create_server((host, port), family=family, reuse_port=False) as listening:
         here = _reached_at(host, listening.getsockname()[1])
         address = house.config.web.url or here
-        server = uvicorn.Server(_settings(house))
+        server = uvicorn.Server(_settings(house, host))
         house.doorkeeper.links.open(address)
         ready(here, address)
         server.run(sockets=[listening])
 
 
-def _settings(house: House) -> uvicorn.Config:
+def _settings(house: House, host: str) -> uvicorn.Config:
     """No log of requests: their addresses may hold keys, and who asked is whom the page told."""
     proxies = house.config.web.proxies
     return uvicorn.Config(
-        make_app(house),
+        make_app(house, host),
         access_log=False,
         log_config=None,
         server_header=False,

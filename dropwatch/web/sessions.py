@@ -55,7 +55,7 @@ class Sessions:
 
     def read(self, cookie: str | None) -> Session | None:
         """The session of *cookie*; None when it is not ours, is over or was ended. Raises OSError."""
-        session = self._signed(cookie) if cookie else None
+        session = self.signed(cookie)
         if session is None or session.until <= self.clock() or self._mark(session).exists():
             return None
         return session
@@ -69,9 +69,10 @@ class Sessions:
                 if mark.stat().st_mtime + 2 * LASTING < self.clock():
                     mark.unlink()
 
-    def _signed(self, cookie: str) -> Session | None:
+    def signed(self, cookie: str | None) -> Session | None:
+        """The session of *cookie*, also when it is over; None when the cookie is not ours. Raises OSError."""
         try:
-            id_, name, admin, until = self._signer().loads(cookie)
+            id_, name, admin, until = self._signer().loads(cookie or "")
         except (BadData, UnicodeError):
             return None
         return Session(id_, name, admin, until)

@@ -13,6 +13,7 @@ from dropwatch.web import plain
 from dropwatch.web.doorkeeper import Doorkeeper, NotLetIn, TooMany
 from dropwatch.web.entrance import SIGN_IN, SIGN_OUT, local
 from dropwatch.web.house import House
+from dropwatch.web.live import end_pages
 from dropwatch.web.sessions import LASTING
 
 _FORM = """<form method="post" action="{action}">
@@ -74,7 +75,7 @@ def _hang_up_sign_out(app: FastAPI, house: House) -> None:
         return plain.page(house.config.site.name, "Sign out", plain.button(SIGN_OUT, "Sign out"))
 
     @app.post(SIGN_OUT, include_in_schema=False)
-    def sign_out(request: Request) -> Response:
+    async def sign_out(request: Request) -> Response:
         _end_session(house.doorkeeper, request)
         answer = RedirectResponse(SIGN_IN, 303)
         answer.delete_cookie(
@@ -135,6 +136,7 @@ def _end_session(doorkeeper: Doorkeeper, request: Request) -> None:
     session = doorkeeper.session(request.cookies.get(doorkeeper.cookie))
     if session is not None:
         doorkeeper.sign_out(session)
+        end_pages(session, doorkeeper)
 
 
 async def _form(request: Request) -> dict[str, str]:
