@@ -75,16 +75,16 @@ class Folder:
         """Replace *name* by *data*, whatever is there: who reads it sees all of the old or all of the new."""
         part = f"{name}.part"
         try:
-            with os.fdopen(self._new(part), "wb") as file:
+            with os.fdopen(self.new(part), "wb") as file:
                 file.write(data)
                 file.flush()
                 if durably:
                     os.fsync(file.fileno())
             try:
-                self._rename(part, name)
+                self.rename(part, name)
             except (IsADirectoryError, PermissionError):  # the second: Windows, of a folder
                 self.put_aside(name)
-                self._rename(part, name)
+                self.rename(part, name)
         except OSError:
             # On a full disk half a file would keep the room that others wait for.
             with suppress(OSError):
@@ -96,8 +96,8 @@ class Folder:
     def put_aside(self, name: str) -> None:
         """Make the name *name* free. A folder is only called something else: there may be something in it."""
         with suppress(FileNotFoundError):
-            if stat.S_ISDIR(self._look(name).st_mode):
-                self._rename(name, f".{name}.{secrets.token_hex(4)}")
+            if stat.S_ISDIR(self.look(name).st_mode):
+                self.rename(name, f".{name}.{secrets.token_hex(4)}")
             else:
                 os.unlink(self._at(name), dir_fd=self._handle)
 
@@ -117,23 +117,25 @@ class Folder:
         try:
             os.mkdir(self._at(name), dir_fd=self._handle)
         except FileExistsError:
-            if stat.S_ISDIR(self._look(name).st_mode):
+            if stat.S_ISDIR(self.look(name).st_mode):
                 return
             self.put_aside(name)
             os.mkdir(self._at(name), dir_fd=self._handle)
         self.sync()
 
-    def _new(self, name: str) -> int:
+    def new(self, name: str) -> int:
+        """A descriptor of a new file *name*, in place of what stands there, for writing and reading."""
         for _ in range(_TRIES):
             try:
                 return os.open(
-                    self._at(name), os.O_WRONLY | os.O_CREAT | os.O_EXCL | PLAIN, 0o666, dir_fd=self._handle
+                    self._at(name), os.O_RDWR | os.O_CREAT | os.O_EXCL | PLAIN, 0o666, dir_fd=self._handle
                 )
             except FileExistsError:
                 self.put_aside(name)  # left by a crash, or put there
         raise FileExistsError(errno.EEXIST, "is put there again and again", name)
 
-    def _rename(self, name: str, new: str) -> None:
+    def rename(self, name: str, new: str) -> None:
+        """Give the file *name* the name *new*, in place of what has it."""
         if self._handle is None:
             replace(self.path / name, self.path / new)
             return
@@ -144,20 +146,28 @@ class Folder:
             if self._is_there(name) or not self._is_there(new):
                 raise
 
+    def set_time(self, name: str, mtime_ns: int) -> None:
+        """Set the time of the last change of the file *name* (epoch nanoseconds)."""
+        if self._handle is None:
+            os.utime(self.path / name, ns=(mtime_ns, mtime_ns))
+        else:
+            os.utime(name, ns=(mtime_ns, mtime_ns), dir_fd=self._handle, follow_symlinks=False)
+
     def _is_there(self, name: str) -> bool:
         try:
-            self._look(name)
+            self.look(name)
         except FileNotFoundError:
             return False
         return True
 
     def _stands_in_the_way(self, name: str) -> bool:
         try:
-            return not stat.S_ISREG(self._look(name).st_mode)
+            return not stat.S_ISREG(self.look(name).st_mode)
         except FileNotFoundError:
             return False
 
-    def _look(self, name: str) -> os.stat_result:
+    def look(self, name: str) -> os.stat_result:
+        """What *name* is, a link itself and not what it leads to."""
         return os.stat(self._at(name), dir_fd=self._handle, follow_symlinks=False)
 
     def _at(self, name: str) -> str | Path:

@@ -20,6 +20,7 @@ class Facts:
     look_again  -- inbox: when waiting may be over (epoch seconds)
     busy        -- a worker has it, or an orphaned worker still holds its lock
     gathered    -- all loose files of this claim have been moved in
+    fetched     -- nothing that its manifest wants from a place is known to be missing
     planned     -- the files were listed for the coming attempt
     hopeless    -- the batch as a whole cannot be imported
     left        -- filesets neither imported nor given up, running ones included
@@ -35,6 +36,7 @@ class Facts:
     look_again: float | None = None
     busy: bool = False
     gathered: bool = True
+    fetched: bool = True
     planned: bool = False
     hopeless: bool = False
     cancelled: bool = False
@@ -75,8 +77,14 @@ class Gather:
 
 
 @dataclass(frozen=True)
+class Fetch:
+    """Copy what the manifest wants from a place into the envelope."""
+
+
+@dataclass(frozen=True)
 class Plan:
-    """Read the manifest and list the filesets, anew before each attempt: files may have been replaced."""
+    """Read the manifest and list the filesets, anew before each attempt: files may have been replaced. Where the
+    manifest wants something fetched that is not there, only that is found out."""
 
 
 @dataclass(frozen=True)
@@ -104,7 +112,7 @@ class Retire:
     """Move the envelope to done/ or failed/."""
 
 
-Step = Wait | Claim | Gather | Plan | Ask | Import | Conclude | Notify | Retire
+Step = Wait | Claim | Gather | Fetch | Plan | Ask | Import | Conclude | Notify | Retire
 
 
 def next_step(facts: Facts, limits: Limits, now: float) -> Step | None:
@@ -133,7 +141,12 @@ def _import_step(facts: Facts, limits: Limits, now: float) -> Step:
         return Wait(facts.not_before)
     if not facts.planned:
         # Given up because not even this could be done, in any attempt: then there is nothing to ask about either.
-        return Conclude() if facts.hopeless and facts.asked else Plan()
+        if facts.hopeless and facts.asked:
+            return Conclude()
+        # For a batch that is given up nothing is fetched, unless the server may have something of it.
+        if given_up and not facts.fetched and not facts.reached:
+            return Conclude()
+        return Plan() if facts.fetched else Fetch()
     return _server_step(facts, given_up, now)
 
 
@@ -176,7 +189,9 @@ class State:
 
 STATES = (
     State("S0 dropped", ("+", "-", "-", "0", "-", "-"), "Wait (settling, incomplete), Claim"),
-    State("S1 claimed", ("-", "+", "-", "0", "-", "-"), "Gather (loose files), Plan"),
+    State(
+        "S1 claimed", ("-", "+", "-", "0", "-", "-"), "Gather (loose files), Fetch (what `from` names), Plan"
+    ),
     State(
         "S2 planned",
         ("-", "+", "-", ">=0", "-", "-"),

@@ -38,6 +38,9 @@ class Record:
     folder     -- the name of the directory inside the envelope
     dropped    -- its name before a manifest gave it another, for targets with ``{folder}``
     loose      -- names of loose files that this claim gathers from inbox/ (journal of their moves)
+    place      -- from which its manifest wants something fetched
+    fetched    -- what its manifest wants from a place was fetched in this claim
+    fetching   -- how often that was begun since somebody last saw it end
     attempting -- an attempt is open; found so at start, the daemon died in it
     not_before -- earliest start of the next attempt (epoch seconds)
     told       -- kinds of notices that were written for this claim
@@ -52,6 +55,9 @@ class Record:
     dropped: str = ""
     loose: tuple[str, ...] = ()
     planned: bool = False
+    place: str = ""
+    fetched: bool = False
+    fetching: int = 0
     attempts: int = 0
     attempting: bool = False
     not_before: float = 0.0

@@ -30,6 +30,7 @@ class Sight:
     whole    -- it proves itself whole (settling at once is possible)
     garbled  -- why it cannot be read (yet), else ""
     listed   -- the files it lists, if it lists any
+    fetches  -- all files of the batch are fetched after the claim: there is nothing here to wait for
     """
 
     files: tuple[FileFact, ...]
@@ -39,6 +40,7 @@ class Sight:
     garbled: str = ""
     listed: tuple[ListedFile, ...] = ()
     missing: tuple[str, ...] = ()  #: what is not as listed, in words, one a file
+    fetches: bool = False
 
 
 @dataclass(frozen=True)
@@ -84,6 +86,8 @@ def _lacking(sight: Sight, rules: Rules) -> tuple[str, ...]:
 
 def _proven(sight: Sight) -> bool:
     listed = sight.listed
+    if sight.whole and sight.fetches:
+        return True
     return sight.whole and bool(listed) and all(file.size is not None for file in listed)
 
 

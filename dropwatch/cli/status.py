@@ -22,7 +22,7 @@ from dropwatch.pipeline import glance
 from dropwatch.report import Store
 from dropwatch.report.words import moment_beside, number
 from dropwatch.status import EVERYTHING, Most, Row, Status, Target, plain_status, snapshot
-from dropwatch.status.pace import PLAN, in_words
+from dropwatch.status.pace import FETCH, PLAN, in_words
 from dropwatch.status.presence import EVERYBODY, SILENT
 
 IN_TABLE = 20  #: retired batches that the table shows
@@ -204,6 +204,6 @@ def _batches(rows: Iterable[Row], now: float, zone: str, store: Store) -> Table:
 
 def _what(row: Row, store: Store) -> str:
     """Why it is where it is, and how far; while it is looked at, that alone is the reason."""
-    if row.progress is None or row.progress.stage == PLAN:
+    if row.progress is None or row.progress.stage in (PLAN, FETCH):
         return row.reason
     return f"{row.reason}; {in_words(row.progress, store)}"

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from dropwatch import __version__
-from dropwatch.model import PlanJob
+from dropwatch.model import FetchJob, PlanJob
 from dropwatch.pipeline.case import Case
 from dropwatch.pipeline.desk import At, Desk
 from dropwatch.pipeline.pauses import Paused, Pauses
@@ -77,7 +77,7 @@ def _working(case: Case) -> list[dict[str, Any]]:
     """What the workers have in hand of a batch."""
     found = []
     works = list(case.flying.items())
-    if case.errand is not None and isinstance(case.errand.job, PlanJob):
+    if case.errand is not None and isinstance(case.errand.job, (PlanJob, FetchJob)):
         works.append(("", case.errand))
     for fileset, work in works:
         line = case.outcomes.get(fileset)

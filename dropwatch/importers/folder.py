@@ -79,7 +79,7 @@ class FolderImporter:
         alike = self._archive.index.outlines(order, home)
         there: dict[str, Skipped | Attached] = {}
         for fileset in filesets:
-            same = self._same(order.folder, fileset, alike.get(outline(fileset.files), ()))
+            same = self._same(order.folder_of(fileset), fileset, alike.get(outline(fileset.files), ()))
             if same is not None:
                 there[fileset.id] = (
                     _attached(same) if same.attachment else Skipped(_images(same), same.number)

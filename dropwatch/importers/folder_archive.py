@@ -91,7 +91,9 @@ class Archive:
             self._check_space(fileset)
             self._remember(order.batch, tree.make_folders(slot.staging, self.root))
         try:
-            sums = Copying(self.root, order.folder, fileset, slot.staging, progress, stopped).copy()
+            sums = Copying(
+                self.root, order.folder_of(fileset), fileset, slot.staging, progress, stopped
+            ).copy()
             with self._guard(f"{fileset.name} was being given its place"):
                 entry = self._commit(slot, order, home, fileset, sums)
         except DropwatchError:

@@ -213,7 +213,7 @@ def _found(
         # Before what is there already: an import that ends in between is found there.
         found |= inventory.running_elsewhere(session, container, {one.id for one in missing})
         missing = [one for one in filesets if one.id not in found]
-        found |= duplicates.find(session, container, order.folder, missing, own)
+        found |= duplicates.find(session, container, order, missing, own)
     return found
 
 
@@ -227,7 +227,7 @@ def _found_attached(
     found = {one.id: stock[one.id] for one in files if one.id in stock}
     if order.duplicates == "skip":
         missing = [one for one in files if one.id not in found]
-        found |= duplicates.find_attached(session, container, order.folder, missing)
+        found |= duplicates.find_attached(session, container, order, missing)
     return found
 
 

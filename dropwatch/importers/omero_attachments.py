@@ -109,7 +109,7 @@ class Attacher:
         fact = self.attachment.files[0]
         wanted = dict(self.attachment.listed).get(fact.path)
         digest, listed = ALGORITHMS[algorithm](), hashlib.sha256()
-        with reading.opened(self.order.folder, fact) as descriptor:
+        with reading.opened(self.order.folder_of(self.attachment), fact) as descriptor:
             store = self.line.held(self.session.factory.createRawFileStore())
             try:
                 store.now().setFileId(file)

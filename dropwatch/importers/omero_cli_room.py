@@ -64,7 +64,7 @@ class Room:
             link = self.path / omero_keys.client_path(order.batch, fileset.id, fact.path)
             try:
                 link.parent.mkdir(parents=True, exist_ok=True)
-                link.symlink_to(mine or os.path.join(order.folder, fact.path))  # noqa: PTH118 - names as they are
+                link.symlink_to(mine or os.path.join(order.folder_of(fileset), fact.path))  # noqa: PTH118 - as it is
             except OSError as error:
                 raise _cannot_show(fact.path, error) from error
             shown[str(link)] = fact.size

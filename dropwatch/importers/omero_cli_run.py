@@ -90,7 +90,7 @@ class Run:
         held: dict[str, int] = {}
         for fact in self.fileset.files:
             with ExitStack() as briefly:
-                opened = reading.opened(self.order.folder, fact)
+                opened = reading.opened(self.order.folder_of(self.fileset), fact)
                 descriptor = (open_files if keep else briefly).enter_context(opened)
                 if fact.path in listed:
                     self._compare(descriptor, fact, listed[fact.path])
@@ -207,7 +207,7 @@ class Run:
             if fact.path in held:
                 reading.check(held[fact.path], fact)
             else:
-                with reading.opened(self.order.folder, fact):
+                with reading.opened(self.order.folder_of(self.fileset), fact):
                     pass  # being there and unchanged is all
 
     def _missing_files(self, id: int) -> str:

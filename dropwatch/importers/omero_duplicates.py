@@ -15,21 +15,25 @@ from dropwatch.importers.omero_checksums import ALGORITHMS
 from dropwatch.importers.omero_inventory import images
 from dropwatch.importers.omero_session import Session
 from dropwatch.importers.omero_settings import plain_name
-from dropwatch.model import Attached, Attachment, Container, FileFact, Fileset, Kind, Skipped
+from dropwatch.model import Attached, Attachment, Container, FileFact, Fileset, Kind, Order, Skipped
 
 Known = tuple[str, int, str, str]  # name, size, checksum, its algorithm
 Outline = tuple[tuple[str, int], ...]  # names and sizes
 
 
 def find(
-    session: Session, container: Container, folder: str, filesets: Sequence[Fileset], not_these: Iterable[int]
+    session: Session,
+    container: Container,
+    order: Order,
+    filesets: Sequence[Fileset],
+    not_these: Iterable[int],
 ) -> dict[str, Skipped]:
     """By fileset id, those that are there already. *not_these*: OMERO's ids of the batch's own filesets."""
     there = _there(session, container, filesets, frozenset(not_these))
     same: dict[str, int] = {}
     for fileset in filesets:
         alike = there.get(tuple(sorted((_name(fact), fact.size) for fact in fileset.files)), ())
-        match = next((id for id, files in alike if _is_same(folder, fileset, files)), None)
+        match = next((id for id, files in alike if _is_same(order.folder_of(fileset), fileset, files)), None)
         if match is not None:
             same[fileset.id] = match
     shown = images(session, set(same.values()), container.kind)
@@ -37,7 +41,7 @@ def find(
 
 
 def find_attached(
-    session: Session, container: Container, folder: str, attachments: Sequence[Attachment]
+    session: Session, container: Container, order: Order, attachments: Sequence[Attachment]
 ) -> dict[str, Attached]:
     """By id, the attachments of which the owner attached the like to *container* before."""
     question = queries.FILES_AT_SCREEN if container.kind is Kind.SCREEN else queries.FILES_AT_DATASET
@@ -48,7 +52,11 @@ def find_attached(
     ):
         for one in attachments:
             alike = (plain_name(one.name), one.bytes) == (name, size) and algorithm in ALGORITHMS
-            if alike and one.id not in found and _is_stored(folder, one.files[0], checksum, algorithm):
+            if (
+                alike
+                and one.id not in found
+                and _is_stored(order.folder_of(one), one.files[0], checksum, algorithm)
+            ):
                 found[one.id] = Attached(annotation, file)
     return found
 

@@ -91,7 +91,7 @@ class Carrier:
         return repository.importFileset(fileset_model(self.order, self.fileset), wanted)
 
     def _upload(self, process: Held, algorithm: str) -> Any:
-        folder, reporter = self.order.folder, Reporter(self.progress, self.clock)
+        folder, reporter = self.order.folder_of(self.fileset), Reporter(self.progress, self.clock)
         upload = Upload(
             self.line, process, folder, self.fileset, algorithm, reporter, self.stopped, self.call_wait
         )

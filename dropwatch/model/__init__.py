@@ -10,9 +10,21 @@ from dropwatch.model.batch import (
     Problem,
     Refused,
     Verdict,
+    Wanted,
 )
 from dropwatch.model.files import Attachment, FileFact, Fileset, ListedFile
-from dropwatch.model.job import NOT_READ, AskJob, ImportJob, Job, LookUpJob, PlanJob, Progress
+from dropwatch.model.job import (
+    NOT_READ,
+    AskJob,
+    ClearJob,
+    Fetched,
+    FetchJob,
+    ImportJob,
+    Job,
+    LookUpJob,
+    PlanJob,
+    Progress,
+)
 from dropwatch.model.order import Container, Kind, Order, Target
 from dropwatch.model.outcome import Answers, Attached, Failed, Image, Imported, Outcome, Running, Skipped
 from dropwatch.model.tree import Own, Tree
@@ -25,10 +37,13 @@ __all__ = [
     "Attached",
     "Attachment",
     "Batch",
+    "ClearJob",
     "Container",
     "Dropped",
     "Envelope",
     "Failed",
+    "FetchJob",
+    "Fetched",
     "FileFact",
     "Fileset",
     "Image",
@@ -52,4 +67,5 @@ __all__ = [
     "Target",
     "Tree",
     "Verdict",
+    "Wanted",
 ]

@@ -119,6 +119,14 @@ class Refused:
 
 
 @dataclass(frozen=True)
+class Wanted:
+    """Files and folders of a place that a manifest wants the daemon to fetch; *paths* are '/'-separated."""
+
+    place: str
+    paths: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class Plan:
     """What is to be imported, and why it cannot be: with problems nothing is imported.
 
@@ -127,6 +135,7 @@ class Plan:
     refused -- what is not imported whatever the attempt (links, damaged files, plates without a screen, ...)
     writing -- files that some program still holds open for writing
     notify -- further recipients that the manifest names
+    wanted -- what has to be fetched first: then nothing else of the batch was looked at
     """
 
     name: str
@@ -137,4 +146,5 @@ class Plan:
     writing: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     notify: tuple[str, ...] = ()
+    wanted: Wanted | None = None
     in_groups: tuple[str, ...] = ()  #: an instrument may import for members of these groups only

@@ -39,6 +39,7 @@ class Fileset:
     format -- as Bio-Formats calls it; empty when it was not asked
     series -- how many images are in it; 0 when that is not known
     plate  -- it makes a plate (a screening format) and so needs a screen to go to
+    fetched -- its files are copies that the daemon fetched from a place, and lie with them
     """
 
     id: str
@@ -47,6 +48,7 @@ class Fileset:
     format: str = ""
     series: int = 0
     plate: bool = False
+    fetched: bool = False
 
     @property
     def name(self) -> str:

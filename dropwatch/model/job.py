@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from dropwatch.model.batch import Batch, Plan
+from dropwatch.model.batch import Batch, Plan, Wanted
 from dropwatch.model.files import Fileset
 from dropwatch.model.order import Order
 from dropwatch.model.outcome import Answers
@@ -17,11 +17,45 @@ NOT_READ = "folder-not-read"  #: code of the error that answers a plan whose fol
 class PlanJob:
     """Find out what a batch consists of. Answered by a Plan.
 
-    died -- the planner that had it before died at it, and not because the daemon had died
+    died    -- the planner that had it before died at it, and not because the daemon had died
+    fetched -- what its manifest wants fetched is there, if it wants that
     """
 
     batch: Batch
     died: bool = False
+    fetched: bool = False
+
+
+@dataclass(frozen=True)
+class FetchJob:
+    """Copy what a manifest wants from a place into the envelope. Answered by Fetched.
+
+    proof -- as in ImportJob
+    """
+
+    batch: Batch
+    order: Order
+    wanted: Wanted
+    proof: Path | None = None
+
+
+@dataclass(frozen=True)
+class ClearJob:
+    """Remove the copies that were fetched for a batch. Answered by None."""
+
+    envelope: Path
+
+
+@dataclass(frozen=True)
+class Fetched:
+    """All that was wanted lies in the envelope, verified.
+
+    files, bytes -- how much that is; copied -- bytes that had to be copied for it
+    """
+
+    files: int
+    bytes: int
+    copied: int
 
 
 @dataclass(frozen=True)
@@ -55,14 +89,18 @@ class LookUpJob:
     owner: str
 
 
-Job = PlanJob | AskJob | ImportJob | LookUpJob
+Job = PlanJob | FetchJob | ClearJob | AskJob | ImportJob | LookUpJob
 
 
 @dataclass(frozen=True)
 class Progress:
-    """How far a worker is: *stage* is "plan" (files of total), "upload" (bytes of total) or "server" (the
-    server's own steps)."""
+    """How far a worker is: *stage* is "plan" (files of total), "fetch" or "upload" (bytes of total) or "server"
+    (the server's own steps).
+
+    before -- how much of *done* was done before it began: what came in an earlier life tells nothing of its pace
+    """
 
     stage: str
     done: int
     total: int
+    before: int = 0

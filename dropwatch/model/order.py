@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
+from dropwatch.model.files import Fileset
+
 
 class Kind(StrEnum):
     """What may hold images."""
@@ -51,6 +53,7 @@ class Order:
     user        -- the drop-folder user that owner is (the sender, unless that is an instrument)
     group       -- OMERO group name, or None for the user's default group
     folder      -- absolute path of the batch's own folder (never written to)
+    fetched     -- absolute path of the folder of what was fetched for it; "" when nothing was
     target      -- where to; None is never used: the default has been filled in
     sender      -- the drop-folder user (or instrument) that dropped it
     source      -- name of the folder as dropped, for the annotation
@@ -71,3 +74,8 @@ class Order:
     tags: tuple[str, ...] = ()
     key_values: tuple[tuple[str, str], ...] = ()
     duplicates: str = "skip"
+    fetched: str = ""
+
+    def folder_of(self, fileset: Fileset) -> str:
+        """The folder that the paths of *fileset* start at."""
+        return self.fetched if fileset.fetched else self.folder

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from dropwatch.lifecycle import Facts, is_settled_outcome
-from dropwatch.model import Answers, Envelope, Failed, Fileset, Outcome, Plan, Running
+from dropwatch.model import Answers, Envelope, Failed, FetchJob, Fileset, Outcome, Plan, Running
 from dropwatch.record import Event, Line, Record
 from dropwatch.spool.folders import Spool
 from dropwatch.workers import Work
@@ -23,6 +23,8 @@ class Case:
     plan, answers -- of the coming or present attempt; None before it
     outcomes      -- by fileset id, what this claim came to so far (with the attempt that said so)
     unsaved       -- lines that could not be written down yet
+    wants         -- what has to be fetched before it can be planned; None: nothing is known to be missing
+    cleared       -- the copies that were fetched for it are gone, as far as they can be
     missed        -- since when its folder seems to be gone (epoch seconds); None: it is there
     queue, flying -- filesets of the open attempt that wait for a worker, and those that a worker has
     errand        -- the short job (plan, ask) that is under way for it
@@ -56,6 +58,8 @@ class Case:
     died: bool = False
     crashes: int = 0
     crashed: bool = False
+    wants: FetchJob | None = None
+    cleared: bool = False
     missed: float | None = None
     wake: float = 0.0
     waiting_for: str = ""
@@ -134,6 +138,7 @@ class Case:
             place=self.envelope.place,
             busy=self.busy,
             gathered=self.gathered,
+            fetched=self.wants is None,
             planned=self.plan is not None,
             hopeless=self.hopeless,
             cancelled=self.cancelled,

@@ -34,7 +34,7 @@ Guarded = Callable[[Case, Callable[[Case], None]], None]
 
 @dataclass
 class Crew:
-    """asking, importing -- cases whose next step is Ask or Import, waiting for their turn
+    """asking, importing, fetching -- cases whose next step is Ask, Import or Fetch, waiting for their turn
     flying -- how many imports of each user the workers have in hand
     """
 
@@ -42,6 +42,7 @@ class Crew:
     turns: Turns
     asking: dict[Any, Case] = field(default_factory=dict)
     importing: dict[Any, Case] = field(default_factory=dict)
+    fetching: dict[Any, Case] = field(default_factory=dict)
     flying: Counter[str] = field(default_factory=Counter)
 
     # -- errands: short jobs that never wait behind an import ----------------------------------------
@@ -72,6 +73,7 @@ class Crew:
     def drop(self, case: Case) -> None:
         self.asking.pop(case.key, None)
         self.importing.pop(case.key, None)
+        self.fetching.pop(case.key, None)
 
     def dispatch(self, guarded: Guarded, ask: Callable[[Case], None]) -> None:
         """Start what may start now: asks a little ahead of the imports, imports in turns. *guarded* does it

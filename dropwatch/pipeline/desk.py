@@ -284,10 +284,21 @@ class Desk:
     def _waiting(self, paused: Paused) -> int:
         if paused.name == STATE:
             return sum(case.record.verdict is not None for case in self.cases.values())
-        return sum(paused.name in (*self.names(case), *_storage(case)) for case in self.cases.values())
+        return sum(
+            paused.name in (*self.names(case), *_storage(case), *_place(case)) for case in self.cases.values()
+        )
 
     def _waiting_users(self, case: Case | None) -> list[str]:
         return sorted({case.user} if case else {one.user for one in self.cases.values()})
+
+
+def place_target(place: str) -> str:
+    """The name of a place among the targets."""
+    return f"place:{place}"
+
+
+def _place(case: Case) -> tuple[str, ...]:
+    return (place_target(case.wants.wanted.place),) if case.wants else ()
 
 
 def _storage(case: Case) -> tuple[str, ...]:

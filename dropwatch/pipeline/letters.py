@@ -213,6 +213,7 @@ def _called(target: str, site: Site) -> str:
         "batch": "the folder of batch",
         "drop": "the drop",
         "inbox": "the inbox of",
+        "place": "the place",
     }
     if kind in called:
         return f"{called[kind]} {name}"

@@ -65,6 +65,7 @@ class Pipeline:
         self.oversight.look(self._guarded)
         self._carry_all()
         self.crew.dispatch(self._guarded, self.steps.ask)
+        self.steps.fetches.dispatch(self._guarded)
         self._apply_results()
         due = min((case.wake for case in self.desk.cases.values()), default=FOREVER)
         overseen = self.oversight.due() if self.desk.cases else FOREVER
@@ -227,13 +228,15 @@ class Pipeline:
 
     @staticmethod
     def _moves(step: lifecycle.Step | None) -> bool:
-        """Whether the line itself performed the step; Ask and Import only get in line for their turn."""
-        return step is not None and not isinstance(step, (lifecycle.Ask, lifecycle.Import))
+        """Whether the line itself performed the step; Ask, Import and Fetch only get in line for their turn."""
+        return step is not None and not isinstance(step, (lifecycle.Ask, lifecycle.Import, lifecycle.Fetch))
 
     def _perform(self, step: lifecycle.Step | None, case: Case) -> None:
         match step:
             case lifecycle.Gather():
                 self.steps.gather(case)
+            case lifecycle.Fetch():
+                self.steps.fetches.wants(case)
             case lifecycle.Plan():
                 self.steps.plan(case)
             case lifecycle.Ask():
@@ -272,8 +275,8 @@ class Pipeline:
         running = any(case.busy or case.wake <= now or (case.asked and case.running()) for case in cases)
         running = running or any(case.missed is not None for case in cases)
         running = running or any(map(self.desk.stores.wants_sweep, self.arrivals.spools))
-        waiting = self.crew.is_waiting() or self.arrivals.settling() or bool(self.steps.lookup.asked)
-        return running or waiting or not self.desk.results.empty()
+        waiting = self.crew.is_waiting() or self.steps.fetches.is_waiting() or bool(self.steps.lookup.asked)
+        return running or waiting or self.arrivals.settling() or not self.desk.results.empty()
 
     def report(self, error: OSError) -> None:
         """The state folder could not be written to. May be called from any thread."""

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from dropwatch.durable import is_there
 from dropwatch.durable_memory import inside
 from dropwatch.errors import DropwatchError
+from dropwatch.model import FetchJob
 from dropwatch.pipeline.case import Case
 from dropwatch.pipeline.crew import Crew
 from dropwatch.pipeline.desk import Desk
@@ -66,6 +67,8 @@ class Oversight:
             case.cancelled = True
             case.log(self.desk.now(), "cancel")
             self.stop_work(case)
+        elif _fetches(case) and self.desk.held(case.user):
+            case.stop()  # it may go on for hours; what was copied stays
 
     def is_gone(self, case: Case) -> bool:
         """Whether a person took the batch away. A share that is not mounted is an outage: nothing was taken.
@@ -121,6 +124,10 @@ def _is_ours(case: Case) -> bool:
     except (DropwatchError, OSError):
         return False
     return True
+
+
+def _fetches(case: Case) -> bool:
+    return case.errand is not None and isinstance(case.errand.job, FetchJob)
 
 
 def _is_cancelled(case: Case) -> bool:

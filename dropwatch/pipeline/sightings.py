@@ -37,6 +37,7 @@ class _Manifest:
     garbled: str
     listed: tuple[ListedFile, ...] = ()
     new_batch: bool = False
+    fetches: bool = False
 
 
 @dataclass(frozen=True)
@@ -59,7 +60,7 @@ class Seen:
     def is_proven(self) -> bool:
         """Whether a manifest proves that everything is there."""
         read = self.sighting.manifest
-        return read is not None and read.whole and bool(read.listed)
+        return read is not None and read.whole and (bool(read.listed) or read.fetches)
 
     @property
     def wants_new_batch(self) -> bool:
@@ -133,8 +134,11 @@ class Sightings:
         if sighting.manifest is None or sighting.manifest.fact != fact:
             sighting.manifest = _read(folder, fact)
         read = sighting.manifest
-        missing = tuple(_missing(read.listed, snap.files))
-        return Sight(snap.files, snap.temporary, True, read.whole, read.garbled, read.listed, missing)
+        missing = tuple(_missing(read.listed, snap.files, elsewhere=read.fetches))
+        fetches = read.fetches and len(snap.files) == 1
+        return Sight(
+            snap.files, snap.temporary, True, read.whole, read.garbled, read.listed, missing, fetches=fetches
+        )
 
     def _read_loose_manifests(self, user: str, entries: list[InboxEntry]) -> dict[str, _Listing]:
         """A NAME.batch.yaml says which loose files belong to it: so it is read before they are sorted."""
@@ -184,11 +188,15 @@ def _read(folder: Path, fact: FileFact) -> _Manifest:
         # What is garbled may still be arriving; what is whole but wrong is refused at once, by planning.
         garbled = err.problems[0] if err.garbled else ""
         return _Manifest(fact, whole, garbled)
-    return _Manifest(fact, whole, "", parsed.files, parsed.duplicates == "import")
+    fetches = parsed.from_ is not None
+    return _Manifest(fact, whole, "", parsed.files, parsed.duplicates == "import", fetches)
 
 
-def _missing(listed: tuple[ListedFile, ...], files: tuple[FileFact, ...]) -> list[str]:
-    """What is not as listed, in words: "b.czi (not there)", "c.czi (has 10 of 20 bytes)"."""
+def _missing(listed: tuple[ListedFile, ...], files: tuple[FileFact, ...], *, elsewhere: bool) -> list[str]:
+    """What is not as listed, in words: "b.czi (not there)", "c.czi (has 10 of 20 bytes)".
+
+    elsewhere -- what is not there may be fetched after the claim
+    """
     if not listed:
         return []
     sizes = {file.path: file.size for file in files}
@@ -196,6 +204,8 @@ def _missing(listed: tuple[ListedFile, ...], files: tuple[FileFact, ...]) -> lis
     problems = []
     for file in listed:
         present = found.get(file.path)
+        if present is None and elsewhere:
+            continue
         if present is None:
             problems.append(f"{file.path} (not there)")
         elif file.size is not None and sizes[present] != file.size:

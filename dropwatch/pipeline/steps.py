@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from dropwatch.errors import (
     DropwatchError,
@@ -19,6 +19,7 @@ from dropwatch.model import (
     Attached,
     Batch,
     Failed,
+    FetchJob,
     Imported,
     Plan,
     PlanJob,
@@ -29,6 +30,7 @@ from dropwatch.model import (
 from dropwatch.pipeline.case import Case
 from dropwatch.pipeline.crew import Crew
 from dropwatch.pipeline.desk import Desk
+from dropwatch.pipeline.fetches import Fetches
 from dropwatch.pipeline.lookup import Lookup
 from dropwatch.pipeline.stores import batch_target
 from dropwatch.record import Line, line_of
@@ -48,6 +50,10 @@ class Steps:
     desk: Desk
     crew: Crew
     lookup: Lookup
+    fetches: Fetches = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.fetches = Fetches(self.desk, self.crew, self.count_failure, self._give_up)
 
     # -- Gather, Plan --------------------------------------------------------------------------------
 
@@ -67,7 +73,7 @@ class Steps:
         record = case.record
         dropped = record.dropped or record.name
         batch = Batch(case.envelope, record.batch, dropped, record.claimed_at, case.spool.root)
-        return PlanJob(batch, died=case.crashed)
+        return PlanJob(batch, died=case.crashed, fetched=record.fetched)
 
     def _planned(self, case: Case, done: Done) -> None:
         case.crashed = done.died
@@ -83,6 +89,11 @@ class Steps:
         if plan.writing and not self._waited_enough(case):
             case.log(self.desk.now(), "defer", f"{plan.writing[0]} is still open for writing")
             self.desk.write(case, not_before=self.desk.now() + WRITER_POLL)
+            return
+        if plan.wanted is not None and plan.order is not None:
+            job = self._planning(case)
+            self.desk.write(case, place=plan.wanted.place, name=plan.name, fetched=False)
+            case.wants = FetchJob(job.batch, plan.order, plan.wanted)
             return
         self._adopt_plan(case, plan)
 
@@ -262,7 +273,7 @@ class Steps:
     def retire(self, case: Case) -> None:
         """Move the envelope to where its verdict belongs; from then on it is never touched again."""
         desk, ruling = self.desk, case.record.verdict
-        if ruling is None:
+        if ruling is None or self.fetches.clear(case):
             return
         key = case.key
         case.envelope = case.spool.retire(case.envelope, ruling.place)

@@ -3,7 +3,7 @@
 What this room does with them is look and read. It never writes to one, follows no link in one, and leads nobody out.
 """
 
-from dropwatch.places.entering import folder, opened, relative
+from dropwatch.places.entering import folder, opened, relative, sorted_errors
 from dropwatch.places.listing import (
     Entry,
     Found,
@@ -16,7 +16,7 @@ from dropwatch.places.listing import (
     search,
     walk,
 )
-from dropwatch.places.source import Source, find, sources
+from dropwatch.places.source import Source, called, find, sources
 
 __all__ = [
     "Entry",
@@ -25,6 +25,7 @@ __all__ = [
     "Selection",
     "Sort",
     "Source",
+    "called",
     "find",
     "folder",
     "label",
@@ -33,6 +34,7 @@ __all__ = [
     "opened",
     "relative",
     "search",
+    "sorted_errors",
     "sources",
     "walk",
 ]

@@ -25,6 +25,7 @@ PAGE = 500  #: entries of one answer
 
 _KINDS = ((stat.S_ISLNK, "a link"), (stat.S_ISFIFO, "a pipe"), (stat.S_ISSOCK, "a socket"))
 _GONE = "it is gone"
+UNSPEAKABLE = "a name that no manifest can hold, with \\ in it, say"
 
 
 class Sort(StrEnum):
@@ -42,7 +43,7 @@ class Entry:
                 surrogates (U+DC80 to U+DCFF), so that it has to go to and fro as it is
     label    -- its name for people to read: NFC, nothing in it that a terminal or a page could act on
     size     -- bytes; of a folder None
-    mtime    -- when it was changed last, epoch seconds; None where that cannot be known
+    mtime_ns -- when it was changed last, epoch nanoseconds; None where that cannot be known
     refused  -- why it cannot be fetched, a clause ("it is a link"); "" when it can
     unfinished -- its name says that it is still being written
     """
@@ -51,13 +52,18 @@ class Entry:
     label: str
     is_folder: bool
     size: int | None = None
-    mtime: float | None = None
+    mtime_ns: int | None = None
     refused: str = ""
     unfinished: bool = False
 
     @property
     def name(self) -> str:
         return self.path.rpartition("/")[2]
+
+    @property
+    def mtime(self) -> float | None:
+        """When it was changed last, epoch seconds."""
+        return None if self.mtime_ns is None else self.mtime_ns / 1e9
 
 
 @dataclass(frozen=True)
@@ -119,7 +125,7 @@ def listing(
         if sort is Sort.NEWEST:
             entries = [_entry(here, name) for name in names]
             entries.sort(
-                key=lambda entry: (not entry.is_folder, -(entry.mtime or 0.0), entry.label.casefold())
+                key=lambda entry: (not entry.is_folder, -(entry.mtime_ns or 0), entry.label.casefold())
             )
             page = entries[start : start + most]
         else:
@@ -153,7 +159,9 @@ def _entry(here: Folder, name: str) -> Entry:
         return Entry(path, label(name), False, refused=_GONE)
     is_folder = stat.S_ISDIR(info.st_mode)
     size = info.st_size if stat.S_ISREG(info.st_mode) else None
-    return Entry(path, label(name), is_folder, size, info.st_mtime, _why_not(path, info), is_temporary(name))
+    return Entry(
+        path, label(name), is_folder, size, info.st_mtime_ns, _why_not(path, info), is_temporary(name)
+    )
 
 
 def _why_not(path: str, info: os.stat_result) -> str:
@@ -166,7 +174,7 @@ def _why_not(path: str, info: os.stat_result) -> str:
         usable = clean_path(path) == path
     except ValueError:
         usable = False
-    return "" if usable else "no manifest can name it: it has \\ or such in its name"
+    return "" if usable else f"it is {UNSPEAKABLE}"
 
 
 # -- below a folder ------------------------------------------------------------------------------------------

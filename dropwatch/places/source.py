@@ -57,10 +57,15 @@ def sources(config: Config) -> tuple[Source, ...]:
     return tuple(Source(name, place.path, place.users) for name, place in config.places.items())
 
 
+def called(config: Config, name: str) -> str:
+    """*name* as the configuration spells it; as it is where there is no such place."""
+    return next((known for known in config.places if _folded(known) == _folded(name)), name)
+
+
 def find(config: Config, name: str) -> Source:
     """The place *name*, whatever the case. Raises PermanentError when there is none."""
     known = sources(config)
-    found = next((source for source in known if _folded(source.name) == _folded(name)), None)
+    found = next((source for source in known if source.name == called(config, name)), None)
     if found is None:
         remedy = "This facility has no places to fetch from; copy the files into the folder instead."
         if known:

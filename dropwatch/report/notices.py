@@ -24,6 +24,7 @@ _CONCERNS = {
     "mail": "Mails wait until this is put right; imports go on.",
     "spool": "Nothing is taken up from this spool until this is put right.",
     "state": "Finished batches wait until their mails can be kept; imports go on.",
+    "place": "Only batches with files to be fetched from there wait; all others go on.",
     "user": "Only the batches of the users named here wait; all others go on.",
 }
 
@@ -137,8 +138,9 @@ def permission_for_admins(user: str, path: str, remedy: str, site: Site) -> Text
 
 def operator(error: OperatorError, users: Sequence[str], site: Site) -> Text:
     """Return the mail on something that only an admin can put right; *users* are those who wait for it."""
+    kind, _, name = error.concerns.partition(":")
     rows = [
-        ("Concerns", error.concerns),
+        ("Concerns", f"{kind} {name}" if name else kind),
         ("Users waiting", _some(users)),
         ("Error", f"{type(error).__name__} {error.code}"),
     ]
@@ -146,9 +148,7 @@ def operator(error: OperatorError, users: Sequence[str], site: Site) -> Text:
         Say(sentence(error.message)),
         *_remedy(error.remedy),
         Facts(tuple(rows)),
-        Say(
-            f"{_CONCERNS.get(error.concerns, '')} It is tried again from time to time and goes on by itself."
-        ),
+        Say(f"{_CONCERNS.get(kind, '')} It is tried again from time to time and goes on by itself."),
         *detail(error.detail),
     )
     line = subject("Needs an admin", sentence(error.message).rstrip("."))

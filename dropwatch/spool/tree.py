@@ -219,10 +219,18 @@ def being_written(path: Path) -> bool:
     except OSError:
         return False
     try:
+        return is_written_to(handle)
+    finally:
+        os.close(handle)
+
+
+def is_written_to(handle: int) -> bool:
+    """The same of an open file."""
+    if sys.platform != "linux":
+        return False
+    try:
         fcntl.fcntl(handle, fcntl.F_SETLEASE, fcntl.F_RDLCK)
         fcntl.fcntl(handle, fcntl.F_SETLEASE, fcntl.F_UNLCK)
     except OSError as err:
         return err.errno == errno.EAGAIN
-    finally:
-        os.close(handle)
     return False

@@ -10,7 +10,7 @@ from dropwatch.report import Store
 from dropwatch.report.words import brief, number, share, size
 from dropwatch.status.picture import InHand, Progress
 
-PLAN, UPLOAD, SERVER = "plan", "upload", "server"  #: the stages of importers/base.py
+PLAN, FETCH, UPLOAD, SERVER = "plan", "fetch", "upload", "server"  #: the stages of importers/base.py
 _PROCESSING = {Store.OMERO: "OMERO is processing", Store.ARCHIVE: "the copy is checked"}
 
 
@@ -21,6 +21,9 @@ def progress(lines: Sequence[Line], in_hand: tuple[InHand, ...], extent: int) ->
     """
     if not in_hand:
         return None
+    if in_hand[0].stage == FETCH:
+        one = in_hand[0]
+        return Progress(one.done, one.total, in_hand, FETCH, one.rate, one.left)
     known = {line.fileset: line for line in lines}
     # What was given up never comes, so it must not keep the rest from being whole.
     total = sum(line.bytes for line in lines if not _given_up(line)) if lines else extent
@@ -34,13 +37,16 @@ def progress(lines: Sequence[Line], in_hand: tuple[InHand, ...], extent: int) ->
 def images_in_hand(lines: Iterable[Line], in_hand: Iterable[InHand]) -> int:
     """How many image files the workers are importing."""
     attachments = {line.fileset for line in lines if line.attachment}
-    return sum(one.stage != PLAN and one.fileset not in attachments for one in in_hand)
+    return sum(one.stage not in (PLAN, FETCH) and one.fileset not in attachments for one in in_hand)
 
 
 def in_words(far: Progress, store: Store) -> str:
-    """``1.2 of 5.0 GB, 48 MB/s, about 1 min left``; while planning: ``looking at file 57 of 1,000``."""
+    """``1.2 of 5.0 GB, 48 MB/s, about 1 min left``; while planning: ``looking at file 57 of 1,000``; before
+    that, perhaps ``fetching 1.2 of 5.0 GB, 48 MB/s, about 1 min left``."""
     if far.stage == PLAN:
         return _looking(far.files)
+    if far.stage == FETCH:
+        return _fetching(far)
     parts = [share(far.done, far.total)]
     parts += _speed(far.rate, far.left) if far.stage == UPLOAD else []
     parts += [_PROCESSING[store]] if far.stage == SERVER else []
@@ -77,6 +83,12 @@ def _looking(files: Sequence[InHand]) -> str:
     if not one.total:
         return "looking at the files"
     return f"looking at file {number(max(1, min(one.done, one.total)))} of {number(one.total)}"
+
+
+def _fetching(far: Progress) -> str:
+    if not far.total:
+        return "looking at what is to be fetched"
+    return ", ".join([f"fetching {share(far.done, far.total)}", *_speed(far.rate, far.left)])
 
 
 def _speed(rate: float | None, left: float | None) -> list[str]:

@@ -13,11 +13,11 @@ from dropwatch.report import AttachmentTally, Tally
 
 @dataclass(frozen=True)
 class InHand:
-    """What a worker has in hand now: one image file or attachment, or (stage "plan") the whole batch.
+    """What a worker has in hand now: one image file or attachment, or (stages "plan" and "fetch") the whole batch.
 
-    stage -- "plan" (files), "upload" (bytes) or "server" (its own steps); "" not begun
+    stage -- "plan" (files), "fetch" or "upload" (bytes) or "server" (its own steps); "" not begun
     rate, left -- per second, and seconds; None: not known
-    fileset -- its id, "" while planning
+    fileset -- its id, "" while planning or fetching
     """
 
     file: str

@@ -77,23 +77,26 @@ class Reader:
 
     def story(self, spool: Path, envelope: Envelope, record: Record, lines: Sequence[Line]) -> Story:
         """What there is to tell of a claimed batch."""
-        waits = self._waits(spool, envelope.user, record.batch) if record.verdict is None else ""
+        waits = self._waits(spool, envelope.user, record) if record.verdict is None else ""
         told = report.tell(envelope, record, lines, spool, envelope.user, waits)
         return replace(told, next_attempt=None) if self.presence.in_hand(record.batch) else told
 
-    def _waits(self, spool: Path, user: str, batch: str) -> str:
+    def _waits(self, spool: Path, user: str, record: Record) -> str:
         if not self.presence.running:
             return _NOT_RUNNING
         if self.presence.held(user):
             return _HELD
-        paused = self.presence.pause(f"spool:{spool}", f"batch:{batch}", "omero", f"user:{user}")
+        store, place = (f"spool:{spool}", f"batch:{record.batch}"), f"place:{record.place}"
+        # Until its files are here, it does not wait for the server.
+        later = (place,) if record.place and not record.fetched else ("omero", f"user:{user}")
+        paused = self.presence.pause(*store, *later)
         return paused.reason if paused else ""
 
     def _reason(self, story: Story, progress: Progress | None) -> str:
         site = report.site_of(self.config)
         if story.verdict is None and story.place in (Place.DONE, Place.FAILED):
             return f"its record is lost; {site.store} knows what was imported"
-        if progress is not None and progress.stage == pace.PLAN:
+        if progress is not None and progress.stage in (pace.PLAN, pace.FETCH):
             return pace.in_words(progress, site.store)
         return report.reason(story, site, self.now)
 

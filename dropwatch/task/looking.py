@@ -15,8 +15,7 @@ from pathlib import Path
 from typing import Protocol
 
 from dropwatch.formats import Look, Unreadable
-from dropwatch.model import Batch, FileFact
-from dropwatch.spool.folders import MEMORY
+from dropwatch.model import FileFact
 from dropwatch.spool.tree import Snapshot
 from dropwatch.task.grouping import keys_first
 from dropwatch.task.looks import Journal
@@ -103,10 +102,11 @@ class Looking:
 
 
 @contextmanager
-def looking(looker: Looker, batch: Batch, snap: Snapshot, *, died: bool) -> Iterator[Looking]:
-    """The looks of a plan of *batch*, with the memory of those before it in the same claim."""
-    folder, memory = batch.envelope.batch_folder, batch.envelope.path / MEMORY
-    claim, state = batch.envelope.claim, _state(snap, looker.name)
+def looking(
+    looker: Looker, folder: Path, snap: Snapshot, *, memory: Path, claim: str, died: bool
+) -> Iterator[Looking]:
+    """The looks of a plan at *folder*, with the memory of those before it in the same claim, in the folder *memory*."""
+    state = _state(snap, looker.name)
     with closing(Journal(memory, folder, claim=claim, state=state, died=died)) as journal:
         yield Looking(looker, folder, journal)
 

@@ -7,11 +7,11 @@ from datetime import datetime
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
-from dropwatch import manifest
+from dropwatch import manifest, places
 from dropwatch.config import Config
 from dropwatch.errors import DropwatchError, ManifestError
 from dropwatch.manifest import Manifest
-from dropwatch.model import Batch, Kind, Order, Problem, Target
+from dropwatch.model import Batch, Kind, Order, Problem, Target, Wanted
 from dropwatch.spool.tree import Snapshot, read_small
 from dropwatch.task.belonging import is_ours
 from dropwatch.task.refusals import Hopeless, some
@@ -84,13 +84,6 @@ def _parsed(path: Path, inode: int = 0) -> Manifest:
 
 def order_of(config: Config, batch: Batch, read: Manifest) -> Order:
     """What to tell the importer of the batch; its target is that of images. Raises Hopeless."""
-    if read.from_ is not None:
-        raise Hopeless(
-            Problem(
-                "The manifest says `from:`, and this version of dropwatch cannot fetch files from places yet.",
-                "Copy the files into the folder instead.",
-            )
-        )
     user = _user(config, batch, read)
     return Order(
         batch=batch.id,
@@ -107,6 +100,13 @@ def order_of(config: Config, batch: Batch, read: Manifest) -> Order:
         key_values=tuple(read.key_values.items()),
         duplicates=read.duplicates or config.duplicates,
     )
+
+
+def wanted_by(config: Config, read: Manifest) -> Wanted | None:
+    """What the manifest wants fetched; the place as the configuration spells it, if it knows it."""
+    if read.from_ is None:
+        return None
+    return Wanted(places.called(config, read.from_.place), read.from_.paths)
 
 
 def target_of(config: Config, batch: Batch, read: Manifest, kind: Kind) -> Target:

@@ -12,52 +12,65 @@ from dataclasses import dataclass, replace
 from dropwatch.config import Config
 from dropwatch.manifest import Manifest
 from dropwatch.model import Batch, FileFact, Fileset, Kind, Order, Plan, Refused
-from dropwatch.mounts import keeps_inodes
-from dropwatch.spool.tree import Snapshot, being_written, snapshot
+from dropwatch.spool.folders import MEMORY
+from dropwatch.spool.tree import being_written
 from dropwatch.task import refusals
-from dropwatch.task.belonging import Contents, is_ours
+from dropwatch.task.belonging import is_ours
 from dropwatch.task.choosing import Chosen, choose
-from dropwatch.task.filesets import Found, attachment, fileset, find_groups
+from dropwatch.task.filesets import Found, attachment, fileset
 from dropwatch.task.grouping import Group
-from dropwatch.task.looking import Looker, Progress, looking, silent
-from dropwatch.task.manifests import groups_to_prove, not_told, order_of, read_manifest, target_of
+from dropwatch.task.looking import Looker, Progress, silent
+from dropwatch.task.manifests import groups_to_prove, not_told, order_of, read_manifest, target_of, wanted_by
 from dropwatch.task.refusals import Hopeless, some
+from dropwatch.task.sides import Side, Sides, find_copies, look_at
 
 
 def plan(
-    config: Config, batch: Batch, looker: Looker, progress: Progress = silent, *, died: bool = False
+    config: Config,
+    batch: Batch,
+    looker: Looker,
+    progress: Progress = silent,
+    *,
+    died: bool = False,
+    fetched: bool = False,
 ) -> Plan:
-    """What *batch* consists of and where it goes.
+    """What *batch* consists of and where it goes; or only what has to be fetched for it first.
 
     progress -- is told how many files of how many have been looked at, before each look: a look may be the last
 
     died     -- the planner that had it before died at it, and the daemon saw it die
+    fetched  -- what its manifest wants fetched was fetched in this claim, if it wants that
 
     Raises FileNotFoundError when the folder is gone, OSError when it or a file of it cannot be read and the file is not
     to blame, OperatorError when the looker cannot be had.
     """
-    folder = batch.envelope.batch_folder
-    if folder.is_symlink():
+    if (folder := batch.envelope.batch_folder).is_symlink():
         return Plan(batch.name, None, problems=(refusals.is_link(batch.name),))
-    snap = snapshot(folder)
-    if not keeps_inodes(folder):
-        snap = (
-            snap.without_inodes()
-        )  # hours may pass until a file is read, and then it would seem to be another one
+    own = Side(folder, batch.envelope.path / MEMORY, look_at(folder))
     # Asked before it is read: whoever ends writing in between would leave us with half of it.
-    manifests = (file.path for file in snap.files if is_ours(file.path))
-    held = tuple(path for path in manifests if being_written(folder / path))
+    held = _held(own)
     try:
-        read = read_manifest(batch, snap)
-        order = order_of(config, batch, read)
-        chosen = choose(read, snap)
+        read = read_manifest(batch, own.snap)
+        order, wanted = order_of(config, batch, read), wanted_by(config, read)
+        copies = find_copies(batch, wanted) if fetched and wanted else None
+        if wanted and copies is None:
+            return Plan(read.name or batch.name, order, wanted=wanted, writing=held, notify=read.notify)
+        sides = Sides(own, copies)
+        chosen = choose(read, sides.snap)
     except Hopeless as refusal:
         return Plan(batch.name, None, problems=refusal.problems, writing=held)
-    with looking(looker, batch, snap, died=died) as looks:
-        found = find_groups(chosen, looks, Contents(folder, snap, batch.spool), progress)
+    if copies is not None:
+        order = replace(order, fetched=str(copies.folder))
+    found = sides.find_groups(chosen, looker, batch, progress, died=died)
     if found.sound and all(group.plate for group in found.sound):
         order = replace(order, target=target_of(config, batch, read, Kind.SCREEN))
-    return _Draft(read.name or batch.name, snap, chosen, found, order, held).plan(config, batch, read)
+    return _Draft(read.name or batch.name, sides, chosen, found, order, held).plan(config, batch, read)
+
+
+def _held(own: Side) -> tuple[str, ...]:
+    """The manifests that some program still writes to."""
+    manifests = (file.path for file in own.snap.files if is_ours(file.path))
+    return tuple(path for path in manifests if being_written(own.folder / path))
 
 
 @dataclass(frozen=True)
@@ -65,7 +78,7 @@ class _Draft:
     """All that a plan is made of."""
 
     name: str
-    snap: Snapshot
+    sides: Sides
     chosen: Chosen
     found: Found
     order: Order
@@ -76,7 +89,10 @@ class _Draft:
         refused = tuple(self._refused())
         aside = [file.path for file, look in self.found.rest if look.unknown and not self.chosen.listed]
         problems = () if filesets or refused else (refusals.nothing(aside),)
-        attachments = [attachment(file, self._sums) for file in self.chosen.attachments]
+        attachments = [
+            replace(attachment(file, self._sums), fetched=self.sides.is_fetched(file.path))
+            for file in self.chosen.attachments
+        ]
         folder = batch.envelope.batch_folder
         return Plan(
             name=self.name,
@@ -97,19 +113,23 @@ class _Draft:
 
     @property
     def _files(self) -> dict[str, FileFact]:
-        return {file.path: file for file in self.snap.files}
+        return {file.path: file for file in self.sides.snap.files}
 
     def _fits(self, group: Group) -> bool:
         return group.plate == (self.order.target.kind is Kind.SCREEN)
 
     def _filesets(self) -> list[Fileset]:
         files, sums = self._files, self._sums
-        return [fileset(group, files, sums) for group in self.found.sound if self._fits(group)]
+        return [
+            replace(fileset(group, files, sums), fetched=self.sides.is_fetched(group.members[0]))
+            for group in self.found.sound
+            if self._fits(group)
+        ]
 
     def _refused(self) -> Iterable[Refused]:
         files = self._files
         mixed = len({group.plate for group in self.found.sound}) > 1
-        yield from map(refusals.odd, self.snap.oddities)
+        yield from map(refusals.odd, self.sides.snap.oddities)
         for group in self.found.groups:
             own = [files[path] for path in group.members]
             if group.trouble:
@@ -128,7 +148,7 @@ class _Draft:
             *self.chosen.attachments,
             *(file for one in filesets for file in one.files),
         ]
-        return dict.fromkeys(file.path for file in files)
+        return dict.fromkeys(file.path for file in files if not self.sides.is_fetched(file.path))
 
     def _notes(self, filesets: Sequence[Fileset], aside: Sequence[str]) -> Iterable[str]:
         """What the user would otherwise miss, or wonder at."""

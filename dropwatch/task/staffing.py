@@ -14,15 +14,16 @@ from dropwatch.errors import ConfigError
 from dropwatch.formats import Installation, Missing
 from dropwatch.importers.base import Importer
 from dropwatch.importers.omero_cli_program import Beside, Program
-from dropwatch.model import AskJob, ImportJob, LookUpJob, Order, PlanJob
+from dropwatch.model import AskJob, ClearJob, FetchJob, ImportJob, LookUpJob, Order, PlanJob
 from dropwatch.spool.folders import LOCK, MEMORY
 from dropwatch.task.eyes import find_reader, looker
 from dropwatch.task.workshop import Workshop
 from dropwatch.workers import Perform, Squad, Workers
 
 LOGS = "cli"  #: in an envelope's memory: what `omero import` said
+_SILENCE = 600.0  #: seconds without a byte, after which a fetch ends: the share of its place hangs
 OMERO_PASSWORD = "DROPWATCH_OMERO_PASSWORD"
-PLANNERS, ASKERS = 2, 2  #: processes; a batch that hangs one of them leaves the others the other
+PLANNERS, ASKERS, FETCHERS = 2, 2, 2  #: processes; a batch that hangs one of them leaves the others the other
 _LEAST_GRACE = 5.0  #: seconds between the end of an import's time and the end of its process, at least
 
 
@@ -99,7 +100,15 @@ def squads(config: Config) -> dict[type, Squad]:
     planners = Squad("planning", PLANNERS, timeout=longest, patience=config.bioformats.timeout)
     askers = Squad("asking", ASKERS, timeout=longest)
     importers = Squad("importing", config.workers.imports, timeout=longest)
-    return {PlanJob: planners, AskJob: askers, LookUpJob: askers, ImportJob: importers}
+    fetchers = Squad("fetching", FETCHERS, timeout=longest, patience=_SILENCE)
+    return {
+        PlanJob: planners,
+        FetchJob: fetchers,
+        ClearJob: fetchers,
+        AskJob: askers,
+        LookUpJob: askers,
+        ImportJob: importers,
+    }
 
 
 def staff(config: Config, make: Perform | None = None) -> Workers:

@@ -1,4 +1,4 @@
-"""What a worker does: plan, ask, import, attach, look up an address. Values in, values out.
+"""What a worker does: plan, fetch, ask, import, attach, look up an address. Values in, values out.
 
 A Workshop belongs to one process, makes its hands when they are first needed, and keeps them.
 """
@@ -13,9 +13,16 @@ from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from dropwatch import storage
+from dropwatch import places, storage
 from dropwatch.config import Config
-from dropwatch.errors import Interrupted, OperatorError, PermanentError, TemporaryError, Unavailable
+from dropwatch.errors import (
+    DropwatchError,
+    Interrupted,
+    OperatorError,
+    PermanentError,
+    TemporaryError,
+    Unavailable,
+)
 from dropwatch.importers.base import Importer
 from dropwatch.model import (
     NOT_READ,
@@ -23,6 +30,9 @@ from dropwatch.model import (
     AskJob,
     Attached,
     Attachment,
+    ClearJob,
+    Fetched,
+    FetchJob,
     Imported,
     ImportJob,
     Job,
@@ -32,9 +42,11 @@ from dropwatch.model import (
     PlanJob,
     Progress,
 )
+from dropwatch.spool.fetched import Copies
 from dropwatch.spool.folders import LOCK, MEMORY
 from dropwatch.spool.locks import locked
 from dropwatch.task import planning
+from dropwatch.task.fetching import Fetching
 from dropwatch.task.looking import Looker
 
 
@@ -57,6 +69,10 @@ class Workshop:
         match job:
             case PlanJob():
                 return self._plan(job, progress)
+            case FetchJob():
+                return self._fetch(job, progress, stopped)
+            case ClearJob():
+                return self._clear(job.envelope)
             case AskJob():
                 return self._ask(job.envelope, job.plan)
             case ImportJob():
@@ -90,7 +106,9 @@ class Workshop:
 
         try:
             with _held(batch.envelope.path):
-                return planning.plan(self._config, batch, self._looker_here(), told, died=job.died)
+                return planning.plan(
+                    self._config, batch, self._looker_here(), told, died=job.died, fetched=job.fetched
+                )
         except OSError as err:
             fault = storage.sort(err, f"The folder {batch.envelope.path}", "spool")
             # A full disk or a share that is away is no fault of the batch; one file that gives errors may be.
@@ -102,6 +120,34 @@ class Workshop:
                 detail=f"{type(err).__name__}: {err}",
                 code=NOT_READ,
             ) from err
+
+    def _fetch(
+        self, job: FetchJob, progress: Callable[[Progress], None], stopped: Callable[[], bool]
+    ) -> Fetched:
+        """Copy what the manifest wants from its place. Raises as Fetching.fetch(), with errors of the spool sorted."""
+        envelope = job.batch.envelope.path
+        source = places.find(self._config, job.wanted.place)
+        with _held(envelope):
+            self._check_use(source, job.order)
+            run = Fetching(self._config, job, source, progress, lambda: stopped() or _is_refuted(job.proof))
+            try:
+                return run.fetch()
+            except OSError as err:
+                raise _spool_fault(envelope, err) from err
+
+    def _check_use(self, source: places.Source, order: Order) -> None:
+        """Raises PermanentError for who may not use the place: neither the sender nor whose images they become."""
+        names = order.sender, order.user, order.owner
+        if not source.may_use(*names):
+            groups = self._importer_here().account(order.owner).groups if source.groups else ()
+            source.check_use(*names, groups=groups)
+
+    def _clear(self, envelope: Path) -> None:
+        try:
+            with _held(envelope):
+                Copies(envelope).remove()
+        except OSError as err:
+            raise _spool_fault(envelope, err) from err
 
     def _ask(self, envelope: Path, plan: Plan) -> Answers:
         order = _order(plan)
@@ -143,6 +189,14 @@ class Workshop:
                 f"{order.sender} may not import for {order.owner}.",
                 remedy=f"It may for members of these OMERO groups: {', '.join(groups)}.",
             )
+
+
+def _spool_fault(envelope: Path, error: OSError) -> DropwatchError:
+    return storage.sort(error, f"The folder {envelope}", "spool") or TemporaryError(
+        f"Copies cannot be kept in {envelope}: {error.strerror or error}.",
+        detail=f"{type(error).__name__}: {error}",
+        code="no-copy",
+    )
 
 
 def _order(plan: Plan) -> Order:

@@ -16,9 +16,9 @@ from typing import Any, Protocol
 from dropwatch.errors import DropwatchError, TemporaryError
 from dropwatch.model import Job, Progress
 
-_STAGES = ("", "plan", "upload", "server")
-_STOP, _STAGE, _DONE, _TOTAL = range(4)
-BOARD = 4  #: numbers on a board
+_STAGES = ("", "plan", "upload", "server", "fetch")
+_STOP, _STAGE, _DONE, _TOTAL, _BEFORE = range(5)
+BOARD = 5  #: numbers on a board
 
 DIED = "worker-died"  #: code of the error that answers a job whose process ended in the middle of it
 
@@ -80,7 +80,7 @@ Perform = Callable[[], Worker]  #: makes the worker, in its own process
 
 @dataclass
 class Board:
-    """Four numbers that both sides see; only the worker tells how far it is, only the daemon says stop."""
+    """Five numbers that both sides see; only the worker tells how far it is, only the daemon says stop."""
 
     numbers: MutableSequence[int] = field(default_factory=lambda: [0] * BOARD)
 
@@ -95,11 +95,14 @@ class Board:
 
     def tell(self, progress: Progress) -> None:
         self.numbers[_DONE], self.numbers[_TOTAL] = progress.done, progress.total
+        self.numbers[_BEFORE] = progress.before
         self.numbers[_STAGE] = _STAGES.index(progress.stage)
 
     def told(self) -> Progress | None:
         stage = _STAGES[self.numbers[_STAGE]]
-        return Progress(stage, self.numbers[_DONE], self.numbers[_TOTAL]) if stage else None
+        if not stage:
+            return None
+        return Progress(stage, self.numbers[_DONE], self.numbers[_TOTAL], self.numbers[_BEFORE])
 
 
 @dataclass(eq=False)
@@ -141,9 +144,9 @@ class Work:
     def rate(self) -> float | None:
         """What it did of its present stage in each second since it began, or None while there is nothing to tell."""
         told, took = self.progress(), time.monotonic() - self.started
-        if told is None or told.stage == "server" or not told.done or took < 1.0:
+        if told is None or told.stage == "server" or took < 1.0 or told.done <= told.before:
             return None
-        return round(told.done / took, 1)
+        return round((told.done - told.before) / took, 1)
 
     def told_to_stop(self, before: float) -> bool:
         """Whether it was told to stop, earlier than *before* (monotonic seconds)."""

@@ -117,7 +117,7 @@ def test_what_is_no_file_is_shown_with_the_reason_and_never_opened(tmp_path: Pat
         "it is a link",
         "it is a pipe",
     )
-    assert "no manifest can name it" in entries["back\\slash.czi"]
+    assert "a name that no manifest can hold" in entries["back\\slash.czi"]
     for path in ("link", "pipe", "up/secret"):
         with pytest.raises(PermanentError), opened(source, path):
             pass
