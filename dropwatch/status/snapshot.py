@@ -51,7 +51,7 @@ def snapshot(config: Config, now: float, look: Look, most: Most = EVERYTHING) ->
     """Look at everything. *look*: who knows what lies in an inbox (pipeline.glance)."""
     here = presence(config.state, now)
     reader = Reader(config, here, now)
-    trouble = list(_state(config.state, here, now))
+    trouble = list(state_troubles(config.state, here, now))
     retired: list[_Retired] = []
     working: list[Row] = []
     waiting: list[Row] = []
@@ -72,7 +72,7 @@ def snapshot(config: Config, now: float, look: Look, most: Most = EVERYTHING) ->
     rows += [
         row for row in sorted(working, key=_age) + sorted(waiting, key=_age) if os.path.lexists(row.path)
     ]
-    targets = _targets(here, trouble)
+    targets = all_targets(here, trouble)
     return Status(
         now, here.running, here.pulse, here.holds, targets, outbox(config), tuple(rows), total - len(chosen)
     )
@@ -131,7 +131,7 @@ def _row(reader: Reader, one: _Retired, trouble: list[Target]) -> Row | None:
         return None
 
 
-def _state(state: Path, here: Presence, now: float) -> Iterator[Target]:
+def state_troubles(state: Path, here: Presence, now: float) -> Iterator[Target]:
     """What the daemon cannot say, because it says everything through the state folder."""
     try:
         free = shutil.disk_usage(state).free
@@ -156,7 +156,7 @@ def _age(row: Row) -> tuple[float, str]:
     return (row.since or 0.0, row.name)
 
 
-def _targets(here: Presence, trouble: list[Target]) -> tuple[Target, ...]:
+def all_targets(here: Presence, trouble: list[Target]) -> tuple[Target, ...]:
     """What the daemon said, and what we saw ourselves where it said nothing."""
     said = {target.name: target for target in here.targets}
     seen = {target.name: target for target in trouble}
