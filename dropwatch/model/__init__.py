@@ -23,10 +23,12 @@ from dropwatch.model.job import (
     Job,
     LookUpJob,
     PlanJob,
+    PreviewJob,
     Progress,
 )
 from dropwatch.model.order import Container, Kind, Order, Target
 from dropwatch.model.outcome import Answers, Attached, Failed, Image, Imported, Outcome, Running, Skipped
+from dropwatch.model.preview import Preview
 from dropwatch.model.tree import Own, Tree
 
 __all__ = [
@@ -59,6 +61,8 @@ __all__ = [
     "Place",
     "Plan",
     "PlanJob",
+    "Preview",
+    "PreviewJob",
     "Problem",
     "Progress",
     "Refused",

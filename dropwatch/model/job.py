@@ -89,7 +89,29 @@ class LookUpJob:
     owner: str
 
 
-Job = PlanJob | FetchJob | ClearJob | AskJob | ImportJob | LookUpJob
+@dataclass(frozen=True)
+class PreviewJob:
+    """Find out what would be imported of files that nobody has submitted yet. Answered by a Preview.
+
+    name   -- of where they lie, for people: a place, say
+    folder -- where they lie; nothing outside of it is read, and no link in it is followed
+    paths  -- of the files and folders chosen, below *folder*; ("",) is all of it
+    memory -- a folder of ours, to remember looks in
+    most   -- files to look at
+    seconds -- that looking may take; what is not looked at by then is counted
+    died   -- the planner that had it before died at it
+    """
+
+    name: str
+    folder: Path
+    paths: tuple[str, ...]
+    memory: Path
+    most: int
+    seconds: float
+    died: bool = False
+
+
+Job = PlanJob | FetchJob | ClearJob | AskJob | ImportJob | LookUpJob | PreviewJob
 
 
 @dataclass(frozen=True)

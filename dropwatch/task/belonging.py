@@ -26,12 +26,18 @@ class Stray:
 _OUTSIDE = "Put all files that belong together into one folder, and save them there so that they name nothing outside."
 _LINK = "Put the file itself into the folder, in place of the link."
 _ABSENT = "Add the file to the folder."
+_UNCHOSEN = "Choose that file too."
 
 
 class Contents:
-    """The files of a batch as they were listed, and its folder. spool -- root of the spool, for words only"""
+    """The files of a batch as they were listed, and its folder.
 
-    def __init__(self, folder: Path, snap: Snapshot, spool: Path) -> None:
+    spool -- root of the spool, for words only
+    picked -- the files were picked from a folder that may hold others
+    """
+
+    def __init__(self, folder: Path, snap: Snapshot, spool: Path, *, picked: bool = False) -> None:
+        self._picked = picked
         self._folder, self._spool = str(folder), str(spool)
         self._real = os.path.realpath(folder)
         self._files = {file.path for file in snap.files}
@@ -77,6 +83,8 @@ class Contents:
             if what is not None:
                 lies = "is" if depth == len(steps) else "lies behind" if what == "a link" else "lies in"
                 return Stray(f"{named(path)}, which {lies} {what}", _LINK if what == "a link" else _ABSENT)
+        if self._picked and os.path.lexists(f"{self._folder}/{path}"):
+            return Stray(f"{named(path)}, which was not chosen", _UNCHOSEN)
         return Stray(f"{named(path)}, which is not there", _ABSENT)
 
     def _shown(self, used: str) -> str:

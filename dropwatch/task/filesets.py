@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 from dropwatch.formats import Look, Unreadable
@@ -31,12 +31,25 @@ class Found:
         return [group for group in self.groups if not group.trouble]
 
 
-def find_groups(chosen: Chosen, looking: Looking, contents: Contents, progress: Progress) -> Found:
-    """Look at the files and group them. Each is in a group or in the rest. Raises OSError, OperatorError."""
+def find_groups(
+    chosen: Chosen,
+    looking: Looking,
+    contents: Contents,
+    progress: Progress,
+    enough: Callable[[int], bool] = lambda looks: False,
+) -> Found:
+    """Look at the files and group them. Each is in a group or in the rest. Raises OSError, OperatorError.
+
+    enough -- asked before each look, with how many there were: whether to leave the others out
+    """
     grouping, said, total = Grouping(), dict[str, Unreadable](), len(chosen.files)
+    looks = 0
     for number, file in enumerate(looking.order(chosen.files)):
         if grouping.covers(file.path):
             continue
+        if enough(looks):
+            break
+        looks += 1
         progress(number, total)
         look = looking.look(file)
         if isinstance(look, Unreadable) and not look.used:
@@ -49,7 +62,7 @@ def find_groups(chosen: Chosen, looking: Looking, contents: Contents, progress: 
         grouping.groups(), key=lambda group: min(place[path] for path in group.members if path in place)
     )
     # A companion that is no image by itself belongs to the group that names it.
-    rest = [file for file in chosen.files if not grouping.covers(file.path)]
+    rest = [file for file in chosen.files if file.path in said and not grouping.covers(file.path)]
     return Found(tuple(groups), tuple((file, said[file.path]) for file in rest))
 
 

@@ -22,7 +22,7 @@ from dropwatch.task.looks import Journal
 
 #: Two deaths that the daemon saw: once is no proof. Of those that it did not see, somebody who ends the daemon, or
 #: the machine, is a likelier cause than the file; but twenty of them end it too.
-_MOST_BLAME = 20
+MOST_BLAME = 20
 
 _DEADLY = Unreadable(
     False,
@@ -61,8 +61,17 @@ class Looker(Protocol):
 class Looking:
     """The looks of one plan."""
 
-    def __init__(self, looker: Looker, folder: Path, journal: Journal) -> None:
+    def __init__(
+        self,
+        looker: Looker,
+        folder: Path,
+        journal: Journal,
+        most_blame: int = MOST_BLAME,
+        deadly: Look = _DEADLY,
+    ) -> None:
+        """most_blame -- what has to speak against a file until *deadly* is said of it"""
         self._looker, self._folder, self._journal = looker, folder, journal
+        self._most_blame, self._deadly = most_blame, deadly
 
     def order(self, files: Sequence[FileFact]) -> list[FileFact]:
         """The order to look at *files* in. A file at which a planner died comes last: then whatever else is in the
@@ -74,8 +83,8 @@ class Looking:
         known = self._journal.seen(file)
         if known is not None:
             return known
-        if self._journal.blame(file) >= _MOST_BLAME:
-            return _DEADLY
+        if self._journal.blame(file) >= self._most_blame:
+            return self._deadly
         look = None
         self._journal.begin(file)
         try:
@@ -106,12 +115,12 @@ def looking(
     looker: Looker, folder: Path, snap: Snapshot, *, memory: Path, claim: str, died: bool
 ) -> Iterator[Looking]:
     """The looks of a plan at *folder*, with the memory of those before it in the same claim, in the folder *memory*."""
-    state = _state(snap, looker.name)
+    state = state_of(snap, looker.name)
     with closing(Journal(memory, folder, claim=claim, state=state, died=died)) as journal:
         yield Looking(looker, folder, journal)
 
 
-def _state(snap: Snapshot, looker: str) -> str:
+def state_of(snap: Snapshot, looker: str) -> str:
     """Digest of all that a look depends on. A file that is added or replaced may change what another one is part of."""
     digest = hashlib.sha256(looker.encode())
     for file in snap.files:

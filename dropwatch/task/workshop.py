@@ -40,12 +40,14 @@ from dropwatch.model import (
     Order,
     Plan,
     PlanJob,
+    Preview,
+    PreviewJob,
     Progress,
 )
 from dropwatch.spool.fetched import Copies
 from dropwatch.spool.folders import LOCK, MEMORY
 from dropwatch.spool.locks import locked
-from dropwatch.task import planning
+from dropwatch.task import planning, previewing
 from dropwatch.task.fetching import Fetching
 from dropwatch.task.looking import Looker
 
@@ -77,6 +79,8 @@ class Workshop:
                 return self._ask(job.envelope, job.plan)
             case ImportJob():
                 return self._import(job, progress, stopped)
+            case PreviewJob():
+                return self._preview(job, progress, stopped)
             case LookUpJob():
                 return self._importer_here().account(job.owner).email or None
 
@@ -148,6 +152,22 @@ class Workshop:
                 Copies(envelope).remove()
         except OSError as err:
             raise _spool_fault(envelope, err) from err
+
+    def _preview(
+        self, job: PreviewJob, progress: Callable[[Progress], None], stopped: Callable[[], bool]
+    ) -> Preview:
+        def told(done: int, total: int) -> None:
+            progress(Progress("plan", done, total))
+
+        told(0, 0)  # it begins: to list the files may take a while
+        try:
+            return previewing.preview(job, self._looker_here(), told, stopped, time.monotonic)
+        except OSError as err:
+            raise storage.sort(err, f"The folder {job.name}", "spool") or TemporaryError(
+                f"The files in {job.name} cannot be read now: {err.strerror or err}.",
+                remedy="Try again in a moment.",
+                detail=f"{type(err).__name__}: {err}",
+            ) from err
 
     def _ask(self, envelope: Path, plan: Plan) -> Answers:
         order = _order(plan)

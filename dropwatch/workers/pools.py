@@ -20,7 +20,6 @@ from dropwatch.workers.work import Done, Perform, Work
 
 _GOODBYE = 10.0  #: seconds that a worker gets to stop when it is told to, and to end its sessions
 _STUBBORN = 60.0  #: seconds after which a worker that was told to stop its job is killed
-_UNUSED = 900.0  #: seconds after which a worker that has nothing to do is ended
 
 
 class Workers:
@@ -59,7 +58,9 @@ class Workers:
         with self._changed:
             stubborn = [seat for seat in self._all() if seat.work and seat.work.told_to_stop(now - _STUBBORN)]
             unused = [
-                seat for seat in self._all() if not seat.work and seat.runs() and seat.used < now - _UNUSED
+                seat
+                for seat in self._all()
+                if not seat.work and seat.runs() and seat.used < now - seat.squad.unused
             ]
             ends = [(seat, seat.work, seat.leave()) for seat in (*stubborn, *unused)]
         for seat, work, end in ends:

@@ -28,12 +28,14 @@ class Squad:
     size     -- how many processes at most
     timeout  -- seconds that a job may take before its process is killed
     patience -- seconds without progress after which its process ends itself; 0: none
+    unused   -- seconds after which a worker that has nothing to do is ended
     """
 
     name: str
     size: int
     timeout: float
     patience: float = 0.0
+    unused: float = 900.0
 
 
 @dataclass(eq=False)
