@@ -13,6 +13,7 @@ from dropwatch.task import make_importer
 from dropwatch.web.doorkeeper import Doorkeeper, make_doorkeeper
 from dropwatch.web.images import Images
 from dropwatch.web.index import Index
+from dropwatch.web.previews import Previews
 
 STATE = "web"  #: the page's own folder in the state folder
 
@@ -26,14 +27,23 @@ class House:
     doorkeeper: Doorkeeper
     index: Index
     images: Images
+    previews: Previews
 
     def close(self) -> None:
-        """End what pages and API have open elsewhere. Waits for nobody."""
+        """End what pages and API have open elsewhere, in a few seconds."""
         self.images.close()
+        self.previews.close()
 
 
 def build(config: Config, clock: Callable[[], float]) -> House:
     """The house of *config*. Makes nothing on the disk yet."""
     hand = partial(make_importer, config, os.environ)
     doorkeeper = make_doorkeeper(config, config.state / STATE, clock, time.monotonic, hand)
-    return House(config, clock, doorkeeper, Index(config, clock), Images(hand, time.monotonic))
+    return House(
+        config=config,
+        clock=clock,
+        doorkeeper=doorkeeper,
+        index=Index(config, clock),
+        images=Images(hand, time.monotonic),
+        previews=Previews(config, config.state / STATE / "previews"),
+    )
