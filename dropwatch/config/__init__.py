@@ -103,12 +103,29 @@ def _contradictions(config: Config) -> Iterator[Problem]:
         if config.folder is not None and _is_within(config.folder.path, spool.path):
             yield Problem(("folder", "path"), f"it must be apart from the spool {spool.path}")
     yield from _spools_within(config.spools)
+    yield from _places_within(config)
     for key, names in (("users", config.users), ("instruments", config.instruments)):
         known: dict[str, str] = {}
         for name in names:
             first = known.setdefault(_folded(name), name)
             if first != name:
                 yield Problem((key, name), f"it is the same drop folder as {first}")
+
+
+def _places_within(config: Config) -> Iterator[Problem]:
+    """Places that overlap what is ours: through one, everybody could read what others dropped, or our letters."""
+    ours = [(spool.path, f"the spool {spool.path}") for spool in config.spools]
+    ours.append((config.state, f"the state folder {config.state}"))
+    if config.folder is not None:
+        ours.append((config.folder.path, f"the archive {config.folder.path}"))
+    known: dict[str, str] = {}
+    for name, place in config.places.items():
+        first = known.setdefault(_folded(name), name)
+        if first != name:
+            yield Problem(("places", name), f"it is the same name as {first}")
+        for path, called in ours:
+            if _is_within(place.path, path):
+                yield Problem(("places", name, "path"), f"it must be apart from {called}")
 
 
 def _spools_within(spools: Sequence[Spool]) -> Iterator[Problem]:

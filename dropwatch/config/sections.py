@@ -152,7 +152,7 @@ class Instrument(Section):
 
 class SourcePlace(Section):
     path: FileName
-    users: tuple[Line, ...]
+    users: Annotated[tuple[Line, ...], NotEmpty]
 
 
 class Limits(Section):

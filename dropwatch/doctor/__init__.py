@@ -16,6 +16,7 @@ from dropwatch.doctor.findings import Finding, State, guarded, ill
 from dropwatch.doctor.machine import look_at_formats, look_at_passwords, look_at_state
 from dropwatch.doctor.privacy import look_at_trust
 from dropwatch.doctor.servers import import_as, look_at_mail, look_at_store, store_of
+from dropwatch.doctor.source_places import look_at_places
 from dropwatch.doctor.spools import look_at_spool, look_for_strangers
 from dropwatch.importers.base import Importer
 from dropwatch.outbox import Outbox
@@ -53,6 +54,7 @@ def examine(
     yield from guarded("Bio-Formats", look_at_formats(config, daemon, environ))
     for spool in config.spools:
         yield from guarded(f"spool {spool.path}", look_at_spool(config, spool, duty, environ))
+    yield from look_at_places(config, daemon, environ)
     yield from guarded("users", look_for_strangers(config))
     yield from guarded("mail server", look_at_mail(outbox, test_mail))
     if isinstance(importer, str):

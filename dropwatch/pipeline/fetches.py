@@ -131,7 +131,9 @@ class Fetches:
         """Sort a failure by what to do about it (DESIGN section 7)."""
         desk = self.desk
         if isinstance(error, (Unavailable, OperatorError)):
-            desk.write(case, fetching=0, not_before=desk.now() + SOON)
+            # A place is left alone by itself; what else is in the way (OMERO did not tell the groups, say) is not.
+            rest = 0.0 if error.concerns == place_target(case.record.place) else SOON
+            desk.write(case, fetching=0, not_before=desk.now() + rest)
             self.crew.trouble(case, error)
             return
         desk.write(case, fetching=0)

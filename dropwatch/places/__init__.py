@@ -16,9 +16,10 @@ from dropwatch.places.listing import (
     search,
     walk,
 )
-from dropwatch.places.source import Source, called, find, sources
+from dropwatch.places.source import EVERYONE, Source, called, find, sources
 
 __all__ = [
+    "EVERYONE",
     "Entry",
     "Found",
     "Listing",

@@ -139,6 +139,37 @@ def test_a_file_with_a_byte_order_mark_from_windows_loads(tmp_path: Path) -> Non
 
 # -- what others ask it ---------------------------------------------------------------------------------
 
+
+def test_a_place_is_apart_from_all_that_is_ours_and_says_who_may_use_it() -> None:
+    text = """\
+spools: [{path: /srv/drop}]
+state: /var/lib/dropwatch
+importer: folder
+folder: {path: /archive}
+mail: null
+places:
+  disk: {path: /data/confocal1, users: ["*"]}
+  Disk: {path: /data, users: []}
+  inner: {path: /srv/drop/alice, users: [alice]}
+  outer: {path: /var/lib, users: [alice]}
+  old: {path: /archive/2025, users: [alice]}
+"""
+    good = made(
+        text.replace("  Disk", "#").replace("  inner", "#").replace("  outer", "#").replace("  old", "#")
+    )
+
+    assert [(name, str(place.path), place.users) for name, place in good.places.items()] == [
+        ("disk", "/data/confocal1", ("*",))
+    ]
+    assert complaints(text) == ["dropwatch.yaml:8: places.Disk.users: the list is empty"]
+    assert complaints(text.replace("users: []", "users: [bob]")) == [
+        "dropwatch.yaml:8: places.Disk: it is the same name as disk",
+        "dropwatch.yaml:9: places.inner.path: it must be apart from the spool /srv/drop",
+        "dropwatch.yaml:10: places.outer.path: it must be apart from the state folder /var/lib/dropwatch",
+        "dropwatch.yaml:11: places.old.path: it must be apart from the archive /archive",
+    ]
+
+
 PEOPLE = """\
 users: {alice: {omero: a.liddell, start: manifest}, Zoé: {}}
 instruments: {Confocal1: {may_import_for: [alice]}}

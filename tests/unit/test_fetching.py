@@ -1,0 +1,296 @@
+"""One run of a fetch: what is whole stays, what is not bears no name, and the originals are only read."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from dropwatch import config
+from dropwatch.errors import Interrupted, OperatorError, PermanentError, TemporaryError, Unavailable
+from dropwatch.model import Batch, Envelope, Fetched, FetchJob, Place, Progress, Wanted
+from dropwatch.places import find
+from dropwatch.spool.fetched import Copies
+from dropwatch.task.fetching import Fetching
+from dropwatch.task.sides import find_copies
+
+CLAIM = "20261124-080000-abcd"
+MANY = 9 * 2**20  #: bytes; several blocks
+
+
+@dataclass
+class Site:
+    """A place and an envelope. *at*: what happens when so many bytes have been copied or compared."""
+
+    top: Path
+    least: str = "0B"
+    paths: tuple[str, ...] = ("run7",)
+    at: dict[int, Callable[[], None]] = field(default_factory=dict)
+    told: list[Progress] = field(default_factory=list)
+    stop: bool = False
+    claimed_at: float = 0.0
+
+    def __post_init__(self) -> None:
+        self.disk, self.envelope = (
+            self.top / "disk",
+            self.top / "spool" / "alice" / "processing" / f"{CLAIM}_x",
+        )
+        (self.disk / "run7").mkdir(parents=True)
+        (self.envelope / ".dropwatch").mkdir(parents=True)
+        (self.envelope / "x").mkdir()
+
+    def put(self, name: str, size: int, seed: int = 0) -> Path:
+        path = self.disk / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(hashlib.sha256(f"{name}{seed}".encode()).digest() * (size // 32))
+        os.utime(path, ns=(10**18, 10**18 + 123456700 + seed * 100))
+        return path
+
+    def fetch(self) -> Fetched:
+        settings = config.parse(
+            f"spools: [{{path: {self.top}/spool}}]\nstate: {self.top}/state\nmail: null\nimporter: folder\n"
+            f"folder: {{path: {self.top}/archive}}\nlimits: {{min_free: {self.least}}}\n"
+            f"places: {{disk: {{path: {self.disk}, users: ['*']}}}}\n",
+            source="dropwatch.yaml",
+            read=lambda name: "",
+        )
+        job: Any = FetchJob(self.batch, None, self.wanted)  # type: ignore[arg-type]
+        return Fetching(settings, job, find(settings, "disk"), self._tell, lambda: self.stop).fetch()
+
+    @property
+    def batch(self) -> Batch:
+        envelope = Envelope("alice", Place.PROCESSING, self.envelope, CLAIM, "x")
+        return Batch(envelope, CLAIM, "x", self.claimed_at, self.top / "spool")
+
+    @property
+    def wanted(self) -> Wanted:
+        return Wanted("disk", self.paths)
+
+    def _tell(self, progress: Progress) -> None:
+        self.told.append(progress)
+        for bytes_done in [done for done in self.at if progress.done >= done > 0]:
+            self.at.pop(bytes_done)()
+
+    def names(self) -> list[str]:
+        top = Copies(self.envelope).folder
+        return sorted(str(path.relative_to(top)) for path in top.rglob("*") if not path.is_dir())
+
+    def is_complete(self) -> bool:
+        return find_copies(self.batch, self.wanted) is not None
+
+
+def same(one: Path, other: Path) -> bool:
+    alike = one.stat().st_mtime_ns == other.stat().st_mtime_ns
+    return alike and one.read_bytes() == other.read_bytes()
+
+
+def test_copies_have_the_bytes_and_the_times_of_the_originals(tmp_path: Path) -> None:
+    site = Site(tmp_path, paths=("run7", "b.czi", "run7/deep"))
+    originals = {name: site.put(name, MANY) for name in ("run7/a.czi", "run7/deep/c.czi", "b.czi")}
+    before = {name: (path.stat(), path.read_bytes()) for name, path in originals.items()}
+
+    fetched = site.fetch()
+
+    assert fetched == Fetched(3, 3 * MANY, 3 * MANY)
+    assert site.names() == sorted(originals)
+    assert all(same(path, Copies(site.envelope).folder / name) for name, path in originals.items())
+    after = {name: (path.stat(), path.read_bytes()) for name, path in originals.items()}
+    assert {name: info.st_ino for name, (info, _) in after.items()} == {
+        name: info.st_ino for name, (info, _) in before.items()
+    }
+    assert [after[name][1] == before[name][1] for name in after] == [True] * 3
+    assert (site.told[-1].done, site.told[-1].total) == (3 * MANY, 3 * MANY)
+    assert site.is_complete()
+
+
+def test_a_stopped_fetch_goes_on_where_it_ended_and_leaves_nothing_half(tmp_path: Path) -> None:
+    site = Site(tmp_path)
+    for name in ("run7/a.czi", "run7/b.czi"):
+        site.put(name, MANY)
+    site.at = {MANY + MANY // 2: lambda: setattr(site, "stop", True)}
+
+    with pytest.raises(Interrupted):
+        site.fetch()
+    left, inode = site.names(), (Copies(site.envelope).folder / "run7/a.czi").stat().st_ino
+    complete, site.stop = site.is_complete(), False
+    fetched = site.fetch()
+
+    assert (left, complete) == (["run7/a.czi"], False)
+    assert fetched.copied == MANY
+    assert (Copies(site.envelope).folder / "run7/a.czi").stat().st_ino == inode
+    assert site.told[-1].before == MANY
+
+
+def test_what_a_crash_left_half_copied_is_removed_and_made_anew(tmp_path: Path) -> None:
+    site = Site(tmp_path)
+    original = site.put("run7/a.czi", MANY)
+    site.fetch()
+    copies = Copies(site.envelope)
+    (copies.folder / "run7" / ".dropwatch.part").write_bytes(b"half")
+    (copies.folder / "run7" / "a.czi").write_bytes(b"half")  # as after a power cut
+    complete = site.is_complete()
+
+    site.fetch()
+
+    assert not complete
+    assert site.names() == ["run7/a.czi"]
+    assert same(original, copies.folder / "run7/a.czi")
+    assert site.is_complete()
+
+
+def test_a_file_that_changes_while_it_is_copied_is_copied_again(tmp_path: Path) -> None:
+    site = Site(tmp_path)
+    original = site.put("run7/a.czi", MANY)
+    site.at = {MANY // 4: lambda: os.utime(original, ns=(1, 10**18))}
+
+    with pytest.raises(TemporaryError, match="changed in disk while it was being fetched"):
+        site.fetch()
+    left = site.names()
+    site.fetch()
+
+    assert left == []
+    assert same(original, Copies(site.envelope).folder / "run7/a.czi")
+
+
+@pytest.mark.parametrize("when", [1, MANY])
+def test_a_file_that_comes_while_others_are_copied_is_fetched_too(tmp_path: Path, when: int) -> None:
+    site = Site(tmp_path)
+    site.put("run7/a.czi", MANY)
+    site.at = {when: lambda: site.put("run7/b.czi", MANY) and None}
+
+    with pytest.raises(TemporaryError, match="changed in disk"):
+        site.fetch()
+    complete = site.is_complete()
+    fetched = site.fetch()
+
+    assert not complete
+    assert (fetched.files, fetched.copied, site.names()) == (2, MANY, ["run7/a.czi", "run7/b.czi"])
+
+
+def test_a_file_that_shrinks_or_goes_while_it_is_copied_leaves_nothing(tmp_path: Path) -> None:
+    site = Site(tmp_path)
+    original = site.put("run7/a.czi", MANY)
+    site.at = {1: lambda: os.truncate(original, 100)}
+
+    with pytest.raises(TemporaryError, match="changed in disk"):
+        site.fetch()
+    site.at = {1: original.unlink}
+    site.put("run7/b.czi", 32)
+    site.put("run7/a.czi", MANY)
+    with pytest.raises(TemporaryError, match="changed in disk"):
+        site.fetch()
+
+    assert site.fetch() == Fetched(1, 32, 0)
+    assert site.names() == ["run7/b.czi"]
+
+
+def test_a_replaced_original_is_fetched_again_and_what_is_gone_goes_here_too(tmp_path: Path) -> None:
+    site = Site(tmp_path)
+    site.put("run7/a.czi", 320)
+    site.put("run7/b.czi", 320)
+    site.put("run7/deep/c.czi", 320)
+    site.fetch()
+    changed = site.put("run7/b.czi", 320, seed=1)
+    shutil.rmtree(site.disk / "run7/deep")
+
+    fetched = site.fetch()
+
+    assert fetched == Fetched(2, 640, 320)
+    assert site.names() == ["run7/a.czi", "run7/b.czi"]
+    assert same(changed, Copies(site.envelope).folder / "run7/b.czi")
+
+
+def test_what_was_fetched_once_is_enough_when_the_place_is_gone(tmp_path: Path) -> None:
+    site = Site(tmp_path)
+    site.put("run7/a.czi", 320)
+    site.fetch()
+
+    shutil.rmtree(site.disk / "run7")
+    tidied = site.fetch()
+    shutil.rmtree(site.disk)
+    away = site.fetch()
+    (Copies(site.envelope).folder / "run7/a.czi").unlink()
+
+    assert tidied == away == Fetched(1, 320, 0)
+    with pytest.raises(Unavailable):
+        site.fetch()
+
+
+def test_a_place_that_is_lost_in_the_middle_is_an_outage(tmp_path: Path) -> None:
+    site = Site(tmp_path)
+    site.put("run7/a.czi", MANY)
+    site.put("run7/b.czi", MANY)
+    site.at = {MANY: lambda: site.disk.rename(tmp_path / "unmounted") and None}
+
+    with pytest.raises(Unavailable) as lost:
+        site.fetch()
+    (tmp_path / "unmounted").rename(site.disk)
+    fetched = site.fetch()
+
+    assert lost.value.concerns == "place:disk"
+    assert fetched.copied == MANY
+
+
+def test_nothing_is_copied_where_too_little_room_would_be_left(tmp_path: Path) -> None:
+    free = shutil.disk_usage(tmp_path).free
+    site = Site(tmp_path, least=f"{free}B")
+    site.put("run7/a.czi", MANY)
+
+    with pytest.raises(OperatorError, match="There is no room in the spool") as full:
+        site.fetch()
+
+    assert (full.value.code, site.names()) == ("storage-full", [])
+
+
+def test_what_cannot_be_fetched_is_said_in_words(tmp_path: Path) -> None:
+    site = Site(tmp_path)
+
+    with pytest.raises(PermanentError, match="There is no file in run7"):
+        site.put("other.czi", 32)
+        site.fetch()
+    with pytest.raises(PermanentError, match="run8 is not there in disk"):
+        site.paths = ("run8",)
+        site.fetch()
+    site.put("run7/a.czi.part", 32)
+    with pytest.raises(
+        TemporaryError, match=r"Still being written in disk, their names say: run7/a.czi.part"
+    ):
+        site.paths = ("run7",)
+        site.fetch()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="a read lease tells it")
+def test_a_file_that_is_open_for_writing_is_waited_for(tmp_path: Path) -> None:
+    site = Site(tmp_path)
+    original = site.put("run7/a.czi", 320)
+
+    with original.open("ab"):
+        site.claimed_at = time.time()
+        with pytest.raises(TemporaryError, match=r"run7/a\.czi in disk is still open for writing"):
+            site.fetch()
+        site.claimed_at = 0.0  # long ago: it was waited for long enough
+        assert site.fetch().files == 1
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="links")
+def test_a_link_in_place_of_our_folder_leads_no_copy_out(tmp_path: Path) -> None:
+    site = Site(tmp_path)
+    site.put("run7/a.czi", 320)
+    (tmp_path / "elsewhere").mkdir()
+    copies = Copies(site.envelope)
+    copies.ensure()
+    copies.folder.rmdir()
+    copies.folder.symlink_to(tmp_path / "elsewhere")
+
+    site.fetch()
+
+    assert list((tmp_path / "elsewhere").iterdir()) == []
+    assert site.names() == ["run7/a.czi"]
