@@ -89,16 +89,19 @@ def submit_from(
     key_values: Mapping[str, str] | None = None,
     notify: Sequence[str] = (),
     duplicates: str | None = None,
+    owner: str | None = None,
 ) -> Path:
     """Drop a batch whose files the daemon fetches itself; returns its folder in the inbox of *user* below *spool*.
 
     place -- a place of the daemon's configuration
     paths -- files and folders below that place, '/'-separated
+    owner -- whose batch it is, where *user* is an instrument that may import for others
     The others as in submit(). Only a manifest is written: it takes no longer for 200 GB. Whether the place is there,
     who may use it and what lies there, the daemon finds out. Raises as submit() does.
     """
     wishes = _Wishes(name, target, group, description, tags, key_values, notify, duplicates)
-    keys = {**wishes.keys(), "from": {"place": place, "paths": list(paths)}}
+    whose = {"user": owner} if owner else {}
+    keys = {**wishes.keys(), **whose, "from": {"place": place, "paths": list(paths)}}
     manifest.compose(keys)  # before a name is made of what is not right
     called = name or _called([PurePosixPath("/", place, path.replace("\\", "/")) for path in paths])
     if called.isprintable():

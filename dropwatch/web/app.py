@@ -15,6 +15,7 @@ from starlette.types import ASGIApp
 
 from dropwatch import __version__
 from dropwatch.web import api, pages
+from dropwatch.web.api.errors import say_problems
 from dropwatch.web.entrance import lead_strangers
 from dropwatch.web.guard import Guard, names_of
 from dropwatch.web.house import House
@@ -32,6 +33,7 @@ def make_app(house: House, host: str) -> ASGIApp:
     pages.register(house)
     for rooms in (app, nicegui_app):
         lead_strangers(rooms, house.config)
+    say_problems(app)
     ui.add_head_html(_LIVE, shared=True)
     nicegui_app.add_middleware(OwnScripts)
     ui.run_with(

@@ -18,6 +18,7 @@ from dropwatch.web.links import Links
 from dropwatch.web.passwords import Passwords
 from dropwatch.web.patience import Patience
 from dropwatch.web.sessions import Session, Sessions
+from dropwatch.web.tokens import Tokens
 from dropwatch.web.visitor import Visitor, folders_of
 
 COOKIE = "dropwatch"
@@ -41,6 +42,7 @@ class Doorkeeper:
     config: Config
     sessions: Sessions
     links: Links
+    tokens: Tokens
     passwords: Passwords
     patience: Patience
 
@@ -94,6 +96,11 @@ class Doorkeeper:
         session = self.session(cookie)
         return self.known(session.name, admin=session.admin) if session else None
 
+    def program(self, secret: str) -> Visitor | None:
+        """For whom a program asks that bears the token *secret*. Raises Unavailable (a spool is away), OSError."""
+        token = self.tokens.read(secret)
+        return Visitor(token.owner, folders_of(self.config, token.owner), token.admin) if token else None
+
     def known(self, name: str, *, admin: bool = False) -> Visitor:
         """Whom OMERO calls *name*. Raises Unavailable (a spool is away)."""
         return Visitor(name, folders_of(self.config, name), admin or name in self.config.web.admins)
@@ -117,7 +124,12 @@ def make_doorkeeper(
 ) -> Doorkeeper:
     """A doorkeeper who keeps what it must in *folder*. *steady*: seconds that never go backwards."""
     return Doorkeeper(
-        config, Sessions(folder, clock), Links(folder, clock), Passwords(make_importer), Patience(steady)
+        config,
+        Sessions(folder, clock),
+        Links(folder, clock),
+        Tokens(folder, clock),
+        Passwords(make_importer),
+        Patience(steady),
     )
 
 

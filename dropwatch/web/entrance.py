@@ -14,7 +14,7 @@ from fastapi import Depends, FastAPI, Request
 from fastapi.responses import JSONResponse, RedirectResponse, Response
 
 from dropwatch.config import Config
-from dropwatch.errors import DropwatchError, Unavailable
+from dropwatch.errors import DropwatchError, PermanentError, Unavailable
 from dropwatch.web import plain
 from dropwatch.web.doorkeeper import Doorkeeper
 from dropwatch.web.visitor import Visitor
@@ -34,12 +34,30 @@ class NoDropFolder(DropwatchError):
 
 def visitor_of(doorkeeper: Doorkeeper, request: Request) -> Visitor:
     """Who asks. Raises NotSignedIn, Unavailable (a spool is away)."""
-    visitor = doorkeeper.visitor(request.cookies.get(doorkeeper.cookie))
+    said = request.headers.get("authorization")
+    if said is None:
+        visitor = doorkeeper.visitor(request.cookies.get(doorkeeper.cookie))
+    else:
+        # Never both: what bears a token is not asked where it comes from (guard.py), so no cookie may count then.
+        kind, _, secret = said.partition(" ")
+        visitor = doorkeeper.program(secret.strip()) if kind.casefold() == "bearer" else None
     if visitor is None:
-        raise NotSignedIn("You are not signed in.", remedy="Sign in first.")
+        raise NotSignedIn("You are not signed in.", remedy="Sign in, or send a token that is still good.")
     if not (visitor.folders or visitor.admin or _by_program(request)):
         raise NoDropFolder(f"{visitor.name} has no drop folder yet.")
     return visitor
+
+
+def asking_in_person_at(doorkeeper: Doorkeeper) -> Any:
+    """The same for what only somebody who signed in may do, and no program."""
+
+    def ask(request: Request) -> Visitor:
+        visitor = visitor_of(doorkeeper, request)
+        if "authorization" in request.headers:
+            raise NotInPerson("A token cannot do this.", remedy="Sign in, and do it on the page or at /docs.")
+        return visitor
+
+    return Depends(ask)
 
 
 def asking_at(doorkeeper: Doorkeeper) -> Any:
@@ -49,6 +67,10 @@ def asking_at(doorkeeper: Doorkeeper) -> Any:
         return visitor_of(doorkeeper, request)
 
     return Depends(ask)
+
+
+class NotInPerson(PermanentError):
+    """A program asks for what only a person may do."""
 
 
 def local(path: str) -> str:

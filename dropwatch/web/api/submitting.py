@@ -1,0 +1,123 @@
+"""A new batch whose files the daemon fetches from a place. What comes by upload is submitted at /uploads."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import Annotated, Literal
+
+from fastapi import APIRouter
+from pydantic import BaseModel, ConfigDict, Field
+
+from dropwatch import places
+from dropwatch.actions import Refused
+from dropwatch.config import Config
+from dropwatch.spool.submit import submit_from
+from dropwatch.web.api.errors import documented
+from dropwatch.web.api.places import place_of
+from dropwatch.web.entrance import asking_at
+from dropwatch.web.house import House
+from dropwatch.web.visitor import DropFolder, Visitor
+
+_Line = Annotated[str, Field(max_length=1000)]
+
+
+class From(BaseModel):
+    """Files and folders of a place, which the daemon fetches."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    place: Annotated[str, Field(max_length=255, examples=["confocal1-disk"])]
+    paths: Annotated[
+        list[Annotated[str, Field(max_length=4096)]],
+        Field(
+            min_length=1, max_length=10_000, description="Below the place.", examples=[["2026-11-24/run7"]]
+        ),
+    ]
+
+
+class NewBatch(BaseModel):
+    """The keys of a manifest; all but `from` may be left out."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    from_: From = Field(alias="from")
+    name: _Line | None = Field(default=None, examples=["HeLa knockdown, day 3"])
+    target: _Line | None = Field(default=None, examples=["Project:HeLa/Dataset:day 3"])
+    group: _Line | None = Field(default=None, examples=["imaging-lab"])
+    description: Annotated[str, Field(max_length=100_000)] = ""
+    tags: Annotated[list[_Line], Field(max_length=1000, examples=[["confocal", "day3"]])] = []
+    key_values: Annotated[dict[str, str], Field(max_length=1000, examples=[{"objective": "63x"}])] = {}
+    notify: Annotated[list[_Line], Field(max_length=100, examples=[["pi@example.org"]])] = []
+    duplicates: Literal["skip", "import"] | None = None
+    user: _Line | None = Field(
+        default=None, description="For instruments only: whose batch this is.", examples=["alice"]
+    )
+    drop_folder: Annotated[str, Field(max_length=255)] | None = Field(
+        default=None, description="Which of yours, where you have several."
+    )
+
+
+class Dropped(BaseModel):
+    """It lies in the inbox, and is imported when its turn comes. It has no id before that; its name leads to it."""
+
+    name: str = Field(
+        description="GET /api/batches/NAME tells how it goes.", examples=["HeLa knockdown, day 3"]
+    )
+    user: str = Field(description="The drop folder.")
+    path: str
+
+
+def router(house: House) -> APIRouter:
+    """POST /batches."""
+    made, asking = APIRouter(prefix="/batches", tags=["batches"]), asking_at(house.doorkeeper)
+
+    @made.post("", status_code=201, responses=documented(404, 409, 413, 422))
+    async def submit(new: NewBatch, visitor: Visitor = asking) -> Dropped:
+        """Submit a batch. It is confirmed in a moment, whatever its size: the daemon fetches the files itself."""
+        folder = _folder(visitor, new.drop_folder)
+        place = await place_of(house, visitor, new.from_.place)
+        _check_whose(house.config, folder, new.user)
+        path = await asyncio.to_thread(_drop, folder, place, new)
+        return Dropped(name=path.name, user=folder.user, path=str(path))
+
+    return made
+
+
+def _folder(visitor: Visitor, named: str | None) -> DropFolder:
+    """Raises Refused when it is not one of theirs, or not clear which."""
+    fitting = [folder for folder in visitor.folders if named in (None, folder.user)]
+    if len(fitting) == 1:
+        return fitting[0]
+    if not visitor.folders:
+        raise Refused(
+            f"{visitor.name} has no drop folder.", remedy="Ask the people who look after dropwatch."
+        )
+    mine = ", ".join(folder.user for folder in visitor.folders)
+    raise Refused("It is not clear which drop folder is meant.", remedy=f"Name one in drop_folder: {mine}.")
+
+
+def _check_whose(config: Config, folder: DropFolder, owner: str | None) -> None:
+    """Whether it may import for *owner*, the daemon finds out; that a person may not, is clear already."""
+    if owner is not None and config.instrument(folder.user) is None:
+        raise Refused(
+            f"{folder.user} is no instrument and imports for nobody else.", remedy="Leave out `user`."
+        )
+
+
+def _drop(folder: DropFolder, place: places.Source, new: NewBatch) -> Path:
+    return submit_from(
+        place.name,
+        new.from_.paths,
+        spool=folder.spool,
+        user=folder.user,
+        name=new.name,
+        target=new.target,
+        group=new.group,
+        description=new.description,
+        tags=new.tags,
+        key_values=new.key_values,
+        notify=new.notify,
+        duplicates=new.duplicates,
+        owner=new.user,
+    )
