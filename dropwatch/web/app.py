@@ -14,7 +14,7 @@ from nicegui import ui
 from starlette.types import ASGIApp
 
 from dropwatch import __version__
-from dropwatch.web import api, pages
+from dropwatch.web import api, docs, pages
 from dropwatch.web.api.errors import say_problems
 from dropwatch.web.entrance import lead_strangers
 from dropwatch.web.guard import Guard, names_of
@@ -22,13 +22,25 @@ from dropwatch.web.house import House
 from dropwatch.web.live import OwnScripts, Wire
 
 _LIVE = '<script src="/static/live.js" defer></script>'
+_ABOUT = (
+    "Submit batches of microscopy images and see what becomes of them. What goes wrong is always told as "
+    "`{detail, remedy}`. Programs send a token: make one at POST /api/tokens, while you are signed in."
+)
 STATIC = Path(__file__).parent / "static"
 
 
 def make_app(house: House, host: str) -> ASGIApp:
     """The application that answers a browser at *host*. NiceGUI keeps one for each process."""
-    app = FastAPI(title="dropwatch", version=__version__, docs_url="/docs", redoc_url=None)
+    app = FastAPI(
+        title="dropwatch",
+        version=__version__,
+        description=_ABOUT,
+        openapi_url=docs.OPENAPI,
+        docs_url=None,
+        redoc_url=None,
+    )
     app.include_router(api.router(house), prefix="/api")
+    docs.hang_up(app, house.config.site.name)
     app.mount("/static", StaticFiles(directory=STATIC), name="static")
     pages.register(house)
     for rooms in (app, nicegui_app):

@@ -82,6 +82,7 @@ THIRD_PARTIES = {
     "backoff": {"schedule"},
     "nicegui": {"web"},
     "fastapi": {"web"},
+    "fastapi_offline": {"web"},
     "starlette": {"web"},
     "uvicorn": {"web"},
     "itsdangerous": {"web"},

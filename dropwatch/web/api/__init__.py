@@ -5,7 +5,8 @@ errors.py says what goes wrong, shapes.py how batches look.
 
 from __future__ import annotations
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Depends
+from fastapi.security import HTTPBearer
 
 from dropwatch.web.api import batches, facility, me, places, submitting, targets, tokens
 from dropwatch.web.house import House
@@ -13,7 +14,8 @@ from dropwatch.web.house import House
 
 def router(house: House) -> APIRouter:
     """All of it."""
-    made = APIRouter()
+    token = HTTPBearer(auto_error=False, description="A token of yours; the page itself sends its cookie.")
+    made = APIRouter(dependencies=[Depends(token)])  # says so in the document; entrance.py is who asks
     for concept in (me, submitting, batches, places, targets, tokens, facility):
         made.include_router(concept.router(house))
     return made

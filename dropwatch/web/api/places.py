@@ -83,6 +83,13 @@ def router(house: House) -> APIRouter:
         items = [_item(entry) for entry in found.entries]
         return Listing(path=_text(found.path), total=found.total, cut=found.cut, entries=items)
 
+    _hang_up_search(made, house)
+    return made
+
+
+def _hang_up_search(made: APIRouter, house: House) -> None:
+    asking = asking_at(house.doorkeeper)
+
     @made.get("/{place}/search", responses=documented(404, 409, 422))
     async def search(
         place: Name,
@@ -97,8 +104,6 @@ def router(house: House) -> APIRouter:
             places.search, source, text, path, stopped=lambda: time.monotonic() > end
         )
         return Hits(complete=found.complete, entries=[_item(entry) for entry in found.entries])
-
-    return made
 
 
 async def place_of(house: House, visitor: Visitor, name: str) -> places.Source:
