@@ -171,6 +171,8 @@ class Web(Section):
     url: Annotated[WebAddress | None, AfterValidator(_without_a_path)] = None
     admins: tuple[Line, ...] = ()
     proxies: tuple[Network, ...] = ()
+    upload_limit: Size = 2**40
+    upload_keep: Span = 14 * DAY
 
 
 class Metrics(Section):

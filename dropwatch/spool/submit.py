@@ -7,21 +7,20 @@ them, then one rename. Whatever dies before that leaves nothing that could be im
 from __future__ import annotations
 
 import os
-import re
 import shlex
 import shutil
 import time
 import unicodedata
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, fields
-from pathlib import Path, PurePath, PurePosixPath
+from pathlib import Path, PurePosixPath
 
 from dropwatch import manifest
-from dropwatch.durable import write_durably
+from dropwatch.durable import fsync_directory, write_durably
 from dropwatch.errors import PermanentError
-from dropwatch.litter import is_junk, is_temporary
-from dropwatch.model import Place
+from dropwatch.model import ListedFile, Place
+from dropwatch.spool.batch_name import called, folder_name, numbered
 from dropwatch.spool.copying import Progress, Source, copy, share, sources
 from dropwatch.spool.folders import Spool
 from dropwatch.spool.moves import InUse, move
@@ -29,8 +28,6 @@ from dropwatch.spool.permissions import check_name
 from dropwatch.spool.tree import read_small
 
 MANIFEST = "batch.json"
-_UNUSABLE = re.compile(r'[/\\:*?"<>|\x00-\x1f\x7f]')
-_NAME_BYTES = 200  #: a name may have 255 bytes, and ours gets a number and a temporary ending
 _PATIENCE = (
     0.1,
     0.2,
@@ -70,7 +67,7 @@ def submit(
     mounted), ManifestError, PermanentError (no such drop folder; links and the like, each by name; no space),
     TemporaryError (a file changed while it was copied), OSError.
     """
-    wishes = _Wishes(name, target, group, description, tags, key_values, notify, duplicates)
+    wishes = Wishes(name, target, group, description, tags, key_values, notify, duplicates)
     paths = [Path(os.path.abspath(path)) for path in files]  # noqa: PTH100 - resolve() would follow links
     return _drop(paths, _inbox(Path(spool), user), wishes, checksums, progress or (lambda *_: None))
 
@@ -99,32 +96,32 @@ def submit_from(
     The others as in submit(). Only a manifest is written: it takes no longer for 200 GB. Whether the place is there,
     who may use it and what lies there, the daemon finds out. Raises as submit() does.
     """
-    wishes = _Wishes(name, target, group, description, tags, key_values, notify, duplicates)
+    wishes = Wishes(name, target, group, description, tags, key_values, notify, duplicates)
     whose = {"user": owner} if owner else {}
     keys = {**wishes.keys(), **whose, "from": {"place": place, "paths": list(paths)}}
     manifest.compose(keys)  # before a name is made of what is not right
-    called = name or _called([PurePosixPath("/", place, path.replace("\\", "/")) for path in paths])
-    if called.isprintable():
-        keys = {"name": called, **keys}
+    title = name or called([PurePosixPath("/", place, path.replace("\\", "/")) for path in paths])
+    if title.isprintable():
+        keys = {"name": title, **keys}
     data, inbox = manifest.compose(keys), _inbox(Path(spool), user)
-    with _reserved(inbox, _folder_name(called)) as part:
+    with _reserved(inbox, folder_name(title)) as part:
         write_durably(part / MANIFEST, data, mode=0o666)
         share(part / MANIFEST, inbox)
-        return _commit(part, inbox, _folder_name(called))
+        return _commit(part, inbox, folder_name(title))
 
 
 @dataclass(frozen=True)
-class _Wishes:
+class Wishes:
     """What the manifest is to say, but for its files."""
 
-    name: str | None
-    target: str | None
-    group: str | None
-    description: str
-    tags: Sequence[str]
-    key_values: Mapping[str, str] | None
-    notify: Sequence[str]
-    duplicates: str | None
+    name: str | None = None
+    target: str | None = None
+    group: str | None = None
+    description: str = ""
+    tags: Sequence[str] = ()
+    key_values: Mapping[str, str] | None = None
+    notify: Sequence[str] = ()
+    duplicates: str | None = None
 
     def keys(self) -> dict[str, object]:
         """The keys of the manifest that were given."""
@@ -137,20 +134,53 @@ class _Wishes:
         }
 
 
-def _drop(paths: list[Path], inbox: Path, wishes: _Wishes, checksums: bool, progress: Progress) -> Path:
+def submit_staged(
+    folder: Path,
+    listed: Sequence[ListedFile],
+    wishes: Wishes,
+    *,
+    spool: Path,
+    user: str,
+    intend: Callable[[str], None],
+) -> Path:
+    """Drop *folder*, which lies on the spool's file system with all its files on the disk, by renaming it.
+
+    listed -- its files, all of them
+    intend -- is told, before each rename, the name that it would give; when *folder* is gone afterwards, it did
+
+    Returns the batch's folder in the inbox. Raises as submit() does.
+    """
+    inbox, keys = _inbox(spool, user), wishes.keys()
+    named = {"name": folder.name, **keys} if folder.name.isprintable() else keys
+    brought = _brought_manifest([Source(folder / one.path, one.path, one.size or 0) for one in listed], keys)
+    for below in sorted({path for one in listed for path in (folder / one.path).parents}):
+        if below.is_relative_to(folder):
+            fsync_directory(below)
+    try:
+        if not brought:
+            write_durably(folder / MANIFEST, manifest.compose(named, listed), mode=0o666)
+            share(folder / MANIFEST, inbox)
+        return _commit(folder, inbox, folder_name(wishes.name or folder.name), intend)
+    except BaseException:  # what is put right meanwhile would no longer be what it lists
+        if not brought:
+            (folder / MANIFEST).unlink(missing_ok=True)
+        raise
+
+
+def _drop(paths: list[Path], inbox: Path, wishes: Wishes, checksums: bool, progress: Progress) -> Path:
     found, keys = sources(paths), wishes.keys()
     manifest.compose(keys)  # before anything is copied, so that a slip of the finger costs no hour
     brought = _brought_manifest(found, keys)
     _check_space(inbox, found)
-    called = wishes.name or _called(paths)
-    if called.isprintable():
-        keys = {"name": called, **keys}
-    with _reserved(inbox, _folder_name(called)) as part:
+    title = wishes.name or called(paths)
+    if title.isprintable():
+        keys = {"name": title, **keys}
+    with _reserved(inbox, folder_name(title)) as part:
         listed = copy(found, part, checksums=checksums, progress=progress)
         if not brought:
             write_durably(part / MANIFEST, manifest.compose(keys, listed), mode=0o666)
             share(part / MANIFEST, inbox)
-        return _commit(part, inbox, _folder_name(called))
+        return _commit(part, inbox, folder_name(title))
 
 
 # -- where to --------------------------------------------------------------------------------------------
@@ -197,43 +227,6 @@ def _check_space(inbox: Path, found: Sequence[Source]) -> None:
         )
 
 
-# -- what it is called -------------------------------------------------------------------------------------
-
-
-def _called(paths: Sequence[PurePath]) -> str:
-    """What people would call it: the folder, the one file, or the folder that all the files come from. Whether
-    something in a place is a folder, only the daemon can know: there, what follows the last dot is left out."""
-    first = paths[0]
-    if len(paths) == 1:
-        is_folder = isinstance(first, Path) and first.is_dir()
-        return first.name if is_folder else re.sub(r"\.(ome|companion)$", "", first.stem, flags=re.I)
-    above = {path.parent for path in paths}
-    return (first.parent.name if len(above) == 1 else "") or first.stem
-
-
-def _folder_name(name: str) -> str:
-    """*name* as the name of a folder that any file server takes and that nothing passes over."""
-    usable = _shortened(_UNUSABLE.sub("_", name).strip(" ."))
-    if is_junk(usable) or is_temporary(usable):
-        usable = _shortened("batch " + usable.replace(".", "_").strip("~$_")).rstrip("~")
-    return usable or "batch"
-
-
-def _shortened(name: str) -> str:
-    while len(os.fsencode(name)) > _NAME_BYTES:
-        name = name[:-1].rstrip(" .")
-    return name
-
-
-def _numbered(name: str) -> Iterator[str]:
-    """NAME, NAME (2), NAME (3), ..."""
-    yield name
-    number = 2
-    while True:
-        yield f"{name} ({number})"
-        number += 1
-
-
 # -- one rename --------------------------------------------------------------------------------------------
 
 
@@ -270,7 +263,7 @@ def _reserved(inbox: Path, name: str) -> Iterator[Path]:
 
 def _reserve(inbox: Path, name: str) -> Path:
     """Make the folder to copy into, under a name that holds the batch back and that nobody else uses."""
-    for candidate in _numbered(name):
+    for candidate in numbered(name):
         part = inbox / f".{candidate}.part"
         try:
             part.mkdir()
@@ -283,11 +276,12 @@ def _reserve(inbox: Path, name: str) -> Path:
     raise AssertionError("there is always one more number")
 
 
-def _commit(part: Path, inbox: Path, name: str) -> Path:
+def _commit(part: Path, inbox: Path, name: str, intend: Callable[[str], None] = lambda _: None) -> Path:
     """Give the batch its name. This one rename is the drop."""
     waits = iter(_PATIENCE)
-    for candidate in _numbered(name):
+    for candidate in numbered(name):
         while not os.path.lexists(inbox / candidate):
+            intend(candidate)
             try:
                 move(part, inbox / candidate)
                 return inbox / candidate

@@ -20,6 +20,7 @@ from dropwatch.web.entrance import lead_strangers
 from dropwatch.web.guard import Guard, names_of
 from dropwatch.web.house import House
 from dropwatch.web.live import OwnScripts, Wire
+from dropwatch.web.uploads import routes
 
 _LIVE = '<script src="/static/live.js" defer></script>'
 _ABOUT = (
@@ -40,6 +41,8 @@ def make_app(house: House, host: str) -> ASGIApp:
         redoc_url=None,
     )
     app.include_router(api.router(house), prefix="/api")
+    app.include_router(routes.router(house.uploads, house.doorkeeper), prefix="/api")
+    app.mount(routes.PATH, routes.tus_at(house.uploads, house.doorkeeper), name="uploads")
     docs.hang_up(app, house.config.site.name)
     app.mount("/static", StaticFiles(directory=STATIC), name="static")
     pages.register(house)

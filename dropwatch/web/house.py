@@ -14,6 +14,7 @@ from dropwatch.web.doorkeeper import Doorkeeper, make_doorkeeper
 from dropwatch.web.images import Images
 from dropwatch.web.index import Index
 from dropwatch.web.previews import Previews
+from dropwatch.web.uploads.uploads import Uploads
 
 STATE = "web"  #: the page's own folder in the state folder
 
@@ -28,6 +29,7 @@ class House:
     index: Index
     images: Images
     previews: Previews
+    uploads: Uploads
 
     def close(self) -> None:
         """End what pages and API have open elsewhere, in a few seconds."""
@@ -45,5 +47,6 @@ def build(config: Config, clock: Callable[[], float]) -> House:
         doorkeeper=doorkeeper,
         index=Index(config, clock),
         images=Images(hand, time.monotonic),
+        uploads=Uploads(config, clock),
         previews=Previews(config, config.state / STATE / "previews"),
     )

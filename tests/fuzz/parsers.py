@@ -37,10 +37,10 @@ from dropwatch.pipeline.addresses import Addresses
 from dropwatch.pipeline.adoption import _sound, batch_id, next_record
 from dropwatch.pipeline.case import Case
 from dropwatch.sandbox import faults, hql
+from dropwatch.spool.batch_name import folder_name
 from dropwatch.spool.folders import MEMORY, Spool, shortened
 from dropwatch.spool.identity import mount_points
 from dropwatch.spool.presence import HEARTBEAT
-from dropwatch.spool.submit import _folder_name
 from dropwatch.spool.tree import Snapshot
 from dropwatch.status import find, plain_status, plain_whole, snapshot, whole
 from dropwatch.status.presence import presence
@@ -139,7 +139,7 @@ def feed_words(data: bytes) -> None:
             manifest.compose({key: value}, [ListedFile(text, 3, "0" * 64)])
         except ManifestError as err:
             assert_readable(err.problems)
-    name = _folder_name(text.replace("\0", ""))
+    name = folder_name(text.replace("\0", ""))
     assert "/" not in name and not is_junk(name) and not is_temporary(name)
     assert 0 < len(os.fsencode(name)) <= 255
     assert len(os.fsencode(shortened(name))) <= 60

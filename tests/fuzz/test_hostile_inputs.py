@@ -24,10 +24,10 @@ from dropwatch.pipeline.addresses import Addresses
 from dropwatch.pipeline.adoption import next_record
 from dropwatch.sandbox import hql
 from dropwatch.sandbox.faults import Faults
+from dropwatch.spool.batch_name import folder_name
 from dropwatch.spool.folders import MEMORY, Spool
 from dropwatch.spool.identity import mount_points
 from dropwatch.spool.presence import HEARTBEAT
-from dropwatch.spool.submit import _folder_name
 from dropwatch.status.rows import envelope_at
 from tests.still import Facility
 
@@ -259,7 +259,7 @@ def test_the_last_good_faults_stand_while_the_file_is_odd(tmp_path: Path, text: 
 def test_what_is_submitted_never_gets_a_name_that_holds_it_back() -> None:
     rng = random.Random(7)
     for _ in range(2000):
-        name = _folder_name("".join(rng.choices("a~.$_ ", k=rng.choice((3, 200, 300)))))
+        name = folder_name("".join(rng.choices("a~.$_ ", k=rng.choice((3, 200, 300)))))
 
         assert not is_temporary(name), name
 

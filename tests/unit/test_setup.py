@@ -24,7 +24,7 @@ def clone() -> Iterator[Path]:
     with TemporaryDirectory(prefix="dropwatch-clone-") as folder:
         clone = Path(folder)
         clone.chmod(0o755)
-        for name in ("pyproject.toml", "Makefile"):
+        for name in ("pyproject.toml", "package.json", "Makefile"):
             shutil.copy(ROOT / name, clone)
         for name in (".ci", "service/ice"):
             shutil.copytree(ROOT / name, clone / name, ignore=shutil.ignore_patterns("__pycache__"))
