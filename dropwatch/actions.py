@@ -13,7 +13,7 @@ from dropwatch.config import Config
 from dropwatch.durable import write_durably
 from dropwatch.durable_memory import inside
 from dropwatch.errors import PermanentError
-from dropwatch.model import Place
+from dropwatch.model import Envelope, Place
 from dropwatch.pipeline.oversight import CANCEL
 from dropwatch.spool.folders import MEMORY, Spool
 from dropwatch.spool.moves import make_directory
@@ -54,11 +54,14 @@ def retry(config: Config, found: Found, now: float) -> GivenBack:
 
 
 def cancel(config: Config, found: Found, now: float) -> str:
-    """Stop a batch that is in processing; what OMERO already has of it stays there.
+    """Stop a batch that is in processing, or that waits in the inbox to be tried again; what OMERO already has of it
+    stays there.
 
     Returns what to tell the person. Raises Refused, Unavailable, OSError.
     """
     envelope = found.envelope
+    if found.place is Place.INBOX and envelope is not None and envelope.claim:
+        return _take_back(config, found, envelope, now)
     if found.place is Place.INBOX or envelope is None:
         raise Refused(
             f"{found.name} was not taken up yet: move it out of the inbox, and nothing will be imported:"
@@ -76,6 +79,14 @@ def cancel(config: Config, found: Found, now: float) -> str:
         folder.put(CANCEL, envelope.claim.encode("ascii"))
     when = "within seconds" if there.running else "when dropwatch runs again"
     return f"{found.name} will be cancelled {when}. Image files that OMERO already has stay there."
+
+
+def _take_back(config: Config, found: Found, envelope: Envelope, now: float) -> str:
+    """Put a batch that came back to the inbox where it lay before."""
+    record = Reader(config, presence(config.state, now), now).record(envelope)
+    place = record.verdict.place if record.verdict else Place.FAILED
+    path = found.spool.take_back(envelope, place)
+    return f"{record.name} is not tried again: it lies in {place.value} as before, {path}."
 
 
 def hold(config: Config, user: str | None) -> None:

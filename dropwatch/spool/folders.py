@@ -245,6 +245,12 @@ class Spool:
         move(envelope.path, path)
         return path
 
+    def take_back(self, returned: Envelope, place: Place) -> Path:
+        """Move a returned envelope out of the inbox again, to *place*. Returns where it lies."""
+        path = self.folder(returned.user, place) / returned.path.name
+        move(returned.path, path)
+        return path
+
 
 def _is_same(one: Path, other: Path) -> bool:
     """Whether two names are certainly of one file. Shares make inodes up, and two files may get the same; but these

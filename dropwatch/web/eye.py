@@ -10,18 +10,20 @@ import hashlib
 import os
 import time
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from dropwatch.config import Config
 from dropwatch.errors import Unavailable
 from dropwatch.model import CLAIM_STAMP, Dropped, Envelope, Place
 from dropwatch.pipeline import glance
+from dropwatch.report import Site, site_of
+from dropwatch.report.links import container_link
 from dropwatch.spool.folders import Spool
 from dropwatch.status import Row, Target
 from dropwatch.status.presence import Presence
 from dropwatch.status.rows import Reader, envelope_at
-from dropwatch.web.listed import Listed
+from dropwatch.web.listed import Listed, stage_of
 from dropwatch.web.remembered import Remembered
 
 KEPT = 20_000  #: retired batches of a spool, the newest
@@ -68,10 +70,14 @@ class Eye:
     spool: Spool
     kept: int = KEPT
     ledger: Remembered = field(default_factory=Remembered)
+    _site: Site = field(init=False)
     _folders: dict[Path, _Folder] = field(default_factory=dict)
     _retired: dict[Path, Listed | None] = field(default_factory=dict)
     _names: list[Name] = field(default_factory=list)
     _troubles: dict[str, Target] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self._site = site_of(self.config)
 
     def look(self, here: Presence, now: float) -> Glimpse:
         """Look once. *now* in epoch seconds. Raises Unavailable, OSError (the spool as a whole)."""
@@ -104,16 +110,13 @@ class Eye:
             self._trouble(user, err)
 
     def _dropped(self, reader: Reader, dropped: Dropped) -> Listed:
-        row = reader.dropped(self.spool.root, dropped)
-        lacking = bool(dropped.lacking)
+        root, row = self.spool.root, reader.dropped(self.spool.root, dropped)
+        stage = stage_of(row, lacking=bool(dropped.lacking))
         if dropped.envelope is not None and dropped.envelope.claim:
-            listed = self._told(reader, row, dropped.envelope)
-            return Listed(
-                listed.spool, row, listed.key, listed.stamps, dropped.since, lacking, "", listed.text
-            )
-        key = drop_key(self.spool.root, dropped.user, dropped.name)
-        text = f"{row.name}\n{row.user}".casefold()
-        return Listed(self.spool.root, row, key, (), dropped.since, lacking, "", text)
+            before = self._told(reader, row, dropped.envelope)
+            return replace(before, begun=dropped.since, stage=stage)
+        key = drop_key(root, dropped.user, dropped.name)
+        return Listed(root, row, key, (), dropped.since, stage, f"{row.name}\n{row.user}".casefold())
 
     def _claimed(self, reader: Reader, envelope: Envelope) -> Listed:
         return self._told(reader, reader.envelope(self.spool.root, envelope), envelope)
@@ -123,10 +126,17 @@ class Eye:
         lines = self.ledger.lines(envelope.path, record.claim)
         where = record.container.name if record.container else ""
         names = "\n".join(line.name for line in lines[: _TEXT // 4])[:_TEXT]
-        stamps = tuple({record.batch, *(past.claim for past in record.history)} - {envelope.claim})
-        text = f"{row.name}\n{record.dropped}\n{row.user}\n{where}\n{names}".casefold()
-        begun = record.claimed_at
-        return Listed(self.spool.root, row, envelope.claim, stamps, begun, False, where, text)
+        return Listed(
+            spool=self.spool.root,
+            row=row,
+            key=envelope.claim,
+            stamps=tuple({record.batch, *(past.claim for past in record.history)} - {envelope.claim}),
+            begun=record.claimed_at,
+            stage=stage_of(row, lacking=False),
+            text=f"{row.name}\n{record.dropped}\n{row.user}\n{where}\n{names}".casefold(),
+            where=where,
+            link=container_link(self._site, record.container),
+        )
 
     # -- retired ---------------------------------------------------------------------------------------
 

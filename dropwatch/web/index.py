@@ -33,6 +33,7 @@ class View:
     version -- another one when anything is different
     troubles -- what cannot be seen now, and why; the batches of there are as they were before
     unread  -- old batches that are not read yet; left_out -- those that are too many to be listed
+    here    -- what was known of the daemon then
     """
 
     batches: tuple[Listed, ...]
@@ -41,6 +42,7 @@ class View:
     troubles: tuple[Target, ...] = ()
     unread: int = 0
     left_out: int = 0
+    here: Presence | None = None
 
 
 @dataclass
@@ -99,6 +101,7 @@ class Index:
             tuple(trouble for watch in self._watches for trouble in _troubles(watch)),
             sum(glimpse.unread for glimpse in glimpses),
             sum(glimpse.left_out for glimpse in glimpses),
+            self._watches[0].here if self._watches else None,
         )
 
     def _batches(self, version: int, glimpses: list[Glimpse]) -> tuple[Listed, ...]:

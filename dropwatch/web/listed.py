@@ -26,6 +26,15 @@ class Stage(StrEnum):
     CANCELLED = "cancelled"
 
 
+def stage_of(row: Row, *, lacking: bool) -> Stage:
+    """*lacking*: it lies in the inbox, and something is missing that its owner has to bring."""
+    if row.place is Place.FAILED or lacking:
+        return Stage.CANCELLED if row.verdict is Verdict.CANCELLED else Stage.NEEDS_YOU
+    if row.place is Place.DONE:
+        return Stage.DONE
+    return Stage.WAITING if row.progress is None else Stage.IMPORTING
+
+
 @dataclass(frozen=True, slots=True)
 class Listed:
     """One batch in the list.
@@ -35,8 +44,7 @@ class Listed:
     stamps -- claim stamps by which it was known before
     begun  -- when it was claimed, or (inbox) changed last; epoch seconds. It orders the list, and a batch keeps it
               when it is done: so nothing moves while one reads
-    lacking -- in the inbox, and something is missing that its owner has to bring
-    where  -- the target, as far as it is known
+    where, link -- the target and its address in OMERO.web, as far as they are known
     text   -- what a search looks through, case folded
     """
 
@@ -45,18 +53,10 @@ class Listed:
     key: str
     stamps: tuple[str, ...]
     begun: float
-    lacking: bool
-    where: str
+    stage: Stage
     text: str
-
-    @property
-    def stage(self) -> Stage:
-        row = self.row
-        if row.place is Place.FAILED or self.lacking:
-            return Stage.CANCELLED if row.verdict is Verdict.CANCELLED else Stage.NEEDS_YOU
-        if row.place is Place.DONE:
-            return Stage.DONE
-        return Stage.WAITING if row.progress is None else Stage.IMPORTING
+    where: str = ""
+    link: str = ""
 
     def is_called(self, key: str) -> bool:
         """Whether *key* is its claim stamp of now or before, or its batch id."""
@@ -103,7 +103,8 @@ class Selection:
 
 def select(seen: Iterable[Listed], wanted: Wanted, skip: int = 0, most: int | None = None) -> Selection:
     """Pick *most* of *seen* that are *wanted*, leaving out the first *skip*."""
-    taken = [one for one in seen if wanted.takes(one)]
+    anything = wanted == Wanted(stage=wanted.stage)
+    taken = list(seen) if anything else [one for one in seen if wanted.takes(one)]
     counts = Counter(one.stage for one in taken)
     if wanted.stage is not None:
         taken = [one for one in taken if one.stage is wanted.stage]

@@ -202,4 +202,16 @@ def fact(name: str, value: str, classes: str = "") -> Say:
     return Say("dd", value, classes)
 
 
+def tell(text: str, tone: Tone = Tone.CALM) -> None:
+    """Say what came of something, above the page for a while; it is read aloud."""
+    ui.notify(
+        clean(text),
+        position="bottom",
+        timeout=15_000 if tone is Tone.BAD else 8_000,
+        close_button="Close",
+        classes=f"dw-told {tone}",
+        multi_line=True,
+    )
+
+
 OUTAGE = "OMERO does not answer. Your batches wait and go on by themselves."

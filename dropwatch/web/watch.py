@@ -15,7 +15,7 @@ from dropwatch.config import Config
 from dropwatch.errors import DropwatchError
 from dropwatch.journal import line
 from dropwatch.status import Target
-from dropwatch.status.presence import presence
+from dropwatch.status.presence import Presence, presence
 from dropwatch.web.eye import Eye, Glimpse
 
 EVERY = 1.0  #: seconds between two looks
@@ -37,6 +37,7 @@ class Watch:
     glimpse: Glimpse = field(default_factory=Glimpse)
     version: int = 0
     trouble: Target | None = None
+    here: Presence | None = None  #: what was known of the daemon at that look
     _asked: float = 0.0
     _since: float | None = None  #: when the present look was begun; monotonic, like all of these
     _seen: float = float("-inf")  #: when the last look that came to its end was begun
@@ -85,7 +86,8 @@ class Watch:
     def _look(self) -> tuple[Glimpse, Target | None]:
         name, now = f"spool:{self.eye.spool.root}", self.clock()
         try:
-            return self.eye.look(presence(self.config.state, now), now), None
+            self.here = presence(self.config.state, now)
+            return self.eye.look(self.here, now), None
         except DropwatchError as err:
             return self.glimpse, Target(name, err.message, err.remedy)
         except OSError as err:

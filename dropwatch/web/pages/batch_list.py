@@ -1,0 +1,120 @@
+"""The parts of a list of batches: its lines, what needs somebody first, the stages to choose from, turning pages.
+
+Each is made once and then shows what is different.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import partial
+
+from nicegui import ui
+
+from dropwatch.report.words import number
+from dropwatch.web.house import House
+from dropwatch.web.listed import Listed, Selection, Stage
+from dropwatch.web.pages import words
+from dropwatch.web.pages.batch_row import BatchRow
+from dropwatch.web.pieces import Say, button, hide, icon
+
+PART = 50  #: batches that are shown at a time
+
+
+class Rows:
+    """The lines of the list, each for the same batch as long as that is shown. whose -- also says whose they are"""
+
+    def __init__(self, house: House, *, whose: bool) -> None:
+        self._house, self._whose = house, whose
+        self._rows: dict[str, BatchRow] = {}
+        self._list = ui.element("ol").classes("dw-list dw-batches")
+
+    def show(self, batches: Sequence[Listed]) -> None:
+        """Show *batches*, in this order."""
+        there = {_key(one) for one in batches}
+        for key in [key for key in self._rows if key not in there]:
+            self._rows.pop(key).delete()
+        for place, one in enumerate(batches):
+            row = self._rows.get(_key(one))
+            if row is None:
+                with self._list:
+                    row = self._rows[_key(one)] = BatchRow(self._house, one, whose=self._whose)
+            else:
+                row.show(one)
+            if self._list.default_slot.children[place] is not row:
+                row.move(target_index=place)
+
+
+def _key(one: Listed) -> str:
+    """Two copies of an envelope have the same stamp, and may lie in two places."""
+    return f"{one.key} {one.row.path}" if one.row.claim else one.key
+
+
+class Urgent(ui.element):
+    """A short list of what needs somebody."""
+
+    def __init__(self) -> None:
+        super().__init__("section")
+        self._shown: tuple[Listed, ...] = ()
+        self.classes("dw-urgent").props('aria-label="Needs you"')
+
+    def show(self, batches: tuple[Listed, ...]) -> None:
+        hide(self, not batches)
+        if batches == self._shown:
+            return
+        self._shown = batches
+        self.clear()
+        with self:
+            Say("h2", "Needs you")
+            with ui.element("ul").classes("dw-list"):
+                for one in batches:
+                    with ui.element("li"):
+                        icon("error")
+                        with ui.element("span"):
+                            with ui.element("a") as link:
+                                Say("span", one.row.name)
+                            link.props["href"] = f"/batch/{one.key}"
+                            Say("span", f" \N{EN DASH} {words.why(one.row)}", "dw-quiet")
+
+
+class Chips:
+    """The stages, with how many batches there are in each; one or all can be chosen."""
+
+    def __init__(self, choose: Callable[[Stage | None], None]) -> None:
+        self._chips: dict[Stage | None, ui.button] = {}
+        with ui.element("div").props('role="group" aria-label="Show"').classes("dw-chips"):
+            for stage in (None, *Stage):
+                chip = self._chips[stage] = button("", partial(choose, stage))
+                chip.classes("dw-chip", remove="dw-icon-only")
+
+    def show(self, selection: Selection, chosen: Stage | None) -> None:
+        counts: dict[Stage | None, int] = {None: sum(selection.counts.values())}
+        counts.update(selection.counts.items())
+        for stage, chip in self._chips.items():
+            amount = counts.get(stage, 0)
+            name = words.STAGES[stage][0] if stage else "All"
+            text, pressed = f"{name} {number(amount)}", "true" if stage is chosen else "false"
+            if chip.text != text:
+                chip.set_text(text)
+            if chip.props.get("aria-pressed") != pressed:
+                chip.props["aria-pressed"] = pressed
+            hide(chip, not amount and stage is not None and stage is not chosen)
+
+
+class Turn:
+    """Turning pages, where there is more than one."""
+
+    def __init__(self, turn: Callable[[int], None]) -> None:
+        self._page = 0
+        with ui.element("nav").props('aria-label="More batches"').classes("dw-turn") as self._all:
+            self._newer = button("Newer", lambda: turn(self._page - 1), sign="chevron_left")
+            self._where = Say("span", "", "dw-quiet")
+            self._older = button("Older", lambda: turn(self._page + 1), sign="chevron_right")
+
+    def show(self, page: int, total: int) -> None:
+        self._page = page
+        first, last = page * PART, min(total, (page + 1) * PART)
+        self._where.say(f"{number(first + 1)} to {number(last)} of {number(total)}")
+        for able, one in ((page > 0, self._newer), (last < total, self._older)):
+            if one.enabled is not able:
+                one.set_enabled(able)
+        hide(self._all, total <= PART and page == 0)

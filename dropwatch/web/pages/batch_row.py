@@ -1,0 +1,71 @@
+"""One batch in a list of batches. It changes what changed and leaves the rest: scrolling, focus, selected text."""
+
+from __future__ import annotations
+
+from functools import partial
+
+from nicegui import ui
+
+from dropwatch.report import Site, site_of
+from dropwatch.web.house import House
+from dropwatch.web.listed import Listed, Stage
+from dropwatch.web.pages import deeds, words
+from dropwatch.web.pieces import Badge, Bar, Say, away, button, hide
+
+_AGAIN = (Stage.NEEDS_YOU, Stage.CANCELLED)
+
+
+class BatchRow(ui.element):
+    """A line of the list, for *one*. whose -- also says whose batch it is"""
+
+    def __init__(self, house: House, one: Listed, *, whose: bool) -> None:
+        super().__init__("li")
+        self._house, self._whose, self._one = house, whose, one
+        self._site: Site = site_of(house.config)
+        self.classes("dw-batch")
+        with self:
+            with ui.element("div").classes("dw-batch-what"):
+                with ui.element("h3"), ui.element("a") as self._link:
+                    self._name = Say("span")
+                self._facts = Say("div", classes="dw-quiet dw-small")
+                self._why = Say("p", classes="dw-batch-why")
+                self._bar = Bar("How far it is")
+            with ui.element("div").classes("dw-batch-where"):
+                word, sign, tone = words.STAGES[one.stage]
+                self._badge = Badge(word, sign, tone)
+                self._since = Say("div", classes="dw-quiet dw-small")
+                self._open = away("", "")
+                self._again = button("Try again", partial(self._do, deeds.retry), sign="refresh")
+        self.show(one)
+
+    async def _do(self, deed: deeds.Deed) -> None:
+        await deed(self._house, self._one)
+
+    def show(self, one: Listed) -> None:
+        """Show *one*, which is the same batch as before."""
+        row, self._one = one.row, one
+        path = f"/batch/{one.key}"
+        if self._link.props.get("href") != path:
+            self._link.props["href"] = path
+        self._name.say(row.name)
+        self._facts.say(words.facts(one, whose=self._whose))
+        self._badge.set(*words.STAGES[one.stage])
+        self._since.say(words.since(row, self._house.clock(), self._site.timezone))
+        self._show_progress()
+        self._show_link()
+        hide(self._again, one.stage not in _AGAIN or row.claim is None)
+
+    def _show_progress(self) -> None:
+        share, told = words.far(self._one.row, self._site)
+        hide(self._bar, not told)
+        hide(self._why, bool(told))
+        if told:
+            self._bar.set(share, told)
+        self._why.say(words.why(self._one.row))
+
+    def _show_link(self) -> None:
+        link = self._one.link
+        hide(self._open, not link)
+        if link and self._open.props.get("href") != link:
+            self._open.props["href"] = link
+            self._open.set_text(words.store(self._site))
