@@ -18,7 +18,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from email.header import decode_header, make_header
 from pathlib import Path
 from typing import Any
@@ -26,6 +26,8 @@ from typing import Any
 import yaml
 
 USERS = ("alice", "bob", "carol")
+DISK = "disk"  #: a place; settings that name it may do so relative to the configuration
+OLD = 1_600_000_000_123_456_700  #: when the files in it were written (epoch nanoseconds)
 PLACES = ("inbox", "processing", "done", "failed")
 OURS = (".dropwatch", "REPORT.txt", "REPORT.txt.part")
 
@@ -167,12 +169,16 @@ class File:
 
 @dataclass(frozen=True)
 class Drop:
-    """A folder, or loose files, as *user* dropped them. File names are unique in the world."""
+    """A folder, or loose files, as *user* dropped them. File names are unique in the world.
+
+    originals -- files of a place (a folder beside the spool) that are to be fetched for it
+    """
 
     user: str
     name: str
     files: tuple[File, ...]
     loose: bool = False
+    originals: tuple[File, ...] = ()
 
 
 @dataclass
@@ -272,6 +278,19 @@ class World:
         self.drops.append(drop)
         return drop
 
+    def drop_from(self, user: str, name: str, files: Mapping[str, bytes], *paths: str) -> Drop:
+        """Put *files* into the place, and drop a folder whose manifest wants *paths* of it fetched."""
+        manifest = {"from": {"place": DISK, "paths": paths}}
+        for path, data in files.items():
+            original = self.root / DISK / path
+            original.parent.mkdir(parents=True, exist_ok=True)
+            original.write_bytes(data)
+            os.utime(original, ns=(OLD, OLD))
+        originals = tuple(file_of(self.root / DISK, path, good=True) for path in files)
+        drop = self.drop(user, name, {"batch.json": json.dumps(manifest).encode()})
+        self.drops[-1] = replace(drop, originals=originals)
+        return self.drops[-1]
+
     def drop_loose(self, user: str, stem: str, files: Mapping[str, bytes]) -> Drop:
         """Drop files at the top of the inbox; they share *stem*."""
         desk, inbox = self.desk, self.spool / user / "inbox"
@@ -312,6 +331,21 @@ class World:
             data = path.read_bytes()
             assert hashlib.sha256(data).hexdigest() == file.sha256, path
             assert path.stat().st_ino == file.inode, f"{path} is a copy"
+
+        for file in drop.originals:
+            path = self.root / DISK / file.path
+            assert file_of(self.root / DISK, file.path, good=True) == file, f"{path} is not as it was"
+            assert path.stat().st_mtime_ns == OLD
+        self._assert_no_half_copies(drop)
+
+    def _assert_no_half_copies(self, drop: Drop) -> None:
+        """Whatever bears the name of an original in the envelope is a whole copy of it."""
+        whole = {file.path: (file.sha256, OLD) for file in drop.originals}
+        for folder in (self.spool / drop.user).glob(f"*/*{_literal(drop.name)}/.dropwatch/fetched/files"):
+            for path in folder.rglob("*"):
+                if path.is_file() and path.name != ".dropwatch.part":
+                    found = hashlib.sha256(path.read_bytes()).hexdigest(), path.stat().st_mtime_ns
+                    assert found == whole[str(path.relative_to(folder))], f"{path} is no whole copy"
 
     @staticmethod
     def _path(drop: Drop, file: File, found: list[tuple[str, Path]]) -> Path:
@@ -400,7 +434,7 @@ def assert_imported_once(world: World, drop: Drop) -> None:
         (line["user"], line["target"], file) for line in world.sandbox.imports() for file in line["files"]
     ]
     targets = set()
-    for file in drop.files:
+    for file in (*drop.files, *drop.originals):
         found = [one for one in lines if (one[2]["sha1"], one[2]["size"]) == (file.sha1, file.size)]
         targets |= {target for _, target, _ in found}
 

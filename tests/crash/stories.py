@@ -15,7 +15,7 @@ from typing import Any
 
 from dropwatch.sandbox.samples import corrupt_tiff, ome_tiff
 from tests.lives import Life, Trap
-from tests.world import Drop, World, file_of
+from tests.world import DISK, Drop, World, file_of, merged
 
 QUICK: dict[str, Any] = {
     "spools": {"settle": "0s", "sweep": "1h"},
@@ -23,6 +23,7 @@ QUICK: dict[str, Any] = {
     "mail": {"send_to": ["*@example.org"]},
 }
 PATIENT = {"spools": {"settle": "1h"}}  #: only a manifest that proves itself whole leads to a claim
+FROM_DISK = {"places": {DISK: {"path": DISK, "users": ["alice"]}}}
 PI = "pi@example.org"
 
 _seeds = itertools.count(1)
@@ -86,6 +87,11 @@ def fresh(world: World) -> None:
 def listed(world: World) -> None:
     files = two_images(world)
     world.drop("alice", "listed", {"batch.json": listing(files), **files})
+
+
+def fetched(world: World) -> None:
+    files = {"run7/a.ome.tif": image(world), "run7/deep/b.ome.tif": image(world)}
+    world.drop_from("alice", "fetched", files, "run7")
 
 
 def loose(world: World) -> None:
@@ -166,6 +172,7 @@ FAILED = (("admin@example.org", "failure"),)
 STORIES = (
     Story("fresh folder", fresh),
     Story("listed manifest", listed, tells=LISTED, settings=PATIENT),
+    Story("fetched from a place", fetched, settings=merged(PATIENT, FROM_DISK)),
     Story("loose files", loose),
     Story("loose files with a listing", loose_listed, tells=LISTED, settings=PATIENT),
     Story("partial", partial, ends="failed", tells=FAILED),

@@ -74,7 +74,13 @@ def telling(story: Story) -> Callable[..., int]:
 
 #: Told by `make test-all` only: each takes the better part of a minute, and shares most of its points with another.
 SELDOM = {
-    *("listed manifest", "loose files with a listing", "manifest with a typo", "partial"),
+    *(
+        "fetched from a place",
+        "listed manifest",
+        "loose files with a listing",
+        "manifest with a typo",
+        "partial",
+    ),
     *(
         "checksum differs once",
         "reply lost",
