@@ -7,12 +7,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from contextlib import closing
 
-from dropwatch.errors import Interrupted, PermanentError
+from dropwatch.errors import Interrupted, PermanentError, Unavailable
 from dropwatch.formats import Unreadable
 from dropwatch.litter import is_temporary
 from dropwatch.model import FileFact, Preview, PreviewJob, Refused
 from dropwatch.places import Entry, Source, walk
 from dropwatch.places.source import EVERYONE
+from dropwatch.spool.knock import Knock
 from dropwatch.spool.tree import Snapshot
 from dropwatch.task import refusals
 from dropwatch.task.belonging import Contents, is_ours
@@ -23,6 +24,7 @@ from dropwatch.task.looks import Journal
 
 MOST_LISTED = 50_000  #: files and folders; who chooses more is told so, and can submit them all the same
 
+_KNOCK = 5.0  # seconds
 _SEEN_ONCE = 10  #: blame of one death that the page saw: unlike the daemon, it tries no file twice
 _SLOW = Unreadable(
     False,
@@ -46,6 +48,8 @@ def preview(
     Raises PermanentError (not there, ``..``, links, too many files), Unavailable, OperatorError, OSError, and
     Interrupted when *stopped*.
     """
+    if not Knock(job.folder, patience=_KNOCK, clock=clock).answers():
+        raise no_answer(job.name)
     end = clock() + job.seconds
     # The way to the folder is the admin's, and may lead over links; what lies in it is looked at link by link.
     folder = job.folder.resolve()
@@ -66,6 +70,16 @@ def preview(
             chosen, looks, contents, told, lambda number: number >= job.most or clock() >= end
         )
     return _preview(snap, chosen, found, entries, looker.name)
+
+
+def no_answer(name: str) -> Unavailable:
+    """The error for files on a share, known as *name*, that hangs."""
+    return Unavailable(
+        f"{name} does not answer, so its files cannot be looked at.",
+        concerns="place",
+        remedy="Try again later. If that does not help, tell the facility.",
+        code="no-answer",
+    )
 
 
 def _listed(source: Source, paths: Iterable[str], stopped: Callable[[], bool]) -> list[Entry]:

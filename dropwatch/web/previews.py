@@ -21,7 +21,7 @@ from pathlib import Path
 from dropwatch.config import Config
 from dropwatch.errors import Interrupted, TemporaryError
 from dropwatch.model import Preview, PreviewJob, Progress
-from dropwatch.task import open_workshop
+from dropwatch.task import open_workshop, previewing
 from dropwatch.workers import Done, Perform, Squad, Work, Workers
 
 MOST = 2_000  #: files that one preview looks at
@@ -139,6 +139,8 @@ class Previews:
             _settle(asking._answer, done)
         elif asking._stopped:
             _settle(asking._answer, Done(error=Interrupted("The preview was cancelled.")))
+        elif not _was_looking(asking):
+            _settle(asking._answer, Done(error=previewing.no_answer(job.name)))
         elif deaths + 1 >= _DEATHS:
             _settle(asking._answer, Done(error=_STUBBORN))
         else:
@@ -174,6 +176,12 @@ class Previews:
                 self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
                 memory.mkdir(mode=0o700, exist_ok=True)
         return memory
+
+
+def _was_looking(asking: Asking) -> bool:
+    """Whether its process had got as far as the first file, or died while it listed them."""
+    ended = asking._work.ended if asking._work is not None else None
+    return ended is not None and ended.total > 0
 
 
 def _settle(answer: Future[Preview], done: Done) -> None:

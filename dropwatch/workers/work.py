@@ -111,12 +111,14 @@ class Work:
 
     started -- monotonic seconds; 0.0 while it waits for a worker
     again   -- its first worker died before it took it
+    ended   -- how far it was when it ended
     """
 
     job: Job
     finished: Callable[[Done], None]
     started: float = 0.0
     again: bool = False
+    ended: Progress | None = None
     _board: Board | None = None
     _stop: float | None = None  # when it was told to (monotonic seconds)
     _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
@@ -132,6 +134,7 @@ class Work:
     def end(self, done: Done) -> None:
         """It has ended; the board is somebody else's from now on."""
         with self._lock:
+            self.ended = self.progress()
             self._board = None
         self.finished(done)
 

@@ -9,7 +9,7 @@ import stat
 import threading
 import time
 from collections.abc import Callable, Coroutine, Iterator
-from contextlib import closing
+from contextlib import closing, contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
@@ -18,13 +18,14 @@ import pytest
 from images import PLATE, THREE, fake, ome_set, pair, plain_tiff
 
 from dropwatch import config
-from dropwatch.errors import Interrupted, PermanentError, TemporaryError
+from dropwatch.errors import Interrupted, PermanentError, TemporaryError, Unavailable
 from dropwatch.formats import Look, Readable, Unreadable
 from dropwatch.model import Preview
 from dropwatch.sandbox.samples import corrupt_tiff, ome_tiff
 from dropwatch.task import Workshop
 from dropwatch.web.previews import Previews
 from tests.alive import is_alive
+from tests.faulty_mount import FaultyMount, can_fuse
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="signals are of POSIX")
 
@@ -115,6 +116,17 @@ def page(tmp_path: Path, log: Path) -> Iterator[Previews]:
 
 def asked(log: Path) -> list[str]:
     return [line.split(" ", 1)[1] for line in log.read_text().splitlines()]
+
+
+@contextmanager
+def stopped(mount: FaultyMount) -> Iterator[None]:
+    """Whoever touches the share waits."""
+    assert mount._process is not None
+    mount._process.send_signal(signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        mount._process.send_signal(signal.SIGCONT)
 
 
 # -- the stories ---------------------------------------------------------------------------------------------
@@ -257,6 +269,28 @@ def test_what_is_remembered_is_for_the_page_alone_and_goes_with_it(
     with pytest.raises(Interrupted):
         run(page.preview("confocal1", place))
     assert sorted(path.name for path in place.iterdir()) == ["a.tif", "b.tif.part"]
+
+
+@pytest.mark.long
+@pytest.mark.skipif(bool(can_fuse()), reason=can_fuse() or "mounted")
+def test_share_that_hangs_is_told_in_words_until_it_answers_again(
+    page: Previews, tmp_path: Path, place: Path
+) -> None:
+    (place / "a.tif").touch()
+    mount = FaultyMount(place, tmp_path / "mounted")
+    mount.mountpoint.mkdir()
+    mount.start()
+    try:
+        with stopped(mount):
+            began = time.monotonic()
+            with pytest.raises(Unavailable, match="confocal1 does not answer"):
+                run(page.preview("confocal1", mount.mountpoint))
+            took = time.monotonic() - began
+
+        assert took < 10
+        assert names(run(page.preview("confocal1", mount.mountpoint))) == ["a.tif"]
+    finally:
+        mount.close()
 
 
 @pytest.mark.long
