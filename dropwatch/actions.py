@@ -1,4 +1,4 @@
-"""What a person may do to batches and users: retry, cancel, hold, release. Each is a deed in the folders.
+"""What a person may do to batches, users and letters: retry, cancel, hold, release, send again. Deeds in the folders.
 
 Command line and page call these and show the sentence that comes back. Nothing here talks to the daemon, and
 nothing asks who is acting: the doors know that.
@@ -14,7 +14,9 @@ from dropwatch.durable import write_durably
 from dropwatch.durable_memory import inside
 from dropwatch.errors import PermanentError
 from dropwatch.model import Envelope, Place
+from dropwatch.outbox import Outbox
 from dropwatch.pipeline.oversight import CANCEL
+from dropwatch.report import count
 from dropwatch.spool.folders import MEMORY, Spool
 from dropwatch.spool.moves import make_directory
 from dropwatch.spool.presence import hold_marker
@@ -122,6 +124,24 @@ def tell_holds(config: Config, now: float) -> list[str]:
         what = "What was held goes on within seconds." if there.running else "dropwatch is not running."
         told.append(f"Nobody is on hold. {what}")
     return told
+
+
+def send_again(config: Config, outbox: Outbox, letter: str | None, now: float) -> str:
+    """Make one letter due now with a fresh schedule, or (None) every one that waits or was given up.
+
+    Returns what to tell the person. Raises Refused, OSError.
+    """
+    many = outbox.retry(letter)
+    if not many and letter is not None:
+        raise Refused(f"No letter {letter} waits or was given up. `dropwatch mail list` lists them.")
+    if not many:
+        return "No letter waits, and none was given up."
+    there = presence(config.state, now)
+    when = "within a minute" if there.running else "when dropwatch runs again"
+    away = there.pause("mail") if there.running else None
+    if away is not None:
+        when = f"as soon as mail goes out again. It does not now: {away.reason}"
+    return f"{count(many, 'letter')} will be tried {when.rstrip('.')}."
 
 
 def _known(config: Config, user: str | None) -> str | None:

@@ -8,14 +8,13 @@ from typing import Annotated
 
 import typer
 
-from dropwatch import report
+from dropwatch import actions, report
 from dropwatch.cli.command import answer, config_of, refuse, say
 from dropwatch.cli.tables import show, table, text
 from dropwatch.daemon.mailroom import make_outbox
 from dropwatch.outbox import Letter, Outbox, Shelf
 from dropwatch.report.words import clean_lines, moment, moment_beside
 from dropwatch.status.plain import plain_letter
-from dropwatch.status.presence import presence
 
 
 def register(app: typer.Typer) -> None:
@@ -107,18 +106,10 @@ def retry(
     ] = None,
 ) -> None:
     """Make letters due now with a fresh schedule, those that were given up too."""
-    count = _outbox(ctx).retry(letter)
-    if letter is not None and not count:
-        refuse(f"No letter {letter} waits or was given up. `dropwatch mail list` lists them.")
-    if not count:
-        say("No letter waits, and none was given up.")
-        return
-    now = presence(config_of(ctx).state, time.time())
-    when = "within a minute" if now.running else "when dropwatch runs again"
-    away = now.pause("mail") if now.running else None
-    if away is not None:
-        when = f"as soon as mail goes out again. It does not now: {away.reason}"
-    say(f"{report.count(count, 'letter')} will be tried {when.rstrip('.')}.")
+    try:
+        say(actions.send_again(config_of(ctx), _outbox(ctx), letter, time.time()))
+    except actions.Refused as err:
+        refuse(err.message)
 
 
 def _outbox(ctx: typer.Context) -> Outbox:

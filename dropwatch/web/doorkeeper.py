@@ -99,11 +99,20 @@ class Doorkeeper:
     def program(self, secret: str) -> Visitor | None:
         """For whom a program asks that bears the token *secret*. Raises Unavailable (a spool is away), OSError."""
         token = self.tokens.read(secret)
-        return Visitor(token.owner, folders_of(self.config, token.owner), token.admin) if token else None
+        return self._visitor(token.owner, token.admin) if token else None
 
     def known(self, name: str, *, admin: bool = False) -> Visitor:
-        """Whom OMERO calls *name*. Raises Unavailable (a spool is away)."""
-        return Visitor(name, folders_of(self.config, name), admin or name in self.config.web.admins)
+        """Whom OMERO calls *name*. Raises Unavailable (a spool is away), except for an admin."""
+        return self._visitor(name, admin or name in self.config.web.admins)
+
+    def _visitor(self, name: str, admin: bool) -> Visitor:
+        try:
+            folders = folders_of(self.config, name, self.sessions.clock())
+        except Unavailable:
+            if not admin:
+                raise
+            folders = ()  # an admin comes in to see what is away
+        return Visitor(name, folders, admin)
 
     def sign_out(self, session: Session) -> None:
         """End *session*. Raises OSError."""

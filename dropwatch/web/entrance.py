@@ -10,7 +10,7 @@ from functools import partial
 from typing import Any
 from urllib.parse import quote
 
-from fastapi import Depends, FastAPI, Request
+from fastapi import Depends, FastAPI, HTTPException, Request
 from fastapi.responses import JSONResponse, RedirectResponse, Response
 
 from dropwatch.config import Config
@@ -73,6 +73,18 @@ class NotInPerson(PermanentError):
     """A program asks for what only a person may do."""
 
 
+def admin_at(doorkeeper: Doorkeeper) -> Any:
+    """As asking_at(), for what admins alone may see: for everybody else it is not there."""
+
+    def ask(request: Request) -> Visitor:
+        visitor = visitor_of(doorkeeper, request)
+        if not visitor.admin:
+            raise HTTPException(404)  # the answer is that of nothing_here()
+        return visitor
+
+    return Depends(ask)
+
+
 def local(path: str) -> str:
     """*path* if it leads to a page of ours, else `/`. Browsers take a backslash for a slash and drop control
     characters, so nothing of that is let through."""
@@ -85,6 +97,15 @@ def lead_strangers(app: FastAPI, config: Config) -> None:
     app.add_exception_handler(NotSignedIn, _to_sign_in)
     app.add_exception_handler(NoDropFolder, partial(_to_whom_to_ask, config))
     app.add_exception_handler(Unavailable, partial(_to_later, config))
+    app.add_exception_handler(404, partial(_to_nothing, config))
+
+
+def nothing_here(config: Config) -> Response:
+    """What a browser gets for a page that is not there, or is none of the visitor's: one answer for both."""
+    content = plain.paragraph("There is no such page, or nothing of yours on it.") + plain.link(
+        "/", "My batches"
+    )
+    return plain.page(config.site.name, "Nothing here", content, 404)
 
 
 def _by_program(request: Request) -> bool:
@@ -109,6 +130,12 @@ def _to_whom_to_ask(config: Config, request: Request, error: Exception) -> Respo
     remedy = f"Ask {whom} for one, then come back to this page."
     content = plain.paragraph(f"{error.message} {remedy}") + plain.button(SIGN_OUT, "Sign out")
     return plain.page(config.site.name, "No drop folder yet", content, 403)
+
+
+def _to_nothing(config: Config, request: Request, error: Exception) -> Response:
+    if _by_program(request):
+        return JSONResponse({"detail": getattr(error, "detail", "Not Found")}, 404)
+    return nothing_here(config)
 
 
 def _to_later(config: Config, request: Request, error: Exception) -> Response:

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from functools import partial
 
 from dropwatch.config import Config
+from dropwatch.daemon.mailroom import make_outbox
+from dropwatch.outbox import Outbox
 from dropwatch.task import make_importer
 from dropwatch.web.doorkeeper import Doorkeeper, make_doorkeeper
 from dropwatch.web.images import Images
@@ -21,7 +23,7 @@ STATE = "web"  #: the page's own folder in the state folder
 
 @dataclass(frozen=True)
 class House:
-    """One page for one configuration. *clock*: epoch seconds."""
+    """One page for one configuration. *clock*: epoch seconds; *outbox*: None when nobody gets mail."""
 
     config: Config
     clock: Callable[[], float]
@@ -30,6 +32,7 @@ class House:
     images: Images
     previews: Previews
     uploads: Uploads
+    outbox: Outbox | None
 
     def close(self) -> None:
         """End what pages and API have open elsewhere, in a few seconds."""
@@ -49,4 +52,6 @@ def build(config: Config, clock: Callable[[], float]) -> House:
         images=Images(hand, time.monotonic),
         uploads=Uploads(config, clock),
         previews=Previews(config, config.state / STATE / "previews"),
+        # Letters are read here, and put back into the queue. Only the daemon sends them: no password is needed.
+        outbox=make_outbox(config, {}, clock),
     )

@@ -50,6 +50,11 @@ def alert(text: str) -> str:
     return f'<p class="dw-alert" role="alert">{escape(text)}</p>' if text else ""
 
 
+def link(path: str, text: str) -> str:
+    """A link to another page of ours."""
+    return f'<p><a href="{escape(path)}">{escape(text)}</a></p>'
+
+
 def button(action: str, text: str, **hidden: str) -> str:
     """A form that is only a button. *hidden*: what it sends along."""
     fields = "".join(

@@ -9,7 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dropwatch.config import Config
+from dropwatch.errors import Unavailable
 from dropwatch.spool.folders import Spool
+from dropwatch.status.presence import presence
 
 
 @dataclass(frozen=True)
@@ -38,11 +40,17 @@ class Visitor:
         return self.admin or DropFolder(spool, user) in self.folders
 
 
-def folders_of(config: Config, name: str) -> tuple[DropFolder, ...]:
-    """The drop folders of whom OMERO calls *name*, in all spools. Raises Unavailable when a spool is away."""
-    found = []
+def folders_of(config: Config, name: str, now: float) -> tuple[DropFolder, ...]:
+    """The drop folders of whom OMERO calls *name*, in all spools at *now* (epoch seconds).
+
+    Raises Unavailable when a spool is away, or keeps whoever looks into it waiting.
+    """
+    found, here = [], presence(config.state, now)
     for settings in config.spools:
         spool = Spool(settings.path)
+        hanging = here.hanging(spool.root)
+        if hanging is not None:
+            raise Unavailable(f"{spool.root}: {hanging.reason}", remedy=hanging.remedy, concerns="spool")
         spool.check_present()
         found += [
             DropFolder(spool.root, user) for user in spool.users().names if config.omero_name(user) == name

@@ -1,0 +1,38 @@
+"""The facility, for admins: how everything is, what needs somebody, and the few things an admin may do. Live."""
+
+from __future__ import annotations
+
+import asyncio
+
+from nicegui import ui
+
+from dropwatch.web.entrance import admin_at
+from dropwatch.web.frame import frame
+from dropwatch.web.house import House
+from dropwatch.web.overview import overview
+from dropwatch.web.pages import facility_letter
+from dropwatch.web.pages.facility_desk import Desk
+from dropwatch.web.pages.facility_sheet import Sheet
+from dropwatch.web.visitor import Visitor
+
+REFRESH = 2.0  #: seconds
+HEAD = '<link rel="stylesheet" href="/static/facility.css">'
+
+
+def register(house: House) -> None:
+    """Hang up /facility, and its letters."""
+    asking = admin_at(house.doorkeeper)
+    facility_letter.register(house, asking)
+
+    @ui.page("/facility")
+    async def facility(visitor: Visitor = asking) -> None:
+        ui.add_head_html(HEAD)
+        with frame(house, visitor, "Facility", "/facility") as head:
+
+            async def look() -> None:
+                seen = await asyncio.to_thread(overview, house.config, house.outbox, house.clock())
+                sheet.show(seen)
+
+            sheet = Sheet(head, house.config.site.timezone, Desk(house, head, look))
+            await look()
+            ui.timer(REFRESH, look, immediate=False)
