@@ -26,7 +26,7 @@ from typing import Any
 import yaml
 
 USERS = ("alice", "bob", "carol")
-DISK = "disk"  #: a place; settings that name it may do so relative to the configuration
+DISK = "microscope"  #: a place; settings that name it may do so relative to the configuration
 OLD = 1_600_000_000_123_456_700  #: when the files in it were written (epoch nanoseconds)
 PLACES = ("inbox", "processing", "done", "failed")
 OURS = (".dropwatch", "REPORT.txt", "REPORT.txt.part")
@@ -343,9 +343,9 @@ class World:
         whole = {file.path: (file.sha256, OLD) for file in drop.originals}
         for folder in (self.spool / drop.user).glob(f"*/*{_literal(drop.name)}/.dropwatch/fetched/files"):
             for path in folder.rglob("*"):
-                if path.is_file() and path.name != ".dropwatch.part":
+                if (name := str(path.relative_to(folder))) in whole:
                     found = hashlib.sha256(path.read_bytes()).hexdigest(), path.stat().st_mtime_ns
-                    assert found == whole[str(path.relative_to(folder))], f"{path} is no whole copy"
+                    assert found == whole[name], f"{path} is no whole copy"
 
     @staticmethod
     def _path(drop: Drop, file: File, found: list[tuple[str, Path]]) -> Path:

@@ -43,6 +43,7 @@ class Fetches:
         """The next step of *case* is Fetch: it waits for its turn."""
         if case.record.fetching >= UNSEEN:
             self.give_up(case, Problem(_DEADLY, "Tell the facility; the log says more.", "fetch-died"))
+            case.wake = 0.0
         else:
             self.crew.fetching[case.key] = case
 

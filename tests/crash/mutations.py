@@ -27,6 +27,7 @@ MEMORY = "tests/unit/test_durable_memory.py"
 POWER = "tests/crash/test_power_cuts.py::test_the_power_may_fail_at_any_point_of"
 ESCAPING = "tests/unit/test_escaping.py"
 PRIVACY = "tests/unit/test_privacy.py"
+FETCHING = "tests/unit/test_fetching.py"
 STORAGE = "tests/faults/test_storage.py"
 LOST = "tests/faults/test_lost_events.py"
 WRITERS = "tests/faults/test_writers.py::test_what_is_listed_is_imported_whole_or_not_at_all"
@@ -526,6 +527,77 @@ MUTATIONS = (
         "dropwatch/task/planning.py",
         {"writing=(*self.held, *(": "writing=(*(), *("},
         (WRITERS,),
+    ),
+    Mutation(
+        "give a copy its name before it was compared",
+        "dropwatch/task/fetching.py",
+        {"                self._verify(copy.fileno(), file, read.hexdigest())\n": ""},
+        (f"{FETCHING}::test_a_copy_that_reads_differently_gets_no_name",),
+    ),
+    Mutation(
+        "do not look whether the original changed while it was copied",
+        "dropwatch/task/fetching.py",
+        {
+            "                self._check(original, file)\n                self._verify": "                self._verify",
+            "        if self._select() != selection:\n": "        if False:\n",
+        },
+        (f"{FETCHING}::test_a_file_that_changes_while_it_is_copied_is_copied_again",),
+    ),
+    Mutation(
+        "do not look again at what there is when all is copied",
+        "dropwatch/task/fetching.py",
+        {"        if self._select() != selection:\n": "        if False:\n"},
+        (f"{FETCHING}::test_a_file_that_comes_while_others_are_copied_is_fetched_too",),
+    ),
+    Mutation(
+        "copy under the final name",
+        "dropwatch/spool/fetched.py",
+        {
+            "            handle = folder.new(_PART)\n": "            handle = folder.new(name)\n",
+            "        with suppress(FileNotFoundError):\n            folder.look(name)": (
+                "        with suppress(FileNotFoundError):\n            folder.look(name + '-')"
+            ),
+            "        folder.rename(_PART, name)\n": "",
+        },
+        (f"{SWEEP}[fetched from a place]",),
+    ),
+    Mutation(
+        "leave what a crash left half copied",
+        "dropwatch/task/fetching.py",
+        {"        self.copies.clear_out(have)\n": ""},
+        (f"{FETCHING}::test_what_a_crash_left_half_copied_is_removed_and_made_anew",),
+    ),
+    Mutation(
+        "do not ask who may use a place",
+        "dropwatch/task/workshop.py",
+        {"            self._check_use(source, job.order)\n": ""},
+        ("tests/faults/test_from_places.py::test_what_cannot_be_fetched_fails_at_once_in_words",),
+    ),
+    Mutation(
+        "keep the copies of what was imported",
+        "dropwatch/pipeline/steps.py",
+        {"ruling is None or self.fetches.clear(case)": "ruling is None"},
+        (
+            "tests/faults/test_from_places.py::test_files_and_folders_are_fetched_imported_and_the_copies_removed",
+        ),
+    ),
+    Mutation(
+        "begin a fetch without writing it down",
+        "dropwatch/pipeline/fetches.py",
+        {"        self.desk.write(case, fetching=case.record.fetching + 1)\n": ""},
+        (f"{BESIDE}::test_a_fetch_that_kills_the_daemon_each_time_is_given_up_and_told",),
+    ),
+    Mutation(
+        "follow links in a place",
+        "dropwatch/places/entering.py",
+        {"step_into(name, here.handle))": "os.open(name, _FOLDER, dir_fd=here.handle))"},
+        ("tests/unit/test_places.py::test_a_link_that_comes_in_place_of_a_folder_leads_nowhere",),
+    ),
+    Mutation(
+        "fetch for a batch that was cancelled",
+        "dropwatch/lifecycle.py",
+        {"        if given_up and not facts.fetched and not facts.reached:\n": "        if False:\n"},
+        ("tests/unit/test_lifecycle.py",),
     ),
     Mutation(
         "take temporary names for files",

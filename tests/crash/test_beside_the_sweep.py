@@ -21,9 +21,10 @@ from dropwatch.ledger import Ledger
 from dropwatch.model import FileFact, Fileset
 from dropwatch.outbox import Letter
 from dropwatch.outbox.shelves import Shelf, Shelves
+from dropwatch.pipeline.fetches import UNSEEN
 from dropwatch.record import Line, Record
 from dropwatch.spool.moves import make_directory, move
-from tests.crash.stories import QUICK, fresh, image, trap
+from tests.crash.stories import FROM_DISK, QUICK, fresh, image, trap
 from tests.lives import Life, dies_writing
 from tests.world import (
     SandboxProcess,
@@ -165,6 +166,26 @@ def test_a_batch_that_kills_the_daemon_each_time_is_given_up_and_told(
     assert deaths == 4  # three intervals, four attempts
     assert world.place(drop) == "failed"
     assert_imported_once(world, drop)
+    assert_told(world, drop, world.sandbox.mails())
+
+
+@pytest.mark.long
+def test_a_fetch_that_kills_the_daemon_each_time_is_given_up_and_told(
+    make_world: Callable[..., World],
+) -> None:
+    world = make_world(**FROM_DISK)
+    drop = world.drop_from("alice", "killer", {"killer.ome.tif": image(world)}, "killer.ome.tif")
+
+    deaths = 0
+    while (code := live_once(world, before="open .dropwatch.part")) == KILLED:
+        deaths += 1
+        assert deaths <= UNSEEN, "the fetches have no bound"
+    assert code == 0
+
+    assert deaths == UNSEEN
+    assert world.place(drop) == "failed"
+    world.assert_whole(drop)
+    assert "ended 20 times while it fetched" in (world.envelope(drop) / "REPORT.txt").read_text()
     assert_told(world, drop, world.sandbox.mails())
 
 

@@ -18,9 +18,11 @@ from dropwatch.sandbox.samples import ome_tiff
 from dropwatch.task import open_workshop
 from dropwatch.workers import Perform
 from tests.alive import is_alive
+from tests.crash.stories import FROM_DISK
 from tests.hostile import Hostile, slow_to_die
 from tests.lives import Life
 from tests.world import (
+    DISK,
     Drop,
     SandboxProcess,
     World,
@@ -123,6 +125,40 @@ def test_killed_in_mid_upload_everything_is_imported_once_and_no_process_is_left
         finish(world, life, drop)
     finally:
         life.kill()
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("whom", ["a worker", "the daemon alone", "its whole group"])
+def test_killed_in_mid_fetch_everything_is_imported_once_and_no_original_touched(
+    world: World, whom: str
+) -> None:
+    settings = {**json.loads(world.config.read_text()), **FROM_DISK}
+    world.config.write_text(json.dumps(settings))
+    big = world.root / DISK / "run7" / "big.bin"
+    big.parent.mkdir(parents=True)
+    with big.open("wb") as file:
+        file.truncate(400 * 2**20)  # no image: it is left aside, and takes a second to copy
+    files = {f"run7/{name}": data for name, data in slides(world, 2).items()}
+    drop = world.drop_from("alice", f"run, kill {whom}", files, "run7")
+    life = start(world)
+    try:
+        wait_until(lambda: any(world.spool.rglob(".dropwatch.part")), 30, f"see {world.log}")
+        children = workers_of(life.pid)
+        if whom == "a worker":
+            for pid in filter(is_worker, children):
+                os.kill(pid, signal.SIGKILL)
+        else:
+            life.kill(group="group" in whom)
+            wait_until(lambda: not any(is_alive(pid) for pid in children), 10, "an orphan is left")
+        world.assert_whole(drop)
+        if whom != "a worker":
+            life = start(world)
+        finish(world, life, drop)
+    finally:
+        life.kill()
+
+    assert big.stat().st_size == 400 * 2**20
+    assert not list(world.spool.rglob("fetched"))
 
 
 def test_nobody_acts_on_a_batch_while_a_worker_of_a_dead_daemon_still_lives(world: World) -> None:

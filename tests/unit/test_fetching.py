@@ -267,6 +267,24 @@ def test_what_cannot_be_fetched_is_said_in_words(tmp_path: Path) -> None:
         site.fetch()
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="nobody may write there meanwhile")
+def test_a_copy_that_reads_differently_gets_no_name(tmp_path: Path) -> None:
+    """Somebody writes into the copy while it is made, as a failing disk would."""
+    site = Site(tmp_path)
+    site.put("run7/a.czi", MANY)
+
+    def spoil() -> None:
+        part = Copies(site.envelope).folder / "run7" / ".dropwatch.part"
+        with part.open("r+b") as file:
+            file.write(b"spoiled")
+
+    site.at = {MANY // 4: spoil}
+    with pytest.raises(TemporaryError, match="read differently from what was written"):
+        site.fetch()
+
+    assert site.names() == []
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="a read lease tells it")
 def test_a_file_that_is_open_for_writing_is_waited_for(tmp_path: Path) -> None:
     site = Site(tmp_path)
