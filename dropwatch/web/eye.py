@@ -20,7 +20,7 @@ from dropwatch.pipeline import glance
 from dropwatch.report import Site, site_of
 from dropwatch.report.links import container_link
 from dropwatch.spool.folders import Spool
-from dropwatch.status import Row, Target
+from dropwatch.status import Found, Row, Target
 from dropwatch.status.presence import Presence
 from dropwatch.status.rows import Reader, envelope_at
 from dropwatch.web.listed import Listed, stage_of
@@ -97,6 +97,17 @@ class Eye:
         left_out = sum(len(folder.names) for folder in self._folders.values()) - len(self._names)
         return Glimpse(tuple(batches), users, tuple(self._troubles.values()), unread, left_out)
 
+    def named(self, claim: str) -> list[Name]:
+        """Retired envelopes with this stamp, read or not. May be called by any thread."""
+        return [name for name in self._names if name[2].name.startswith(f"{claim}_")]
+
+    def listed(self, found: Found, here: Presence, now: float) -> Listed | None:
+        """One batch as look() lists it. Raises OSError."""
+        reader = Reader(self.config, here, now, self.ledger)
+        if found.dropped is not None:
+            return self._dropped(reader, found.dropped)
+        return self._claimed(reader, found.envelope) if found.envelope else None
+
     # -- live ------------------------------------------------------------------------------------------
 
     def _guarded(self, user: str, reader: Reader) -> Iterator[Listed]:
@@ -134,6 +145,7 @@ class Eye:
             begun=record.claimed_at,
             stage=stage_of(row, lacking=False),
             text=f"{row.name}\n{record.dropped}\n{row.user}\n{where}\n{names}".casefold(),
+            dropped=record.dropped or record.name,
             where=where,
             link=container_link(self._site, record.container),
         )

@@ -44,6 +44,7 @@ class Listed:
     stamps -- claim stamps by which it was known before
     begun  -- when it was claimed, or (inbox) changed last; epoch seconds. It orders the list, and a batch keeps it
               when it is done: so nothing moves while one reads
+    dropped -- its name before a manifest gave it another
     where, link -- the target and its address in OMERO.web, as far as they are known
     text   -- what a search looks through, case folded
     """
@@ -55,6 +56,7 @@ class Listed:
     begun: float
     stage: Stage
     text: str
+    dropped: str = ""
     where: str = ""
     link: str = ""
 

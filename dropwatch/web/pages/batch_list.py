@@ -101,20 +101,29 @@ class Chips:
 
 
 class Turn:
-    """Turning pages, where there is more than one."""
+    """Turning pages of *part* each, where there is more than one."""
 
-    def __init__(self, turn: Callable[[int], None]) -> None:
-        self._page = 0
-        with ui.element("nav").props('aria-label="More batches"').classes("dw-turn") as self._all:
-            self._newer = button("Newer", lambda: turn(self._page - 1), sign="chevron_left")
+    def __init__(
+        self,
+        turn: Callable[[int], None],
+        part: int = PART,
+        *,
+        before: str = "Newer",
+        after: str = "Older",
+        label: str = "More batches",
+    ) -> None:
+        self._page, self._part = 0, part
+        with ui.element("nav").classes("dw-turn") as self._all:
+            self._all.props["aria-label"] = label
+            self._before = button(before, lambda: turn(self._page - 1), sign="chevron_left")
             self._where = Say("span", "", "dw-quiet")
-            self._older = button("Older", lambda: turn(self._page + 1), sign="chevron_right")
+            self._after = button(after, lambda: turn(self._page + 1), sign="chevron_right")
 
     def show(self, page: int, total: int) -> None:
         self._page = page
-        first, last = page * PART, min(total, (page + 1) * PART)
+        first, last = page * self._part, min(total, (page + 1) * self._part)
         self._where.say(f"{number(first + 1)} to {number(last)} of {number(total)}")
-        for able, one in ((page > 0, self._newer), (last < total, self._older)):
+        for able, one in ((page > 0, self._before), (last < total, self._after)):
             if one.enabled is not able:
                 one.set_enabled(able)
-        hide(self._all, total <= PART and page == 0)
+        hide(self._all, total <= self._part and page == 0)

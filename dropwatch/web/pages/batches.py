@@ -25,6 +25,7 @@ from dropwatch.web.pieces import Say, empty, go, hide
 from dropwatch.web.visitor import Visitor
 
 EVERY = 1.0  #: seconds between two looks of an open page
+PATIENCE = 20.0  #: seconds that making the page may take; a spool that hangs takes index.PATIENCE of them
 RECENT = 14 * 86400.0  #: seconds; what needs somebody is told first for so long
 FIRST = 3  #: of what needs somebody, told first
 
@@ -33,7 +34,7 @@ def register(house: House) -> None:
     """Hang up /."""
     asking = asking_at(house.doorkeeper)
 
-    @ui.page("/")
+    @ui.page("/", response_timeout=PATIENCE)
     async def batches(q: str = "", stage: str = "", page: int = 1, visitor: Visitor = asking) -> None:
         await asyncio.to_thread(house.index.fresh)
         with frame(house, visitor, "My batches", "/") as head:
