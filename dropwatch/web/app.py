@@ -15,6 +15,7 @@ from starlette.types import ASGIApp
 
 from dropwatch import __version__
 from dropwatch.web import api, docs, pages
+from dropwatch.web.api import elsewhere
 from dropwatch.web.api.errors import say_problems
 from dropwatch.web.entrance import lead_strangers
 from dropwatch.web.guard import Guard, names_of
@@ -43,6 +44,7 @@ def make_app(house: House, host: str) -> ASGIApp:
     app.include_router(api.router(house), prefix="/api")
     app.include_router(routes.router(house.uploads, house.doorkeeper), prefix="/api")
     app.mount(routes.PATH, routes.tus_at(house.uploads, house.doorkeeper), name="uploads")
+    elsewhere.hang_up(app)
     docs.hang_up(app, house.config.site.name)
     app.mount("/static", StaticFiles(directory=STATIC), name="static")
     pages.register(house)

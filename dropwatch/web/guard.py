@@ -22,6 +22,7 @@ NONCE = "dropwatch.nonce"  #: key of the scope: what a script of this answer has
 _SAFE = {"GET", "HEAD", "OPTIONS"}
 _LARGEST = 2**20  #: bytes of a request that is no upload
 _STREAMS = ("/uploads", "/_nicegui")  #: they take what comes in parts, and have bounds of their own
+_WIRE = "/_nicegui_ws"  #: pages act by it, also by GET
 _KEPT = ("/static/", "/_nicegui/")  #: the same for everybody: browsers may keep it
 _STRICT = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; font-src 'self'; "
@@ -83,11 +84,16 @@ class Guard:
 
     def _by_origin(self, scope: Scope, headers: Headers) -> Refusal | None:
         """A page of somebody else may have its visitor's browser send us something, with the cookie that it has."""
-        if scope["type"] == "http" and (scope["method"] in _SAFE or _bears_token(headers)):
+        if scope["type"] == "http" and _bears_token(headers):
             return None
         site, origin = headers.get("sec-fetch-site"), headers.get("origin")
-        ours = origin is None or origin in self._origins(scope, headers)
-        if ours and site in (None, "same-origin") and (site or origin):
+        foreign = origin is not None and origin not in self._origins(scope, headers)
+        if scope["type"] == "http" and scope["method"] in _SAFE and not scope["path"].startswith(_WIRE):
+            allowed = not foreign  # site does not matter: everybody may link to us
+        else:
+            polled = scope["type"] == "http" and scope["method"] == "GET"  # browsers name no origin then
+            allowed = not foreign and site in (None, "same-origin") and bool(site or origin or polled)
+        if allowed:
             return None
         return Refusal(
             403,

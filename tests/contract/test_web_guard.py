@@ -1,0 +1,337 @@
+"""What stands before every room of the page: names, origins, sizes, headers; and the API as programs meet it."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from socketio import AsyncClient
+from socketio.exceptions import ConnectionError
+
+from dropwatch.model import Place
+from tests.asker import Asker, stranger, visitor
+from tests.page import Page, running_page
+from tests.quiet import Quiet
+
+
+@pytest.fixture(scope="module")
+def quiet(tmp_path_factory: pytest.TempPathFactory) -> Quiet:
+    root = tmp_path_factory.mktemp("guard")
+    disk, secret = root / "disk", root / "secret"
+    (disk / "run7").mkdir(parents=True)
+    (disk / "run7" / "a.fake").write_bytes(b"a")
+    (disk / "out").symlink_to(root)
+    secret.write_text("secret")
+    settings = {
+        "places": {
+            "disk": {"path": str(disk), "users": ["alice", "confocal1"]},
+            "bobs": {"path": str(disk), "users": ["bob"]},
+            "team": {"path": str(disk), "users": ["group:imaging"]},
+        },
+        "instruments": {"confocal1": {"may_import_for": ["alice"]}},
+        "web": {"url": "https://import.example.org"},
+        "mail": {
+            "host": "localhost", "port": 1, "security": "none", "from": "d@example.org", "admins": ["a@example.org"],
+        },
+    }  # fmt: skip
+    made = Quiet(root, settings, ("alice", "bob", "confocal1"))
+    (made.place("alice", Place.INBOX) / "HeLa").mkdir()
+    (made.place("alice", Place.INBOX) / "HeLa" / "a.fake").write_bytes(b"")
+    return made
+
+
+@pytest.fixture(scope="module")
+def page(quiet: Quiet) -> Iterator[Page]:
+    with running_page(quiet.config, quiet.root / "web.log") as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def alice(page: Page) -> Asker:
+    return visitor(page, "alice")
+
+
+@pytest.fixture(scope="module")
+def bob(page: Page) -> Asker:
+    return visitor(page, "bob")
+
+
+@pytest.fixture(scope="module")
+def admin(page: Page) -> Asker:
+    return visitor(page, "carol", admin=True)
+
+
+def program(page: Page, owner: Asker, **wanted: Any) -> Asker:
+    """Software with a token that *owner* made."""
+    made = owner.post("/api/tokens", {"name": "ZEN", **wanted})
+    assert made.status == 201, made.text
+    return Asker(page, {"Authorization": f"Bearer {made.json['token']}"})
+
+
+# -- before any room -------------------------------------------------------------------------------------
+
+
+def test_nothing_is_framed_guessed_kept_or_run_that_is_not_ours(alice: Asker) -> None:
+    answers = {
+        path: alice.get(path) for path in ("/", "/sign-in", "/api/me", "/docs", "/no-such", "/api/no-such")
+    }
+    for path, answer in answers.items():
+        policy = answer.headers["content-security-policy"]
+        scripts = next(part for part in policy.split("; ") if part.startswith("script-src"))
+
+        assert "frame-ancestors 'none'" in policy, path
+        assert "default-src 'none'" in policy, path
+        assert "unsafe-inline" not in scripts, path
+        assert answer.headers["x-frame-options"] == "DENY", path
+        assert answer.headers["x-content-type-options"] == "nosniff", path
+        assert answer.headers["referrer-policy"] == "same-origin", path
+        assert answer.headers["cache-control"] == "no-store", path
+        assert "server" not in answer.headers, path
+
+
+def test_behind_tls_the_cookie_goes_by_nothing_else(page: Page) -> None:
+    link = visitor(page, "alice").headers["Cookie"]
+
+    assert link.startswith("__Host-dropwatch=")
+
+
+@pytest.mark.parametrize(
+    ("name", "status"),
+    [
+        ("evil.example", 421),
+        ("evil.example:80", 421),
+        ("127.0.0.1.evil.example", 421),
+        ("", 421),
+        ("import.example.org", 200),
+        ("IMPORT.example.org.", 200),
+        ("localhost:1", 200),
+        ("127.0.0.1", 200),
+        ("[::1]:80", 200),
+    ],
+)
+def test_the_page_answers_to_its_own_names_alone(page: Page, alice: Asker, name: str, status: int) -> None:
+    asker = Asker(page, {"Cookie": alice.headers["Cookie"]})
+
+    assert asker.get("/api/me", Host=name).status == status
+
+
+@pytest.mark.parametrize(
+    ("headers", "status"),
+    [
+        ({"Origin": "https://evil.example"}, 403),
+        ({"Origin": "null"}, 403),
+        ({"Origin": "http://localhost:1"}, 403),
+        ({"Sec-Fetch-Site": "cross-site"}, 403),
+        ({"Sec-Fetch-Site": "same-site"}, 403),
+        ({"Sec-Fetch-Site": "none"}, 403),
+        ({"Origin": "https://evil.example", "Sec-Fetch-Site": "same-origin"}, 403),
+        ({}, 403),
+        ({"Sec-Fetch-Site": "same-origin"}, 404),
+        ({"Origin": "https://import.example.org"}, 404),
+    ],
+)
+@pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "PATCH"])
+def test_what_changes_something_comes_from_a_page_of_ours(
+    page: Page, alice: Asker, headers: dict[str, str], status: int, method: str
+) -> None:
+    asker = Asker(page, {"Cookie": alice.headers["Cookie"], **headers})
+    answer = asker.ask(method, "/api/batches/nothing/retry")
+
+    assert answer.status == (status if method == "POST" or status == 403 else 405)
+
+
+def test_a_token_needs_no_origin_and_lets_no_cookie_count(page: Page, alice: Asker) -> None:
+    zen = program(page, alice)
+    foreign = {"Origin": "https://evil.example", "Cookie": alice.headers["Cookie"]}
+
+    assert zen.post("/api/batches/nothing/retry").status == 404
+    assert zen.post("/api/batches/nothing/retry", **foreign).status == 404
+    for wrong in ("Bearer nothing", "Bearer ", "bearer x", "Basic x", ""):
+        answer = Asker(page, {"Authorization": wrong, **foreign, "Origin": page.address})
+        assert answer.post("/api/batches/nothing/retry").status == 401, wrong
+
+
+def test_a_websocket_from_a_page_of_somebody_else_is_refused(page: Page, alice: Asker, bob: Asker) -> None:
+    shown = alice.get("/").text
+    client = shown.partition("'client_id': '")[2].partition("'")[0]
+
+    mine, others = {"Cookie": alice.headers["Cookie"]}, {"Cookie": bob.headers["Cookie"]}
+    ours, foreign = {"Origin": page.address}, {"Origin": "https://evil.example"}
+    polling = f"/_nicegui_ws/socket.io/?EIO=4&transport=polling&client_id={client}"
+
+    def asks(**headers: str) -> int:
+        return Asker(page, headers).get(polling).status
+
+    assert asyncio.run(_joins(page, client, {**mine, **ours}))
+    assert not asyncio.run(_joins(page, client, {**mine, **foreign}))
+    assert not asyncio.run(_joins(page, client, mine))
+    assert not asyncio.run(_joins(page, client, {**others, **ours}))
+    assert not asyncio.run(_joins(page, client, ours))
+    assert (asks(**mine), asks(**others), asks()) == (200, 401, 401)
+    assert (asks(**mine, **foreign), asks(**mine, **{"Sec-Fetch-Site": "same-site"})) == (403, 403)
+
+
+async def _joins(page: Page, client: str, headers: dict[str, str]) -> bool:
+    """Whether a websocket is let in."""
+    socket = AsyncClient(reconnection=False)
+    query = f"client_id={client}&tab_id=x&document_id=y&next_message_id=0&implicit_handshake=false"
+    way = {"transports": ["websocket"], "socketio_path": "/_nicegui_ws/socket.io"}
+    try:
+        await socket.connect(f"{page.address}/?{query}", dict(headers), **way)
+    except ConnectionError:
+        return False
+    finally:
+        await socket.disconnect()
+    return True
+
+
+def test_a_request_has_a_bound(alice: Asker) -> None:
+    big = b'{"name": "' + b"x" * 2**20 + b'"}'
+    answer = alice.ask("POST", "/api/tokens", big, Content_Type="application/json")
+
+    assert answer.status == 413
+    assert set(answer.json) == {"detail", "remedy"}
+
+
+def test_nicegui_writes_no_prefix_of_a_stranger_into_a_page(alice: Asker) -> None:
+    assert "evil" not in alice.get("/", X_Forwarded_Prefix="//evil.example").text
+
+
+# -- the API ---------------------------------------------------------------------------------------------
+
+
+def test_a_batch_of_somebody_else_is_not_there(alice: Asker, bob: Asker, admin: Asker) -> None:
+    mine, other = alice.get("/api/batches"), bob.get("/api/batches?user=alice")
+    ways = [("GET", ""), ("GET", "/log"), ("POST", "/retry"), ("POST", "/cancel")]
+    statuses = {
+        bob.ask(method, f"/api/batches/{name}{way}").status
+        for method, way in ways
+        for name in ("HeLa", "alice%2FHeLa", "nothing", "..%2F..%2Falice%2Finbox%2FHeLa", "%00", "HeLa%0A")
+    }
+
+    assert [batch["name"] for batch in mine.json["batches"]] == ["HeLa"]
+    assert other.json == {"total": 0, "batches": []}
+    assert statuses == {404}
+    assert bob.get("/api/batches/HeLa").json == bob.get("/api/batches/nothing").json
+    assert alice.get("/api/batches/HeLa").status == 200
+    assert admin.get("/api/batches/HeLa").json["place"] == "inbox"
+    assert alice.post("/api/batches/HeLa/retry").status == 409
+
+
+def test_a_place_shows_nothing_outside_and_is_shown_to_nobody_else(alice: Asker, bob: Asker) -> None:
+    ways = [
+        "..",
+        "run7/../..",
+        "/etc",
+        "out",
+        "out/secret",
+        "..%2f..%2fetc",
+        "run7%00",
+        "run7%5C..%5C..",
+        "//",
+        "~",
+    ]
+    outside = {path: alice.get(f"/api/places/disk?path={path}") for path in ways}
+    searched = {path: alice.get(f"/api/places/disk/search?text=secret&path={path}") for path in ways}
+
+    assert alice.get("/api/places").json == [{"name": "disk"}]
+    assert [entry["path"] for entry in alice.get("/api/places/disk?path=run7").json["entries"]] == [
+        "run7/a.fake"
+    ]
+    assert not [
+        path for path, answer in outside.items() if answer.status == 200 and "run7" not in answer.text
+    ]
+    assert not [answer for answer in searched.values() if "secret" in answer.text and answer.status == 200]
+    for name in ("disk", "team", "nothing", "..", "%2e%2e%2fdisk"):
+        assert bob.get(f"/api/places/{name}").status == 404, name
+        assert bob.post("/api/batches", {"from": {"place": name, "paths": ["run7"]}}).status == 404, name
+
+
+def test_acquisition_software_submits_for_its_instruments_user(
+    page: Page, admin: Asker, quiet: Quiet
+) -> None:
+    zen = program(page, admin, user="confocal1")
+    batch = {"from": {"place": "disk", "paths": ["run7"]}, "name": "run 7", "user": "alice", "tags": ["day3"]}
+    answer = zen.post("/api/batches", batch)
+    assert answer.status == 201, answer.text
+    written = json.loads((Path(answer.json["path"]) / "batch.json").read_text())
+
+    assert answer.status == 201, answer.text
+    assert zen.get(f"/api/batches/{answer.json['name'].replace(' ', '%20')}").status == 200
+    assert (written["user"], written["from"], written["tags"]) == ("alice", batch["from"], ["day3"])
+    assert zen.get("/api/me").json["admin"] is False
+
+
+def test_a_person_submits_for_themselves_alone(alice: Asker, bob: Asker, quiet: Quiet) -> None:
+    origin = {"place": "disk", "paths": ["run7"]}
+    for_bob = alice.post("/api/batches", {"from": origin, "user": "bob"})
+    into_bobs = alice.post("/api/batches", {"from": origin, "drop_folder": "bob"})
+    named = alice.post("/api/batches", {"from": origin, "name": "../../bob/inbox/x"})
+    outside = alice.post("/api/batches", {"from": {"place": "disk", "paths": ["../secret"]}})
+
+    assert (for_bob.status, into_bobs.status) == (409, 409)
+    assert outside.status == 422
+    assert named.status == 201
+    assert list(quiet.place("bob", Place.INBOX).iterdir()) == []
+
+
+def test_a_token_is_shown_once_and_ends_when_it_is_revoked(
+    page: Page, alice: Asker, bob: Asker, quiet: Quiet
+) -> None:
+    made = alice.post("/api/tokens", {"name": "ZEN", "days": 1}).json
+    zen = Asker(page, {"Authorization": f"Bearer {made['token']}"})
+    before = zen.get("/api/me").status
+    listed = alice.get("/api/tokens").text
+    kept = "".join(path.read_text() for path in (quiet.root / "state/web/tokens").iterdir())
+    by_bob, by_itself = (
+        bob.ask("DELETE", f"/api/tokens/{made['id']}"),
+        zen.ask("DELETE", f"/api/tokens/{made['id']}"),
+    )
+    mints, for_bob = (
+        zen.post("/api/tokens", {"name": "x"}),
+        alice.post("/api/tokens", {"name": "x", "user": "bob"}),
+    )
+    as_admin = alice.post("/api/tokens", {"name": "x", "admin": True})
+    revoked = alice.ask("DELETE", f"/api/tokens/{made['id']}")
+
+    assert (before, zen.get("/api/me").status) == (200, 401)
+    assert made["token"] not in listed + kept
+    assert made["id"] in listed
+    assert (by_bob.status, by_itself.status, mints.status) == (404, 403, 403)
+    assert (for_bob.status, as_admin.status, revoked.status) == (403, 403, 204)
+
+
+def test_only_an_admin_is_shown_the_facility_and_holds_it(alice: Asker, admin: Asker) -> None:
+    ways = [("GET", ""), ("GET", "/letters"), ("GET", "/letters/x"), ("POST", "/letters/x/send")]
+    holds = [alice.post("/api/facility/hold", {}).status, alice.post("/api/facility/release", {}).status]
+    held = admin.post("/api/facility/hold", {"user": "bob"})
+    shown = admin.get("/api/facility").json
+    admin.post("/api/facility/release", {"user": "bob"})
+
+    assert {alice.ask(method, f"/api/facility{way}").status for method, way in ways} == {403}
+    assert holds == [403, 403]
+    assert "On hold: bob" in held.json["told"]
+    assert shown["holds"] == ["bob"]
+    assert [disk["free"] > 0 for disk in shown["disks"]]
+    assert admin.get("/api/facility").json["holds"] == []
+    assert admin.get("/api/facility/letters").json == []
+
+
+def test_what_goes_wrong_is_always_told_in_the_same_shape(page: Page, alice: Asker) -> None:
+    wrong = [
+        stranger(page).get("/api/me"),
+        alice.get("/api/no-such"),
+        alice.ask("POST", "/api/tokens", b"{", Content_Type="application/json"),
+        alice.post("/api/tokens", {"name": ""}),
+        alice.get("/api/batches?most=0"),
+        alice.ask("PUT", "/api/me"),
+    ]
+
+    assert [answer.status for answer in wrong] == [401, 404, 422, 422, 422, 405]
+    assert all(set(answer.json) == {"detail", "remedy"} for answer in wrong), [
+        answer.text for answer in wrong
+    ]
