@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import logging
 import os
 import shutil
 import threading
@@ -18,11 +19,12 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
+from dropwatch import journal
 from dropwatch.config import Config
-from dropwatch.errors import Interrupted, TemporaryError
+from dropwatch.errors import DropwatchError, Interrupted, TemporaryError
 from dropwatch.model import Preview, PreviewJob, Progress
 from dropwatch.task import open_workshop, previewing
-from dropwatch.workers import Done, Perform, Squad, Work, Workers
+from dropwatch.workers import Bug, Done, Perform, Squad, Work, Workers
 
 MOST = 2_000  #: files that one preview looks at
 SECONDS = 90.0  #: that it looks for
@@ -33,12 +35,6 @@ _UNUSED = 120.0  # seconds after which the process is ended, and its Java with i
 _TENDING = 15.0  # seconds
 _GOODBYE = 3.0  # seconds
 _REMEMBERED = 100  # previews
-
-_STUBBORN = TemporaryError(
-    "Bio-Formats hangs or crashes at several of these files, so they cannot be looked at beforehand.",
-    remedy="Submit them all the same: each is tried alone then, and the mail tells what became of it.",
-    code="preview-died",
-)
 
 
 @dataclass(eq=False)
@@ -142,7 +138,7 @@ class Previews:
         elif not _was_looking(asking):
             _settle(asking._answer, Done(error=previewing.no_answer(job.name)))
         elif deaths + 1 >= _DEATHS:
-            _settle(asking._answer, Done(error=_STUBBORN))
+            _settle(asking._answer, Done(error=_stubborn()))
         else:
             self._submit(asking, replace(job, died=True), deaths + 1)
 
@@ -185,7 +181,27 @@ def _was_looking(asking: Asking) -> bool:
 
 
 def _settle(answer: Future[Preview], done: Done) -> None:
-    if done.error is not None:
+    if done.error is None:
+        answer.set_result(done.value)
+    elif isinstance(done.error, DropwatchError):
         answer.set_exception(done.error)
     else:
-        answer.set_result(done.value)
+        detail = done.error.detail if isinstance(done.error, Bug) else ""
+        logging.getLogger("dropwatch").error(journal.line("bug", error=str(done.error), trace=detail))
+        answer.set_exception(_our_own())
+
+
+def _stubborn() -> TemporaryError:
+    return TemporaryError(
+        "Bio-Formats hangs or crashes at several of these files, so they cannot be looked at beforehand.",
+        remedy="Submit them all the same: each is tried alone then, and the mail tells what became of it.",
+        code="preview-died",
+    )
+
+
+def _our_own() -> TemporaryError:
+    return TemporaryError(
+        "dropwatch made a mistake of its own when it looked at these files.",
+        remedy="Submit them all the same, and tell the facility.",
+        code="preview-bug",
+    )

@@ -25,7 +25,10 @@ from dropwatch.sandbox.samples import corrupt_tiff, ome_tiff
 from dropwatch.task import Workshop
 from dropwatch.web.previews import Previews
 from tests.alive import is_alive
+from tests.asker import visitor
 from tests.faulty_mount import FaultyMount, can_fuse
+from tests.page import running_page
+from tests.world import World, running_sandbox
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="signals are of POSIX")
 
@@ -293,6 +296,28 @@ def test_share_that_hangs_is_told_in_words_until_it_answers_again(
         assert names(run(page.preview("confocal1", mount.mountpoint))) == ["a.tif"]
     finally:
         mount.close()
+
+
+@pytest.mark.long
+def test_programs_ask_about_the_places_of_their_person_only(tmp_path: Path) -> None:
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    ome_tiff(disk / "a.ome.tif", series=2)
+    (disk / "notes.txt").write_text("notes")
+    told = {"places": {"confocal1": {"path": str(disk), "users": ["alice"]}}}
+    with running_sandbox(tmp_path / "sandbox") as sandbox:
+        world = World(tmp_path / "world", sandbox, told, ("alice", "bob"))
+        with running_page(world.config, tmp_path / "web.log") as site:
+            alice, bob = visitor(site, "alice"), visitor(site, "bob")
+            said = alice.post("/api/places/confocal1/preview", {"paths": [""]})
+            no = bob.post("/api/places/confocal1/preview", {"paths": [""]})
+            out = alice.post("/api/places/confocal1/preview", {"paths": ["../world"]})
+
+    assert said.status == 200, said.text
+    assert said.json["by"].startswith("Bio-Formats")
+    assert [(one["name"], one["images"]) for one in said.json["image_files"]] == [("a.ome.tif", 2)]
+    assert said.json["aside"] == ["notes.txt"]
+    assert (no.status, out.status) == (404, 409)
 
 
 @pytest.mark.long
