@@ -118,10 +118,9 @@ class Copies:
     def _commit(self, folder: Folder, name: str, file: FileFact) -> None:
         if os.utime not in os.supports_fd:  # Windows: closing it would set the time anew
             folder.set_time(_PART, file.mtime_ns)
+        # Where capitals do not count, the name may be that of another file of the batch.
         with suppress(FileNotFoundError):
-            folder.look(
-                name
-            )  # on some file systems capitals do not count, and it may be another file of the batch
+            folder.look(name)
             raise FileExistsError(name)
         folder.rename(_PART, name)
 
