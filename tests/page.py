@@ -20,10 +20,11 @@ class Page:
     """`dropwatch web` for the configuration at *config*. After start(): *address*, and *link* when asked for.
 
     port -- 0 takes any free one; after a restart it is the same as before, as it is for people
+    program -- the module that is run
     """
 
-    def __init__(self, config: Path, log: Path) -> None:
-        self.config, self.log = config, log
+    def __init__(self, config: Path, log: Path, program: str = "dropwatch") -> None:
+        self.config, self.log, self._program = config, log, program
         self.address = self.link = ""
         self._port = 0
         self._process: subprocess.Popen[str] | None = None
@@ -34,7 +35,7 @@ class Page:
         return self._process.pid
 
     def start(self, link_for: str = "", *, admin: bool = False) -> None:
-        command = [sys.executable, "-m", "dropwatch", "--config", str(self.config), "web"]
+        command = [sys.executable, "-m", self._program, "--config", str(self.config), "web"]
         command += ["--port", str(self._port)]
         command += ["--link-for", link_for, *(["--admin"] if admin else [])] if link_for else []
         with self.log.open("a") as log:
@@ -96,9 +97,11 @@ class Page:
 
 
 @contextmanager
-def running_page(config: Path, log: Path, link_for: str = "", *, admin: bool = False) -> Iterator[Page]:
+def running_page(
+    config: Path, log: Path, link_for: str = "", *, admin: bool = False, program: str = "dropwatch"
+) -> Iterator[Page]:
     """The page for the time of the block."""
-    page = Page(config, log)
+    page = Page(config, log, program)
     page.start(link_for, admin=admin)
     try:
         yield page

@@ -1,0 +1,178 @@
+"""A part of a form that says what Bio-Formats makes of the chosen files, when it is asked to. It submits nothing.
+
+Whoever shows it tells it what is chosen (of()), and has seen to it that the visitor may read there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from nicegui import ui
+
+from dropwatch.errors import DropwatchError, Interrupted
+from dropwatch.model import Fileset, Preview, Refused
+from dropwatch.report import count, named, size
+from dropwatch.report.words import number
+from dropwatch.web.pieces import Badge, Bar, Notice, Say, Tone, button, hide
+from dropwatch.web.previews import Asking, Previews
+
+_SHOWN = 100  #: lines of each list
+_PACE = 0.4  #: seconds between two looks at how far it is
+_NAMED = 20  #: files that are left aside, by name
+
+
+@dataclass(frozen=True)
+class _Chosen:
+    name: str
+    folder: Path
+    paths: tuple[str, ...]
+
+
+class PreviewPanel:
+    """seen -- told the preview whenever there is one, and None when it holds no more"""
+
+    def __init__(
+        self, previews: Previews, seen: Callable[[Preview | None], None] = lambda preview: None
+    ) -> None:
+        self._previews, self._seen = previews, seen
+        self._chosen: _Chosen | None = None
+        self._asking: Asking | None = None
+        with ui.element("div").classes("dw-row"):
+            self._ask = button("Check the chosen files", self._check, sign="fact_check")
+            self._stop = button("Stop", self._cancel)
+        self._bar = Bar("Files that were looked at")
+        self._notice = Notice(Tone.WAIT)
+        self._result = ui.element("div").classes("dw-part").props("role=status")
+        self._timer = ui.timer(_PACE, self._show_progress, active=False)
+        self._rest()
+        self._ask.set_enabled(False)
+        hide(self._notice)
+
+    def of(self, name: str, folder: Path, paths: Sequence[str]) -> None:
+        """*paths* below *folder*, which people know as *name*, are what is chosen now; no paths, nothing is."""
+        chosen = _Chosen(name, folder, tuple(paths)) if paths else None
+        if chosen == self._chosen:
+            return
+        self._chosen = chosen
+        self._ask.set_enabled(chosen is not None)
+        self._cancel()
+        self._result.clear()
+        self._notice.set("")
+        self._seen(None)
+
+    async def _check(self) -> None:
+        chosen = self._chosen
+        if chosen is None or self._asking is not None:
+            return
+        self._result.clear()
+        self._notice.set("")
+        asking = self._asking = self._previews.ask(chosen.name, chosen.folder, chosen.paths)
+        self._show_progress()
+        self._work()
+        try:
+            preview = await asking.answer()
+        except Interrupted:
+            pass
+        except DropwatchError as err:
+            if chosen == self._chosen:
+                self._notice.set(err.message, err.remedy)
+        else:
+            if chosen == self._chosen:
+                self._show(preview)
+                self._seen(preview)
+        finally:
+            if self._asking is asking:
+                self._rest()
+
+    def _cancel(self) -> None:
+        if self._asking is not None:
+            self._asking.cancel()
+            self._rest()
+
+    # -- while it works --------------------------------------------------------------------------------------
+
+    def _work(self) -> None:
+        hide(self._ask)
+        hide(self._stop, False)
+        hide(self._bar, False)
+        self._timer.active = True
+
+    def _rest(self) -> None:
+        self._asking = None
+        hide(self._ask, False)
+        hide(self._stop)
+        hide(self._bar)
+        self._timer.active = False
+
+    def _show_progress(self) -> None:
+        told = self._asking.progress if self._asking is not None else None
+        if told is None:
+            self._bar.set(None, "Waiting for its turn")
+        elif not told.total:
+            self._bar.set(None, "Listing the files")
+        else:
+            self._bar.set(told.done / told.total, f"{number(told.done)} of {count(told.total, 'file')}")
+
+    # -- what it says ----------------------------------------------------------------------------------------
+
+    def _show(self, preview: Preview) -> None:
+        with self._result:
+            Say("p", summary(preview))
+            if preview.filesets or preview.refused:
+                with ui.element("ul").classes("dw-list dw-files"):
+                    for no in preview.refused[:_SHOWN]:
+                        _refused(no)
+                    for fileset in preview.filesets[:_SHOWN]:
+                        _image_file(fileset)
+            more = max(0, len(preview.refused) - _SHOWN) + max(0, len(preview.filesets) - _SHOWN)
+            if more:
+                Say("p", f"And {count(more, 'more image file')}.", "dw-quiet dw-small")
+            if preview.aside:
+                Say("p", f"Left aside, not an image: {_some(preview.aside)}.", "dw-quiet dw-small")
+
+
+def summary(preview: Preview) -> str:
+    """What came of it, in a few sentences."""
+    plates = f", {count(preview.plates, 'plate')} among them" if preview.plates else ""
+    told = [f"{count(len(preview.filesets), 'image file')} with {count(preview.images, 'image')}{plates}."]
+    if not preview.filesets:
+        told = ["No image was found."]
+    if preview.refused:
+        told.append(f"{count(len(preview.refused), 'file')} would not be imported.")
+    if preview.unfinished:
+        told.append(f"Still being written, so a batch waits for it: {_some(preview.unfinished)}.")
+    if preview.unlooked:
+        told.append(f"{count(preview.unlooked, 'file')} not looked at: it would take too long here.")
+    if not preview.by:
+        told.append("Only the names were looked at, because Bio-Formats is not installed here.")
+    return " ".join(told)
+
+
+def _image_file(fileset: Fileset) -> None:
+    images = "plate" if fileset.plate else count(fileset.series, "image") if fileset.series > 1 else ""
+    files = count(len(fileset.files), "file") if len(fileset.files) > 1 else ""
+    facts = [part for part in (files, size(fileset.bytes), fileset.format, images) if part]
+    with ui.element("li").classes("dw-file"):
+        with ui.element("div").classes("dw-file-what"):
+            Say("div", named(fileset.name, 255), "dw-file-name")
+            Say("div", " \N{MIDDLE DOT} ".join(facts), "dw-quiet dw-small")
+        with ui.element("div").classes("dw-file-where"):
+            Badge("Can be read", "check_circle", Tone.GOOD)
+
+
+def _refused(no: Refused) -> None:
+    with ui.element("li").classes("dw-file"):
+        with ui.element("div").classes("dw-file-what"):
+            Say("div", named(no.name, 255), "dw-file-name")
+            Say("p", no.reason)
+            Say("p", no.remedy, "dw-remedy")
+        with ui.element("div").classes("dw-file-where"):
+            Badge("Not imported", "error", Tone.BAD)
+
+
+def _some(names: Sequence[str]) -> str:
+    more = len(names) - _NAMED
+    shown = ", ".join(named(name) for name in names[:_NAMED])
+    return f"{shown} and {number(more)} more" if more > 0 else shown
