@@ -26,6 +26,7 @@ __all__ = [
     "From",
     "Manifest",
     "Match",
+    "complaints",
     "compose",
     "default_target",
     "fill",
@@ -58,14 +59,26 @@ def parse(data: bytes, *, source: str = "batch.yaml") -> Manifest:
         raise ManifestError(
             [f"{source}: expected keys such as `name: day 3`, got {shown(value)}"], source=source
         )
-    try:
-        manifest = Manifest.model_validate(value)
-    except ValidationError as err:
-        found += problems(err, "unknown key")
-    else:
-        if not found:
+    match _validated(value):
+        case Manifest() as manifest if not found:
             return manifest
+        case [*wrong]:
+            found += wrong
     raise ManifestError(_told(found, _lines(text, read), source), source=source)
+
+
+def complaints(value: Mapping[str, object]) -> list[Problem]:
+    """What is wrong with the keys *value*, as they are written in the file, each with the way to it: for who has
+    a place beside each key to say it."""
+    judged = _validated(value)
+    return judged if isinstance(judged, list) else []
+
+
+def _validated(value: Mapping[str, object]) -> Manifest | list[Problem]:
+    try:
+        return Manifest.model_validate(value)
+    except ValidationError as err:
+        return problems(err, "unknown key")
 
 
 def _read(data: bytes, source: str) -> tuple[str, Document]:

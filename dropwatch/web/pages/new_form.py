@@ -1,0 +1,208 @@
+"""The form of a new batch: its parts, what is wrong with them, what of them survives a reload, and the way out."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from contextlib import suppress
+
+from nicegui import ui
+
+from dropwatch import report
+from dropwatch.errors import DropwatchError
+from dropwatch.places import sources
+from dropwatch.report.words import listed
+from dropwatch.web.house import House
+from dropwatch.web.pages.new_details import Details
+from dropwatch.web.pages.new_draft import Draft, Kept, Picks, from_text, problems, suggested, to_text
+from dropwatch.web.pages.new_fields import choice, complain, line
+from dropwatch.web.pages.new_places import Eyes, PlaceBrowser
+from dropwatch.web.pages.new_submit import Refused, ask_facility, confirmation, submit_picks
+from dropwatch.web.pages.new_target import WhereTo
+from dropwatch.web.pieces import Notice, Say, Tone, button, hide, part
+from dropwatch.web.visitor import DropFolder, Visitor
+
+_KEEP = "dropwatch-new-batch"  #: in the browser's own store for one tab: gone when that is closed
+_PACE = 0.7  #: seconds between two looks at whether there is something to keep
+_TO_PROBLEM = (  # once what is wrong stands there
+    "setTimeout(() => document.querySelector('.dw-new .q-field--error :is(input, textarea)')?.focus(), 100)"
+)
+_FIELDS = {
+    "name": "its name",
+    "target": "where it goes",
+    "group": "the group",
+    "description": "the description",
+}
+_FIELDS |= {"tags": "the tags", "key_values": "the key-value pairs", "notify": "who else gets the mail"}
+
+
+class Form:
+    """One form in one tab of *visitor*, made in the element *place*. begin() once the browser is there."""
+
+    def __init__(self, house: House, visitor: Visitor, eyes: Eyes, place: ui.element) -> None:
+        self._house, self._visitor, self._place = house, visitor, place
+        self._ready = self._handing_over = False
+        self._kept = ""
+        self._build(eyes)
+
+    async def begin(self) -> None:
+        """Bring back what was there before a reload, then look at the places and ask OMERO."""
+        text = None
+        with suppress(TimeoutError):  # a browser that does not answer has kept nothing
+            text = await ui.run_javascript(f'sessionStorage.getItem("{_KEEP}")', timeout=5)
+        kept = from_text(text, self._visitor.name)
+        if kept is not None:
+            self._restore(kept)
+        self._ready = True
+        self._changed()
+        ui.timer(_PACE, self._keep)
+        looking = [self._browser.show()] if self._browser else []
+        await asyncio.gather(self._ask_omero(), *looking)
+
+    # -- what it is made of ----------------------------------------------------------------------------------
+
+    def _build(self, eyes: Eyes) -> None:
+        config = self._house.config
+        names = (self._visitor.name, *(folder.user for folder in self._visitor.folders))
+        mine = [source for source in sources(config) if source.may_use(*names)]
+        with part("Files", "dw-card"):
+            self._browser = PlaceBrowser(config, mine, eyes, self._changed) if mine else None
+            if not mine:
+                Say(
+                    "p",
+                    f"There is no disk here that you may choose files from. {ask_facility(config)}",
+                    "dw-quiet",
+                )
+            self._no_files = Say("p", "", "dw-problem").props("role=alert")
+        with part("Name and target", "dw-card"):
+            self._name = line("Name of the batch", self._changed)
+            self._where = WhereTo(self._changed, self._ask_omero)
+            self._omero = Notice(Tone.WAIT)
+            hide(self._omero)
+        with part("About the images", "dw-card"):
+            self._details = Details(config, self._changed)
+        with ui.element("div").classes("dw-submit"):
+            self._folder = self._choose_folder()
+            with ui.element("div").classes("dw-grow"):
+                self._summary = Say("p").props("role=status")
+                self._trouble = Say("p", "", "dw-problem").props("role=alert")
+            self._submit = button("Submit", self._on_submit, kind="main")
+
+    def _choose_folder(self) -> ui.select | None:
+        folders = self._visitor.folders
+        if len(folders) < 2:
+            return None
+        options = {str(number): f"{one.user} in {one.spool}" for number, one in enumerate(folders)}
+        return choice("Drop folder", options, "0", self._changed)
+
+    # -- what it says ----------------------------------------------------------------------------------------
+
+    @property
+    def _picks(self) -> Picks:
+        return self._browser.picks if self._browser else Picks()
+
+    @property
+    def _draft(self) -> Draft:
+        draft = Draft(name=self._name.value or "")
+        return self._details.read(self._where.read(draft))
+
+    @property
+    def _called(self) -> str:
+        return (self._name.value or "").strip() or suggested(self._picks)
+
+    @property
+    def _into(self) -> DropFolder:
+        chosen = str(self._folder.value) if self._folder else "0"
+        return self._visitor.folders[int(chosen)]
+
+    def _changed(self) -> None:
+        if not self._ready:
+            return
+        called = suggested(self._picks)
+        self._name.props["placeholder"] = report.clean(called) or "As the folder or file"
+        self._where.named(self._called)
+        self._complain()
+        if self._picks.paths:
+            self._no_files.say("")
+        self._trouble.say("")
+        chosen = self._browser.told if self._browser and self._picks.paths else "Nothing chosen yet"
+        self._summary.say(f"{chosen}, to {self._where.told(self._called)}" if self._picks.paths else chosen)
+
+    def _complain(self) -> dict[str, str]:
+        found = problems(self._draft, self._house.config.may_send_to)
+        complain(self._name, found.get("name"))
+        self._where.complain(found.get("target"), found.get("group"))
+        self._details.complain(found)
+        return found
+
+    async def _ask_omero(self) -> None:
+        try:
+            tree = await self._house.images.containers(self._visitor.name, self._where.group)
+        except DropwatchError as err:
+            self._where.away()
+            self._omero.set(
+                report.clean(err.message), "You can submit all the same, and name where the images go."
+            )
+            return
+        self._omero.set("")
+        if tree.groups or tree.projects or tree.datasets or tree.screens:
+            self._where.has(tree)
+        else:
+            self._where.away()
+
+    # -- over a reload ---------------------------------------------------------------------------------------
+
+    def _keep(self) -> None:
+        text = to_text(Kept(who=self._visitor.name, draft=self._draft, picks=self._picks))
+        if text != self._kept and not self._handing_over:
+            self._kept = text
+            ui.run_javascript(f'sessionStorage.setItem("{_KEEP}", {json.dumps(text)})')
+
+    def _restore(self, kept: Kept) -> None:
+        self._name.value = kept.draft.name
+        self._where.restore(kept.draft)
+        self._details.restore(kept.draft)
+        if self._browser is not None:
+            self._browser.restore(kept.picks)
+
+    # -- the way out -----------------------------------------------------------------------------------------
+
+    async def _on_submit(self) -> None:
+        if self._handing_over or not self._may_go():
+            return
+        self._handing_over = True  # a second click finds it set: one batch
+        self._submit.props("loading")
+        picks, draft = self._picks, self._draft
+        done = await submit_picks(self._house.config, self._into, picks, draft, self._called)
+        if isinstance(done, Refused):
+            self._handing_over = False
+            self._submit.props(remove="loading")
+            self._trouble.say(done.why)
+            return
+        ui.run_javascript(f'sessionStorage.removeItem("{_KEEP}")')
+        address = await self._address()
+        self._place.clear()
+        with self._place:
+            confirmation(self._house.config, done.name, address)
+
+    def _may_go(self) -> bool:
+        found = self._complain()
+        wrong = [words for field, words in _FIELDS.items() if field in found]
+        if not self._picks.paths:
+            self._no_files.say("Choose at least one file or folder.")
+            wrong.insert(0, "the files")
+        if self._where.lacks:
+            wrong.append("where it goes")
+        if wrong:
+            self._trouble.say(f"Not submitted yet. Please look at {listed(wrong)}.")
+            ui.run_javascript(_TO_PROBLEM)
+        return not wrong
+
+    async def _address(self) -> str | None:
+        """Whom the outcome goes to."""
+        user = self._house.config.user(self._into.user)
+        if user.email:
+            return user.email
+        with suppress(DropwatchError):  # the mail is sent in any case; we do not know where to
+            return (await self._house.images.account(self._visitor.name)).email
+        return None
