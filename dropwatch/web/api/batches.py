@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Path, Query
-from fastapi.responses import PlainTextResponse
+from fastapi.responses import PlainTextResponse, Response
 from pydantic import BaseModel, Field
 
 from dropwatch import actions
@@ -72,10 +72,12 @@ def _hang_up_reading(made: APIRouter, house: House) -> None:
         """One batch, with its files, images, errors, letters, and what happened so far."""
         return plain_whole(house.index.whole(one_of(house, visitor, batch)))
 
-    @made.get("/{batch}/log", responses=documented(404, 409, 422), response_class=PlainTextResponse)
-    def log(batch: Name, visitor: Visitor = asking) -> str:
+    text: dict[int | str, dict[str, Any]] = {200: {"content": {"text/plain": {}}}}
+
+    @made.get("/{batch}/log", responses={**text, **documented(404, 409, 422)}, response_class=Response)
+    def log(batch: Name, visitor: Visitor = asking) -> Response:
         """The end of its log, for who looks after dropwatch."""
-        return house.index.whole(one_of(house, visitor, batch)).log
+        return PlainTextResponse(house.index.whole(one_of(house, visitor, batch)).log)
 
 
 def _hang_up_deeds(made: APIRouter, house: House) -> None:

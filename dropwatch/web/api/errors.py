@@ -26,6 +26,7 @@ from dropwatch.errors import (
 from dropwatch.journal import line
 from dropwatch.report import clean
 from dropwatch.web.entrance import NotInPerson, NotSignedIn
+from dropwatch.web.uploads.room import Refused
 
 _MOST = 5  #: complaints about one request that are told
 
@@ -72,10 +73,12 @@ def documented(*statuses: int) -> dict[int | str, dict[str, Any]]:
         413: "It is too large.",
         421: "The page does not answer to that name.",
         422: "Something in it is not right.",
+        507: "The disk is full.",
         503: "OMERO, a spool or a place does not answer now.",
     }
     return {
-        status: {"model": Problem, "description": words[status]} for status in {*statuses, 401, 403, 421, 503}
+        status: {"model": Problem, "description": words[status]}
+        for status in sorted({*statuses, 400, 401, 403, 421, 503})
     }
 
 
@@ -89,6 +92,8 @@ def say_problems(app: FastAPI) -> None:
 
 def _say(request: Request, error: Exception) -> Response:
     assert isinstance(error, DropwatchError), "registered for it alone"
+    if isinstance(error, Refused):  # of uploads, which say it themselves
+        return _answer(error.status, error.message, error.remedy)
     status = next((status for kind, status in _STATUS if isinstance(error, kind)), 400)
     return _answer(status, error.message, error.remedy)
 

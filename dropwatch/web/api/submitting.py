@@ -1,18 +1,20 @@
-"""A new batch whose files the daemon fetches from a place. What comes by upload is submitted at /uploads."""
+"""A new batch: of files that the daemon fetches from a place, or of those that were uploaded."""
 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping, Sequence
+from dataclasses import fields
 from pathlib import Path
 from typing import Annotated, Literal
 
 from fastapi import APIRouter
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from dropwatch import places
 from dropwatch.actions import Refused
 from dropwatch.config import Config
-from dropwatch.spool.submit import submit_from
+from dropwatch.spool.submit import Wishes, submit_from
 from dropwatch.web.api.errors import documented
 from dropwatch.web.api.places import place_of
 from dropwatch.web.entrance import asking_at
@@ -37,11 +39,14 @@ class From(BaseModel):
 
 
 class NewBatch(BaseModel):
-    """The keys of a manifest; all but `from` may be left out."""
+    """The keys of a manifest. Either `from` or `upload` says what is in it; the others may be left out."""
 
     model_config = ConfigDict(extra="forbid")
 
-    from_: From = Field(alias="from")
+    from_: From | None = Field(default=None, alias="from")
+    upload: Annotated[str, Field(max_length=64)] | None = Field(
+        default=None, description="An upload that is complete: `draft` of /api/uploads."
+    )
     name: _Line | None = Field(default=None, examples=["HeLa knockdown, day 3"])
     target: _Line | None = Field(default=None, examples=["Project:HeLa/Dataset:day 3"])
     group: _Line | None = Field(default=None, examples=["imaging-lab"])
@@ -56,6 +61,24 @@ class NewBatch(BaseModel):
     drop_folder: Annotated[str, Field(max_length=255)] | None = Field(
         default=None, description="Which of yours, where you have several."
     )
+
+    @model_validator(mode="after")
+    def _one_source(self) -> NewBatch:
+        if (self.from_ is None) == (self.upload is None):
+            raise ValueError("name either `from` or `upload`")
+        if self.upload is not None and (self.user or self.drop_folder):
+            raise ValueError("an upload has its drop folder already, and is for nobody else")
+        return self
+
+    @property
+    def wishes(self) -> Wishes:
+        """What the manifest is to say, but for its files."""
+        lists: tuple[Sequence[str], Mapping[str, str], Sequence[str]] = (
+            self.tags,
+            self.key_values,
+            self.notify,
+        )
+        return Wishes(self.name, self.target, self.group, self.description, *lists, self.duplicates)
 
 
 class Dropped(BaseModel):
@@ -75,10 +98,15 @@ def router(house: House) -> APIRouter:
     @made.post("", status_code=201, responses=documented(404, 409, 413, 422))
     async def submit(new: NewBatch, visitor: Visitor = asking) -> Dropped:
         """Submit a batch. It is confirmed in a moment, whatever its size: the daemon fetches the files itself."""
+        if new.upload is not None:
+            user = house.uploads.draft(visitor, new.upload).staging.user
+            path = await asyncio.to_thread(house.uploads.submit, visitor, new.upload, new.wishes)
+            return Dropped(name=path.name, user=user, path=str(path))
+        assert new.from_ is not None, "the one or the other, as NewBatch checks"
         folder = _folder(visitor, new.drop_folder)
         place = await place_of(house, visitor, new.from_.place)
         _check_whose(house.config, folder, new.user)
-        path = await asyncio.to_thread(_drop, folder, place, new)
+        path = await asyncio.to_thread(_drop, folder, place, new.from_.paths, new)
         return Dropped(name=path.name, user=folder.user, path=str(path))
 
     return made
@@ -105,19 +133,6 @@ def _check_whose(config: Config, folder: DropFolder, owner: str | None) -> None:
         )
 
 
-def _drop(folder: DropFolder, place: places.Source, new: NewBatch) -> Path:
-    return submit_from(
-        place.name,
-        new.from_.paths,
-        spool=folder.spool,
-        user=folder.user,
-        name=new.name,
-        target=new.target,
-        group=new.group,
-        description=new.description,
-        tags=new.tags,
-        key_values=new.key_values,
-        notify=new.notify,
-        duplicates=new.duplicates,
-        owner=new.user,
-    )
+def _drop(folder: DropFolder, place: places.Source, paths: Sequence[str], new: NewBatch) -> Path:
+    wishes = {field.name: getattr(new.wishes, field.name) for field in fields(new.wishes)}
+    return submit_from(place.name, paths, spool=folder.spool, user=folder.user, owner=new.user, **wishes)

@@ -16,12 +16,13 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from tuspyserver import create_tus_router
 
 from dropwatch.errors import DropwatchError
+from dropwatch.web.api.errors import documented
 from dropwatch.web.doorkeeper import Doorkeeper
 from dropwatch.web.entrance import asking_at, lead_strangers, visitor_of
 from dropwatch.web.uploads.draft import Draft
 from dropwatch.web.uploads.lines import Line, Lines
 from dropwatch.web.uploads.room import Refused
-from dropwatch.web.uploads.storage import Storage, as_http, status_of
+from dropwatch.web.uploads.storage import Storage, status_of
 from dropwatch.web.uploads.uploads import Uploads
 from dropwatch.web.visitor import Visitor
 
@@ -139,12 +140,12 @@ def router(uploads: Uploads, doorkeeper: Doorkeeper) -> APIRouter:
     """The drafts of who asks. Their files come and go by tus, below PATH."""
     made, asking = APIRouter(prefix="/uploads", tags=["uploads"]), asking_at(doorkeeper)
 
-    @made.get("")
+    @made.get("", responses=documented())
     def drafts(visitor: Visitor = asking) -> list[dict[str, Any]]:
         """Your uploads that are not submitted yet, the latest first."""
         return [_summary(draft) for draft in uploads.drafts(visitor)]
 
-    @made.post("", status_code=201)
+    @made.post("", status_code=201, responses=documented(404, 413, 422, 507))
     def begin(
         user: str | None = Body(default=None, embed=True, description="which of your drop folders"),
         visitor: Visitor = asking,
@@ -153,28 +154,21 @@ def router(uploads: Uploads, doorkeeper: Doorkeeper) -> APIRouter:
         is returned here), `path` ('/'-separated) and `modified` (milliseconds since 1970)."""
         folder = next((one for one in visitor.folders if one.user == user), None)
         if user is not None and folder is None:
-            raise as_http(Refused(404, "You have no such drop folder."))
-        return _summary(_or_http(lambda: uploads.begin(visitor, folder)))
+            raise Refused(404, "You have no such drop folder.")
+        return _summary(uploads.begin(visitor, folder))
 
-    @made.get("/{draft}")
+    @made.get("/{draft}", responses=documented(404, 422))
     def files(draft: str, visitor: Visitor = asking) -> dict[str, Any]:
         """What is there of an upload, file by file. *id* is its name below /uploads/files."""
-        found = _or_http(lambda: uploads.draft(visitor, draft))
+        found = uploads.draft(visitor, draft)
         return {**_summary(found), "list": [_file(staged) for staged in found.files()]}
 
-    @made.delete("/{draft}", status_code=204)
+    @made.delete("/{draft}", status_code=204, responses=documented(404, 422))
     def discard(draft: str, visitor: Visitor = asking) -> None:
         """Take an upload away, with all its files."""
-        _or_http(lambda: uploads.discard(visitor, draft))
+        uploads.discard(visitor, draft)
 
     return made
-
-
-def _or_http(work: Callable[[], Any]) -> Any:
-    try:
-        return work()
-    except DropwatchError as err:
-        raise as_http(err) from err
 
 
 def _summary(draft: Draft) -> dict[str, Any]:
