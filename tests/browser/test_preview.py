@@ -81,6 +81,14 @@ def test_what_is_in_the_files_is_seen_before_anything_is_submitted(tab: Tab, pag
     expect(check).to_be_visible()
     expect(result).to_be_empty()
 
+    paths.fill("slow")
+    check.click()
+    expect(tab.get_by_text("of 40 files")).to_be_visible(timeout=15_000)
+    tab.goto(f"{page.address}/trial")  # who leaves holds up nobody: 40 files would take 20 seconds
+    paths.fill("three.ome.tif")
+    check.click()
+    expect(result).to_contain_text("1 image file with 3 images.", timeout=12_000)
+
     paths.fill("gone.tif")
     check.click()
     expect(tab.get_by_text("gone.tif is not there in disk.")).to_be_visible(timeout=15_000)

@@ -49,6 +49,7 @@ class PreviewPanel:
         self._rest()
         self._ask.set_enabled(False)
         hide(self._notice)
+        ui.context.client.on_delete(self._leave)
 
     def of(self, name: str, folder: Path, paths: Sequence[str]) -> None:
         """*paths* below *folder*, which people know as *name*, are what is chosen now; no paths, nothing is."""
@@ -83,8 +84,13 @@ class PreviewPanel:
                 self._show(preview)
                 self._seen(preview)
         finally:
-            if self._asking is asking:
+            if self._asking is asking and not self._ask.is_deleted:
                 self._rest()
+
+    def _leave(self) -> None:
+        """The visitor is gone: others are waiting."""
+        if self._asking is not None:
+            self._asking.cancel()
 
     def _cancel(self) -> None:
         if self._asking is not None:
