@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from dropwatch.lifecycle import Facts, is_settled_outcome
-from dropwatch.model import Answers, Envelope, Failed, FetchJob, Fileset, Outcome, Plan, Running
+from dropwatch.model import Answers, Envelope, Failed, FetchJob, Fileset, Order, Outcome, Plan, Running
 from dropwatch.record import Event, Line, Record
 from dropwatch.spool.folders import Spool
 from dropwatch.workers import Work
@@ -81,13 +81,17 @@ class Case:
     @property
     def owner(self) -> str | None:
         """The OMERO user it is imported for, once the manifest was read."""
-        return self.plan.order.owner if self.plan and self.plan.order else None
+        return self._order.owner if self._order else None
 
     @property
     def beneficiary(self) -> str:
         """Whose images they become: the sender, unless an instrument dropped them for somebody."""
+        return self._order.user if self._order else self.user
+
+    @property
+    def _order(self) -> Order | None:
         order = self.plan.order if self.plan else None
-        return order.user if order else self.user
+        return order or (self.wants.order if self.wants else None)
 
     def stop(self) -> None:
         """Tell its workers to stop."""

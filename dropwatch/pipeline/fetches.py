@@ -14,6 +14,7 @@ from dropwatch.model import ClearJob, Fetched, FetchJob, Problem, Verdict
 from dropwatch.pipeline.case import Case
 from dropwatch.pipeline.crew import Crew, Guarded
 from dropwatch.pipeline.desk import Desk, place_target
+from dropwatch.pipeline.lookup import Lookup
 from dropwatch.report.words import count, size
 from dropwatch.schedule import Turns
 from dropwatch.spool.fetched import Copies
@@ -33,6 +34,7 @@ class Fetches:
 
     desk: Desk
     crew: Crew
+    lookup: Lookup
     count_failure: Callable[[Case, str], None]
     give_up: Callable[[Case, Problem], None]
     turns: Turns = field(default_factory=lambda: Turns(1))
@@ -104,6 +106,8 @@ class Fetches:
         self.desk.write(case, fetching=case.record.fetching + 1)
         self.desk.say("fetch", case, place=job.wanted.place)
         self.desk.report(case, now_or_never=True)
+        # It may take hours, and meanwhile there may be something to tell.
+        self.lookup.wait(case.user, case.owner, self.desk.now())
         self.desk.pauses.probe((target,))
         self.crew.errand(case, replace(job, proof=case.spool.fence.proof()), self._fetched)
 

@@ -53,7 +53,7 @@ class Steps:
     fetches: Fetches = field(init=False)
 
     def __post_init__(self) -> None:
-        self.fetches = Fetches(self.desk, self.crew, self.count_failure, self._give_up)
+        self.fetches = Fetches(self.desk, self.crew, self.lookup, self.count_failure, self._give_up)
 
     # -- Gather, Plan --------------------------------------------------------------------------------
 

@@ -58,6 +58,10 @@ def attempts(envelope: Path) -> int:
     return int(json.loads((envelope / ".dropwatch" / "record.json").read_text())["_default"]["1"]["attempts"])
 
 
+def verdict(envelope: Path) -> str:
+    return str(json.loads((envelope / ".dropwatch" / "record.json").read_text())["_default"]["1"]["verdict"])
+
+
 def reason(facility: Facility, name: str) -> str:
     rows = snapshot(facility.config(), time.time(), glance.inbox).rows
     return next((row.reason for row in rows if row.name == name), "")
@@ -144,3 +148,74 @@ def test_a_fetch_waits_for_room_and_goes_on_by_itself(tmp_path: Path) -> None:
     finally:
         facility.close()
         disk.close()
+
+
+# -- people who change their minds ---------------------------------------------------------------------------
+
+
+@pytest.fixture
+def slow(facility: Facility, share: FaultyMount) -> Path:
+    """The envelope of a batch that is being fetched, and will be for seconds."""
+    originals(share, "run7.ome.tif")
+    with (share.backing / "large.bin").open("wb") as file:
+        file.truncate(1500 * 2**20)
+    order(facility, "alice", "slow", "run7.ome.tif", "large.bin")
+    facility.until(lambda: any(facility.spool.rglob(".dropwatch.part")))
+    return facility.envelopes("alice", "processing")[0]
+
+
+@pytest.mark.long
+@with_shares
+def test_cancelled_in_mid_fetch_it_ends_at_once_and_keeps_no_copy(facility: Facility, slow: Path) -> None:
+    (slow / ".dropwatch" / "cancel").write_text(slow.name[:20])
+
+    failed = facility.batch("alice", "failed")
+
+    assert verdict(failed) == "cancelled"
+    assert not (failed / ".dropwatch" / "fetched").exists()
+    assert facility.imports() == []
+
+
+@pytest.mark.long
+@with_shares
+def test_taken_away_in_mid_fetch_nothing_of_ours_stays(facility: Facility, slow: Path) -> None:
+    (slow / "slow").rename(facility.folder / "taken")
+
+    facility.until(lambda: not slow.exists())
+
+    assert [path.name for path in (facility.folder / "taken").iterdir()] == ["batch.json"]
+    facility.until(lambda: any("slow" in subject for subject in facility.subjects("alice@example.org")))
+    assert facility.imports() == []
+
+
+@pytest.mark.long
+@with_shares
+def test_held_in_mid_fetch_it_stops_and_goes_on_when_it_is_released(facility: Facility, slow: Path) -> None:
+    hold = facility.folder / "state" / "hold" / "user-alice"
+    hold.parent.mkdir(exist_ok=True)
+
+    hold.touch()
+    facility.until(lambda: not any(facility.spool.rglob(".dropwatch.part")))
+    assert reason(facility, "slow") == "waiting: held by an admin"
+    whole = [path.name for path in (slow / ".dropwatch" / "fetched" / "files").iterdir()]
+    hold.unlink()
+    done = facility.batch("alice", "done")
+
+    assert "large.bin" not in whole
+    assert attempts(done) == 1
+    assert facility.imported() == ["run7.ome.tif"]
+
+
+@pytest.mark.long
+@with_shares
+def test_stopped_in_mid_fetch_the_daemon_goes_on_after_its_start(facility: Facility, slow: Path) -> None:
+    facility.stop()
+    left = [path.name for path in (slow / ".dropwatch" / "fetched" / "files").iterdir()]
+
+    facility.start()
+    facility.until(lambda: "fetching " in reason(facility, "slow") or facility.retired("alice"))
+    done = facility.batch("alice", "done")
+
+    assert "large.bin" not in left
+    assert not [name for name in left if name.endswith(".part")]
+    assert attempts(done) == 1
