@@ -1,4 +1,4 @@
-"""``dropwatch demo``: a story of five batches, a mail server that is down and a daemon that is killed.
+"""``dropwatch demo``: a story of five batches, a mail server that is down and a daemon that is killed; and the page.
 
 The story and its words are here, and nothing else: what is said is what was seen.
 """
@@ -18,9 +18,16 @@ from dropwatch.model import Place
 from dropwatch.sandbox.demo_check import check, half_uploaded, imports, strays
 from dropwatch.sandbox.demo_drops import BRAIN, DROPS, EMBRYO, HEART, HELA, PLATE, Drop, make_samples
 from dropwatch.sandbox.demo_mails import Mail, received
+from dropwatch.sandbox.demo_page import PageProgram
 from dropwatch.sandbox.demo_programs import Stuck
 from dropwatch.sandbox.demo_scene import Scene, set_faults
-from dropwatch.sandbox.demo_screen import Screen, print_check, print_mail, print_point, screen_for
+from dropwatch.sandbox.demo_screen import (
+    Screen,
+    print_check,
+    print_mail,
+    print_point,
+    screen_for,
+)
 from dropwatch.sandbox.demo_stage import Stage, raised
 
 _SLOW = {"slow_upload": "2s", "slow_after_verify": "400ms"}  #: so that a kill comes in mid-upload
@@ -90,6 +97,11 @@ def _open(stage: Stage) -> None:
     screen.say("OMERO", f"listens on port {omero}. It is a stand-in, but it speaks the real protocol (Ice).")
     screen.say("mail", f"should be taken on port {smtp}, but the mail server is down today.")
     stage.daemon.open()
+    if stage.page is None:
+        screen.say("page", "is not installed here: it comes with dropwatch[web]. All else goes without it.")
+    else:
+        stage.page.begin()
+        screen.say("page", "shows all this in a browser; its address is said at the end.")
     screen.say("dropwatch", "runs, and watches the drop folders of alice, bob and carol.")
 
 
@@ -196,10 +208,12 @@ def conclude(stage: Stage) -> int:
     screen, scene = stage.screen, stage.scene
     screen.chapter("5. What came of it, as read from OMERO's own list, the folders and the mails")
     seen = check(scene, DROPS, stage.status().rows)
-    print_check(screen.console, seen)
+    page = stage.page.problems(DROPS) if stage.page is not None and stage.page.runs() else None
+    print_check(screen.console, seen, page)
     problems = [f"{one.drop.user}/{one.drop.name}: {problem}." for one in seen for problem in one.problems]
     problems += [f"OMERO does not have {name} exactly once." for name in strays(scene, DROPS)]
     problems += [f"OMERO still has a half {name}." for name in half_uploaded(scene, DROPS)]
+    problems += [f"The page: {problem}." for problem in page or ()]
     for problem in problems:
         screen.say("trouble", problem)
     if problems:
@@ -233,10 +247,21 @@ def _go_on(stage: Stage) -> None:
     screen.say("", "Drop images of your own (TIFF, PNG, JPEG), or some of the samples. Ctrl-C ends it.")
     print_point(screen.console, "inbox", str(stage.scene.inbox("alice")))
     print_point(screen.console, "samples", str(stage.scene.samples))
+    if stage.page is not None:
+        open_page(stage, stage.page)
     while True:
         stage.let_pass(1.0)
         for mail in stage.postbox.new():
             screen.say("mail", f"to {mail.to}: {mail.subject}")
+
+
+def open_page(stage: Stage, page: PageProgram) -> None:
+    """Say where the page is and how to come in. Last of all, so that it is what people have before their eyes."""
+    screen, command = stage.screen, f"{_command()} --config {stage.scene.config} web-link alice"
+    screen.chapter(f"The page is open: {page.address()}")
+    screen.say("", f"Each link works once, within 15 minutes. Another one: {command}")
+    print_point(screen.console, "as alice", page.link("alice"))
+    print_point(screen.console, "as admin", page.link("root", admin=True))
 
 
 def _command() -> str:

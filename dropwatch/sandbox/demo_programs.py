@@ -1,4 +1,7 @@
-"""The demo's two programs, sandbox and daemon, each a real process. Only this module starts, stops and kills."""
+"""The demo's programs, each a real process: sandbox and daemon here, the page in demo_page.py.
+
+Only this module starts, stops and kills.
+"""
 
 from __future__ import annotations
 
@@ -44,8 +47,6 @@ class Program:
 
     def start(self, ready: Callable[[], bool]) -> None:
         """Start it and wait until *ready*. Raises Stuck, also when it ends at once."""
-        # Passwords that somebody set for another dropwatch are of no use here.
-        environ = {key: value for key, value in os.environ.items() if not key.startswith("DROPWATCH_")}
         with self._log.open("ab") as log:
             # In a session of its own, or Ctrl-C would stop it behind our back.
             self._process = subprocess.Popen(
@@ -53,11 +54,14 @@ class Program:
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
-                env=environ,
+                env=without_ours(),
                 start_new_session=True,
             )
-        await_(lambda: self._ended() or ready(), _START, f"The {self._name} did not start", _pause)
+        await_(lambda: self._ended() or ready(), _START, f"The {self._name} did not start", pause)
         self.check()
+
+    def runs(self) -> bool:
+        return self._process is not None and self._process.poll() is None
 
     def check(self) -> None:
         """Raise Stuck when it ended by itself."""
@@ -114,5 +118,10 @@ class DaemonProgram(Program):
         self.start(lambda: float(read_heartbeat(self._state).get("started", 0.0)) >= asked)
 
 
-def _pause() -> None:
+def without_ours() -> dict[str, str]:
+    """The environment of a program. Passwords that somebody set for another dropwatch are of no use here."""
+    return {key: value for key, value in os.environ.items() if not key.startswith("DROPWATCH_")}
+
+
+def pause() -> None:
     time.sleep(_LOOK)

@@ -36,6 +36,10 @@ mail:
   security: none
   from: dropwatch@example.org
   admins: [{admin}]
+places:
+  confocal1-disk: {{path: {samples}, users: ["*"]}}
+web:
+  admins: [root]
 retry:
   import: [2s, 5s, 15s, 1m]
   mail: [1s, 2s, 5s, 15s, 1m, 5m]
@@ -70,6 +74,10 @@ class Scene:
     @property
     def log(self) -> Path:
         return self.folder / "daemon.log"
+
+    @property
+    def page_log(self) -> Path:
+        return self.folder / "page.log"
 
     @property
     def sandbox(self) -> Path:
@@ -114,6 +122,7 @@ def furnish(scene: Scene, omero_port: int, smtp_port: int) -> None:
     text = _CONFIG.format(
         spool=json.dumps(str(scene.spool)),
         state=json.dumps(str(scene.state)),
+        samples=json.dumps(str(scene.samples)),
         omero=omero_port,
         password=json.dumps(str(password)),
         smtp=smtp_port,

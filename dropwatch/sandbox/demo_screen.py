@@ -23,7 +23,13 @@ from dropwatch.sandbox.demo_check import Seen
 from dropwatch.sandbox.demo_mails import Mail
 from dropwatch.status import Row, Status
 
-_SPEAKERS = {"dropwatch": "green", "OMERO": "blue", "mail": "yellow", "trouble": "bold red"}
+_SPEAKERS = {
+    "dropwatch": "green",
+    "OMERO": "blue",
+    "mail": "yellow",
+    "page": "magenta",
+    "trouble": "bold red",
+}
 _PERSON = "cyan"
 _PLACES = {Place.INBOX: "yellow", Place.PROCESSING: "blue", Place.DONE: "green", Place.FAILED: "red"}
 _BAR = 8
@@ -203,16 +209,23 @@ def print_mail(console: Console, mail: Mail) -> None:
     console.print(Panel(body, box=box.ROUNDED, border_style="dim", width=width, subtitle=rest))
 
 
-def print_check(console: Console, seen: Sequence[Seen]) -> None:
-    """Print for each batch what was expected and what was found."""
+def print_check(console: Console, seen: Sequence[Seen], page: Sequence[str] | None) -> None:
+    """Print for each batch what was expected and what was found. *page*: what is wrong on it; None: there is none."""
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     for title in ("", "batch", "files", "images", "lies in", "letters", ""):
         table.add_column(title, no_wrap=title != "batch")
     for one in seen:
         drop = one.drop
-        good = Text("as told", "green") if not one.problems else Text("NOT as told", "bold red")
         images = f"{one.images} of {drop.images}"
         letters = f"{len(one.letters)} of {len(drop.recipients)}"
         files = str(len(drop.samples))
-        table.add_row(drop.user, drop.name, files, images, one.place or "nowhere", letters, good)
+        table.add_row(
+            drop.user, drop.name, files, images, one.place or "nowhere", letters, _verdict(one.problems)
+        )
+    if page is not None:
+        table.add_row("page", "its list", "", "", "", "", _verdict(page))
     console.print(Padding(table, (0, 0, 0, 1)))
+
+
+def _verdict(problems: Sequence[str]) -> Text:
+    return Text("NOT as told", "bold red") if problems else Text("as told", "green")

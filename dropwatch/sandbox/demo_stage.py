@@ -17,6 +17,7 @@ from dropwatch.config import Config
 from dropwatch.model import Place
 from dropwatch.pipeline.glance import inbox
 from dropwatch.sandbox.demo_mails import Postbox
+from dropwatch.sandbox.demo_page import PageProgram, is_installed
 from dropwatch.sandbox.demo_programs import DaemonProgram, SandboxProgram, await_
 from dropwatch.sandbox.demo_scene import Scene, furnish, set_faults
 from dropwatch.sandbox.demo_screen import Screen
@@ -33,6 +34,7 @@ class Stage:
         self.screen = screen
         self.sandbox = SandboxProgram(scene)
         self.daemon = DaemonProgram(scene)
+        self.page = PageProgram(scene) if is_installed() else None
         self.postbox = Postbox(scene.mails)
 
     def build(self) -> tuple[int, int]:
@@ -70,15 +72,19 @@ class Stage:
         return self.status().outbox["queued"]
 
     def close(self) -> None:
-        """Take the table away and end both programs, even where the terminal is gone."""
+        """Take the table away and end all programs, even where the terminal is gone."""
         with ExitStack() as last_first:
             last_first.callback(self.sandbox.stop)
             last_first.callback(self.daemon.stop)
+            if self.page is not None:
+                last_first.callback(self.page.stop)
             last_first.callback(self.screen.rest)
 
     def _tick(self) -> None:
         self.sandbox.check()
         self.daemon.check()
+        if self.page is not None:
+            self.page.check()
         self.screen.watch(self.status())
         time.sleep(_LOOK)
 

@@ -32,7 +32,8 @@ else:
     WITHOUT_PYWIN32 = ""
 
 HOME = Path(os.environ.get("PROGRAMDATA", "C:/ProgramData")) / "dropwatch"
-ARGUMENTS = ("-m", "dropwatch", "--config", str(HOME / "dropwatch.yaml"), "run")
+ARGUMENTS = ("-m", "dropwatch", "--config", str(HOME / "dropwatch.yaml"))
+PAGE = "dropwatch_web"  # a copy of this file whose name begins so is the service of the page
 USAGE = 2  # dropwatch's exit code for a configuration it cannot use: starting it again would not help
 
 
@@ -125,6 +126,7 @@ if not WITHOUT_PYWIN32:
         _svc_name_ = "dropwatch"
         _svc_display_name_ = "dropwatch"
         _svc_description_ = "Imports dropped microscopy images into OMERO."
+        _command_ = "run"
 
         def __init__(self, arguments: Sequence[str]) -> None:
             super().__init__(arguments)
@@ -132,8 +134,10 @@ if not WITHOUT_PYWIN32:
             win32console.AllocConsole()
             self._job = job_that_ends_with_us()
             # pythonservice.exe hosts this class; the Python it belongs to lies beside it.
-            command = (str(Path(sys.exec_prefix) / "python.exe"), *ARGUMENTS)
-            self._keeper = Keeper(command, file_log(HOME / "log" / "dropwatch.log"), adopt=self._adopt)
+            command = (str(Path(sys.exec_prefix) / "python.exe"), *ARGUMENTS, self._command_)
+            self._keeper = Keeper(
+                command, file_log(HOME / "log" / f"{self._svc_name_}.log"), adopt=self._adopt
+            )
 
         def SvcDoRun(self) -> None:
             if self._keeper.run() == USAGE:
@@ -149,6 +153,14 @@ if not WITHOUT_PYWIN32:
         def _adopt(self, process: subprocess.Popen[str]) -> None:
             win32job.AssignProcessToJobObject(self._job, int(process._handle))
 
+    class PageService(Service):
+        """The page in the browser, beside the daemon."""
+
+        _svc_name_ = "dropwatch-web"
+        _svc_display_name_ = "dropwatch page"
+        _svc_description_ = "The page of dropwatch: submit batches and watch them from a browser."
+        _command_ = "web"
+
     def job_that_ends_with_us() -> object:
         """A job object: when this service dies, Windows ends every process in it."""
         job = win32job.CreateJobObject(None, "")
@@ -163,7 +175,8 @@ def main() -> int:
     if WITHOUT_PYWIN32:
         print(WITHOUT_PYWIN32, file=sys.stderr)
         return USAGE
-    return int(win32serviceutil.HandleCommandLine(Service) or 0)
+    service = PageService if Path(sys.argv[0]).stem.startswith(PAGE) else Service
+    return int(win32serviceutil.HandleCommandLine(service) or 0)
 
 
 if __name__ == "__main__":

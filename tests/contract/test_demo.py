@@ -8,6 +8,7 @@ import os
 import signal
 import subprocess
 import sys
+import urllib.request
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
@@ -24,6 +25,7 @@ from dropwatch.sandbox.demo_mails import received
 from dropwatch.sandbox.demo_scene import Scene
 from dropwatch.sandbox.demo_screen import PlainScreen
 from dropwatch.sandbox.demo_stage import Stage
+from tests.world import wait_until
 
 LONGEST = 100.0  #: seconds; it takes about 30
 
@@ -38,9 +40,9 @@ class Told:
 
 
 @contextmanager
-def started(folder: Path) -> Iterator[subprocess.Popen[str]]:
+def started(folder: Path, *, once: bool = True) -> Iterator[subprocess.Popen[str]]:
     """The demo in *folder*, ended with the block if it has not ended itself."""
-    command = [sys.executable, "-m", "dropwatch", "demo", "--once", "--dir", str(folder)]
+    command = [sys.executable, "-m", "dropwatch", "demo", *(["--once"] if once else []), "--dir", str(folder)]
     environ = {**os.environ, "COLUMNS": "80", "PYTHONUNBUFFERED": "1"}
     with subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, encoding="utf-8", env=environ
@@ -96,6 +98,7 @@ def test_its_text_passes_all_stations_and_has_no_control_codes(told: Told) -> No
         "is up again",
         "Subject: 2 of 3 imported: mouse brain",
         "as told",
+        "its list",
         "Where to look",
     ]
 
@@ -136,6 +139,34 @@ def test_files_that_belong_together_are_one_image_or_one_plate(told: Told) -> No
 
 def test_no_process_is_left(told: Told) -> None:
     assert at_work(told.scene.folder) == {}
+
+
+def test_page_was_signed_in_to_once(told: Told) -> None:
+    said = told.scene.page_log.read_text()
+
+    assert said.count("sign-in name=root by=link") == 1
+    assert "key=" not in said  # links are handed to people, and lie in no log
+
+
+@pytest.mark.long
+def test_page_and_how_to_come_in_are_the_last_that_a_demo_says_which_stays(tmp_path: Path) -> None:
+    with started(tmp_path / "demo", once=False) as demo:
+        assert demo.stdout is not None
+        lines = []
+        for line in demo.stdout:
+            lines.append(line)
+            if "as admin" in line:
+                break
+        found = {line.split()[1]: line.split()[-1] for line in lines[-2:]}
+        for link in found.values():
+            with urllib.request.urlopen(link, timeout=20) as answer:
+                assert answer.status == 200
+        demo.send_signal(signal.SIGINT)
+        demo.communicate(timeout=LONGEST)
+
+    assert set(found) == {"alice", "admin"}
+    assert any("The page is open: http://127.0.0.1:" in line for line in lines)
+    assert at_work(tmp_path) == {}
 
 
 # -- not as told ---------------------------------------------------------------------------------------
@@ -237,7 +268,7 @@ def test_folder_with_something_in_it_is_refused(tmp_path: Path) -> None:
 def test_interrupted_demo_leaves_no_process(tmp_path: Path, number: int) -> None:
     with started(tmp_path / "demo") as demo:
         until_it_runs(demo)
-        assert len(at_work(tmp_path)) == 3  # demo, sandbox, daemon
+        wait_until(lambda: len(at_work(tmp_path)) == 4, what="demo, sandbox, daemon, page")
         demo.send_signal(number)
         text, _ = demo.communicate(timeout=LONGEST)
 

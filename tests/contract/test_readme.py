@@ -79,10 +79,26 @@ def run_until_stopped(place: Facility) -> int:
     return daemon.wait(30)
 
 
+def serve_until_stopped(place: Facility) -> int:
+    """`dropwatch web`, at a free port, stopped by SIGTERM once it listens."""
+    command = [sys.executable, "-m", "dropwatch", "web", "--port", "0"]
+    environ = {**os.environ, "DROPWATCH_CONFIG": str(place.folder / "dropwatch.yaml")}
+    with subprocess.Popen(
+        command, env=environ, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+    ) as page:
+        assert page.stdout is not None
+        assert page.stdout.readline().startswith("ready http://127.0.0.1:")
+        page.send_signal(signal.SIGTERM)
+        return page.wait(30)
+
+
 def test_every_command_of_readme_runs_in_its_order(place: Facility) -> None:
     for line in commands():
         if line == "dropwatch run":
             assert run_until_stopped(place) == exits.GOOD
+            continue
+        if line == "dropwatch web":
+            assert serve_until_stopped(place) in (exits.GOOD, -signal.SIGTERM)
             continue
         if line.startswith("dropwatch retry"):
             assert (

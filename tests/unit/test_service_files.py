@@ -17,23 +17,26 @@ from types import ModuleType
 
 import pytest
 
+from dropwatch import config
 from facility import Facility
 
 SERVICE = Path(__file__).parents[2] / "service"
 UNIT = SERVICE / "systemd/dropwatch.service"
-FOLDERS = ("systemd", "launchd", "windows", "samba")
+UNITS = (UNIT, SERVICE / "systemd/dropwatch-web.service")
+FOLDERS = ("systemd", "launchd", "windows", "samba", "proxy")
 
 
 # -- systemd -----------------------------------------------------------------------------------------------
 
 
 @pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="no systemd here")
-def test_systemd_finds_nothing_to_say_about_the_unit(tmp_path: Path) -> None:
+@pytest.mark.parametrize("path", UNITS, ids=lambda path: path.stem)
+def test_systemd_finds_nothing_to_say_about_the_unit(path: Path, tmp_path: Path) -> None:
     program = tmp_path / "dropwatch"
     program.write_text("#!/bin/sh\n")
     program.chmod(0o755)
-    unit = tmp_path / "dropwatch.service"
-    text = (SERVICE / "systemd/dropwatch.service").read_text()
+    unit = tmp_path / path.name
+    text = path.read_text()
     unit.write_text(text.replace("/opt/dropwatch/bin/dropwatch", str(program)))
 
     said = run("systemd-analyze", "verify", "--man=no", str(unit))
@@ -57,12 +60,29 @@ def test_the_unit_may_change_the_spool_and_gives_a_stop_its_time() -> None:
 
 
 @pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="no systemd here")
-def test_systemd_calls_the_service_little_exposed() -> None:
-    said = run("systemd-analyze", "security", "--offline=true", "--threshold=22", str(UNIT))
+@pytest.mark.parametrize("path", UNITS, ids=lambda path: path.stem)
+def test_systemd_calls_the_service_little_exposed(path: Path) -> None:
+    said = run("systemd-analyze", "security", "--offline=true", "--threshold=22", str(path))
 
     assert said.returncode == 0, said.stdout[
         -200:
     ]  # 1.9 with systemd 252; other versions weigh a little differently
+
+
+def test_the_unit_of_the_page_is_that_of_the_daemon_without_its_privilege() -> None:
+    daemon, page = (_service(path) for path in UNITS)
+    differ = {key for key in {*daemon, *page} if daemon.get(key) != page.get(key)}
+
+    assert page["ExecStart"] == "/opt/dropwatch/bin/dropwatch --config /etc/dropwatch/dropwatch.yaml web"
+    assert differ == {"ExecStart", "AmbientCapabilities", "CapabilityBoundingSet", "TimeoutStopSec"}
+    assert (page["CapabilityBoundingSet"], page.get("AmbientCapabilities")) == ("", None)
+
+
+def _service(path: Path) -> dict[str, str]:
+    unit = configparser.ConfigParser(strict=True, interpolation=None)
+    unit.optionxform = str  # type: ignore[assignment,method-assign]
+    unit.read(path)
+    return dict(unit["Service"])
 
 
 @pytest.mark.long
@@ -110,6 +130,18 @@ def allowed(group: str) -> set[str]:
 # -- launchd -----------------------------------------------------------------------------------------------
 
 
+def test_launchd_runs_the_page_beside_the_daemon_as_the_same_account() -> None:
+    daemon, page = (
+        plistlib.loads((SERVICE / f"launchd/{name}.plist").read_bytes())
+        for name in ("org.dropwatch", "org.dropwatch.web")
+    )
+
+    assert page["ProgramArguments"] == [*daemon["ProgramArguments"][:-1], "web"]
+    assert page["Label"] != daemon["Label"]
+    assert page["StandardErrorPath"] != daemon["StandardErrorPath"]
+    assert all(page[key] == daemon[key] for key in ("UserName", "GroupName", "Umask", "KeepAlive"))
+
+
 def test_launchd_starts_the_same_command_with_the_same_modes() -> None:
     job = plistlib.loads((SERVICE / "launchd/org.dropwatch.plist").read_bytes())
 
@@ -148,6 +180,45 @@ def samba_share() -> configparser.SectionProxy:
     conf = configparser.ConfigParser(strict=True, interpolation=None)
     conf.read(SERVICE / "samba/dropwatch.conf")
     return conf["dropwatch"]
+
+
+# -- proxies -----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["nginx.conf", "Caddyfile", "apache.conf"])
+def test_a_proxy_names_the_port_and_the_settings_of_the_page(name: str) -> None:
+    text = (SERVICE / "proxy" / name).read_text()
+    web = config.Config.model_fields["web"].default
+
+    assert f"{web.host}:{web.port}" in text
+    assert 'web: {url: "https://import.example.org", proxies: [127.0.0.1]}' in text
+    assert "$request_uri" not in text.replace("return 301 https://import.example.org$request_uri", "")
+
+
+@pytest.mark.skipif(shutil.which("nginx") is None, reason="no nginx here")
+def test_nginx_reads_its_file(tmp_path: Path) -> None:
+    certificate(tmp_path)
+    text = (SERVICE / "proxy/nginx.conf").read_text()
+    for path in ("/etc/ssl/certs/import.example.org.pem", "/etc/ssl/private/import.example.org.key"):
+        text = text.replace(path, str(tmp_path / Path(path).name))
+    text = text.replace("/var/log/nginx", str(tmp_path))
+    (tmp_path / "whole.conf").write_text(
+        f"pid {tmp_path}/pid;\nerror_log {tmp_path}/error.log;\nevents {{}}\nhttp {{\n{text}\n}}\n"
+    )
+
+    said = run("nginx", "-t", "-p", str(tmp_path), "-c", str(tmp_path / "whole.conf"))
+
+    assert said.returncode == 0, said.stderr
+    assert "warn" not in said.stderr
+
+
+def certificate(folder: Path) -> None:
+    name = "import.example.org"
+    made = run(
+        "openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2",
+        "-subj", f"/CN={name}", "-keyout", str(folder / f"{name}.key"), "-out", str(folder / f"{name}.pem"),
+    )  # fmt: skip
+    assert made.returncode == 0, made.stderr
 
 
 # -- Windows -----------------------------------------------------------------------------------------------
