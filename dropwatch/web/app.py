@@ -42,7 +42,6 @@ def make_app(house: House, host: str) -> ASGIApp:
         redoc_url=None,
     )
     app.include_router(api.router(house), prefix="/api")
-    app.include_router(routes.router(house.uploads, house.doorkeeper), prefix="/api")
     app.mount(routes.PATH, routes.tus_at(house.uploads, house.doorkeeper), name="uploads")
     elsewhere.hang_up(app)
     docs.hang_up(app, house.config.site.name)

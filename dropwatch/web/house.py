@@ -38,6 +38,7 @@ class House:
         """End what pages and API have open elsewhere, in a few seconds."""
         self.images.close()
         self.previews.close()
+        self.uploads.close()
 
 
 def build(config: Config, clock: Callable[[], float]) -> House:

@@ -78,7 +78,8 @@ class UploadPanel:
     def ready(self) -> bool:
         """Whether there are files, all of them are here, and none is still to come."""
         files = self.files()
-        return bool(files) and not self.seen.busy and all(staged.whole for staged in files)
+        here = len(files) == self.seen.files == self.seen.done
+        return here and bool(files) and not self.seen.busy and all(staged.whole for staged in files)
 
     async def submit(self, wishes: Wishes) -> Path:
         """Drop what was uploaded as one batch, and begin anew; returns the batch's folder in the inbox. Twice is once.
@@ -89,6 +90,12 @@ class UploadPanel:
             raise Refused(422, "Nothing was uploaded yet.", remedy="Add files first.")
         if self.seen.busy:
             raise Refused(409, "Files are still on their way.", remedy="Wait for them, or take them out.")
+        if lacking := self.seen.files - self.seen.done:
+            raise Refused(
+                409,
+                f"{lacking} of {self.seen.files} files did not come through.",
+                remedy="Try them again, or take them out.",
+            )
         dropped = await asyncio.to_thread(self._house.uploads.submit, self._visitor, self.draft.id, wishes)
         self.draft, self.seen = None, Seen()
         self.element.run_method("restart")

@@ -8,7 +8,7 @@ from __future__ import annotations
 from fastapi import APIRouter, Depends
 from fastapi.security import HTTPBearer
 
-from dropwatch.web.api import batches, facility, me, places, previews, submitting, targets, tokens
+from dropwatch.web.api import batches, facility, me, places, previews, submitting, targets, tokens, uploads
 from dropwatch.web.house import House
 
 
@@ -16,6 +16,6 @@ def router(house: House) -> APIRouter:
     """All of it."""
     token = HTTPBearer(auto_error=False, description="A token of yours; the page itself sends its cookie.")
     made = APIRouter(dependencies=[Depends(token)])  # says so in the document; entrance.py is who asks
-    for concept in (me, submitting, batches, places, previews, targets, tokens, facility):
+    for concept in (me, submitting, batches, places, previews, targets, tokens, facility, uploads):
         made.include_router(concept.router(house))
     return made

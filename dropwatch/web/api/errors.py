@@ -25,6 +25,7 @@ from dropwatch.errors import (
 )
 from dropwatch.journal import line
 from dropwatch.report import clean
+from dropwatch.spool.upload_names import NotAllowed
 from dropwatch.web.entrance import NotInPerson, NotSignedIn
 from dropwatch.web.uploads.room import Refused
 
@@ -54,6 +55,7 @@ _STATUS: tuple[tuple[type[DropwatchError], int], ...] = (
     (Forbidden, 403),
     (NotThere, 404),
     (ManifestError, 422),
+    (NotAllowed, 422),
     (PermanentError, 409),
     (Unavailable, 503),
     (TemporaryError, 503),

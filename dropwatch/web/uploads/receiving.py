@@ -25,10 +25,19 @@ class Receiving:
     """Takes the rest of *staged*.
 
     tell  -- is told of it whenever more of it is certain; raises to stop
+    sync  -- puts what was written to a descriptor on the disk; mark -- bytes between two of these
     """
 
-    def __init__(self, staging: Staging, staged: Staged, tell: Callable[[Staged], None]) -> None:
-        self._staging, self._tell = staging, tell
+    def __init__(
+        self,
+        staging: Staging,
+        staged: Staged,
+        tell: Callable[[Staged], None],
+        *,
+        sync: Callable[[int], None] = os.fsync,
+        mark: int = MARK,
+    ) -> None:
+        self._staging, self._tell, self._sync, self._mark_at = staging, tell, sync, mark
         self.staged = staged
         self._handle = -1
         self._written = staged.received
@@ -54,7 +63,7 @@ class Receiving:
         if self._digest is not None:
             self._digest.update(block)
         self._written += len(block)
-        if self._written - self.staged.received >= MARK:
+        if self._written - self.staged.received >= self._mark_at:
             self._mark()
 
     def pause(self) -> None:
@@ -89,7 +98,7 @@ class Receiving:
         whole = self._written == self.staged.size
         if whole:
             self._staging.set_time(self.staged)
-        os.fsync(self._handle)
+        self._sync(self._handle)
         if whole:
             fsync_directory(self._staging.place(self.staged).parent)
         digest = self._digest.hexdigest() if self._digest is not None and whole else None

@@ -1,4 +1,4 @@
-"""The doors to uploads: tus (resumable uploads) at /uploads/files, and what there is as JSON at /api/uploads.
+"""The door that files come in by: tus (resumable uploads, tus.io) at /uploads/files.
 
 tuspyserver's routes read the body of a request before they ask who sends it, keep the body of a creation in memory,
 and build addresses from what the request says of itself. So everybody is asked at this door first, a creation brings
@@ -10,21 +10,17 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable
 from typing import Any
 
-from fastapi import APIRouter, Body, Depends, FastAPI, Request
-from fastapi.responses import JSONResponse, Response
+from fastapi import Depends, FastAPI, Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from tuspyserver import create_tus_router
 
-from dropwatch.errors import DropwatchError
-from dropwatch.web.api.errors import documented
+from dropwatch.web.api.errors import say_problems
 from dropwatch.web.doorkeeper import Doorkeeper
-from dropwatch.web.entrance import asking_at, lead_strangers, visitor_of
-from dropwatch.web.uploads.draft import Draft
+from dropwatch.web.entrance import lead_strangers, visitor_of
 from dropwatch.web.uploads.lines import Line, Lines
 from dropwatch.web.uploads.room import Refused
-from dropwatch.web.uploads.storage import Storage, status_of
+from dropwatch.web.uploads.storage import Storage
 from dropwatch.web.uploads.uploads import Uploads
-from dropwatch.web.visitor import Visitor
 
 PATH = "/uploads"
 _FILES = "files"
@@ -53,7 +49,7 @@ def tus_at(uploads: Uploads, doorkeeper: Doorkeeper) -> ASGIApp:
 
     app = FastAPI(openapi_url=None, dependencies=[Depends(let_in)])
     lead_strangers(app, uploads.config)
-    app.add_exception_handler(DropwatchError, _say)
+    say_problems(app)
     app.include_router(
         create_tus_router(
             _FILES,
@@ -126,67 +122,3 @@ def _own_addresses(app: ASGIApp) -> ASGIApp:
         return b"%s/%s/%s" % (PATH.encode(), _FILES.encode(), location.rpartition(b"/")[2])
 
     return answer
-
-
-def _say(_: Request, error: Exception) -> Response:
-    assert isinstance(error, DropwatchError), "registered for it alone"
-    return JSONResponse({"detail": error.message, "remedy": error.remedy}, status_of(error))
-
-
-# -- JSON ------------------------------------------------------------------------------------------------
-
-
-def router(uploads: Uploads, doorkeeper: Doorkeeper) -> APIRouter:
-    """The drafts of who asks. Their files come and go by tus, below PATH."""
-    made, asking = APIRouter(prefix="/uploads", tags=["uploads"]), asking_at(doorkeeper)
-
-    @made.get("", responses=documented())
-    def drafts(visitor: Visitor = asking) -> list[dict[str, Any]]:
-        """Your uploads that are not submitted yet, the latest first."""
-        return [_summary(draft) for draft in uploads.drafts(visitor)]
-
-    @made.post("", status_code=201, responses=documented(404, 413, 422, 507))
-    def begin(
-        user: str | None = Body(default=None, embed=True, description="which of your drop folders"),
-        visitor: Visitor = asking,
-    ) -> dict[str, Any]:
-        """Begin an upload. Then send its files by tus (tus.io) to /uploads/files, each with the metadata `draft` (what
-        is returned here), `path` ('/'-separated) and `modified` (milliseconds since 1970)."""
-        folder = next((one for one in visitor.folders if one.user == user), None)
-        if user is not None and folder is None:
-            raise Refused(404, "You have no such drop folder.")
-        return _summary(uploads.begin(visitor, folder))
-
-    @made.get("/{draft}", responses=documented(404, 422))
-    def files(draft: str, visitor: Visitor = asking) -> dict[str, Any]:
-        """What is there of an upload, file by file. *id* is its name below /uploads/files."""
-        found = uploads.draft(visitor, draft)
-        return {**_summary(found), "list": [_file(staged) for staged in found.files()]}
-
-    @made.delete("/{draft}", status_code=204, responses=documented(404, 422))
-    def discard(draft: str, visitor: Visitor = asking) -> None:
-        """Take an upload away, with all its files."""
-        uploads.discard(visitor, draft)
-
-    return made
-
-
-def _summary(draft: Draft) -> dict[str, Any]:
-    files = draft.files()
-    return {
-        "draft": draft.id,
-        "user": draft.staging.user,
-        "files": len(files),
-        "size": draft.size(),
-        "received": draft.size() - draft.awaited(),
-    }
-
-
-def _file(staged: Any) -> dict[str, Any]:
-    return {
-        "id": staged.id,
-        "path": staged.path,
-        "size": staged.size,
-        "modified": staged.modified,
-        "received": staged.received,
-    }

@@ -147,7 +147,7 @@ class Storage(TusStorage):
 
 def as_http(error: DropwatchError) -> HTTPException:
     """*error* as HTTP says it."""
-    return HTTPException(status_of(error), str(error))
+    return HTTPException(status_of(error), {"detail": error.message, "remedy": error.remedy})
 
 
 def status_of(error: DropwatchError) -> int:

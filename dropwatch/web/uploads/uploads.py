@@ -43,6 +43,13 @@ class Uploads:
     _served: dict[Path, ExitStack] = field(default_factory=dict)
     _lock: threading.RLock = field(default_factory=threading.RLock)
 
+    def close(self) -> None:
+        """Let another page receive uploads."""
+        with self._lock:
+            for held in self._served.values():
+                held.close()
+            self._served.clear()
+
     # -- drafts --------------------------------------------------------------------------------------
 
     def begin(self, visitor: Visitor, folder: DropFolder | None = None) -> Draft:

@@ -1,0 +1,340 @@
+"""Files of this computer, uploaded in a real browser: dropped, paused, cut off, killed, reloaded, and submitted."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import http.client
+import json
+import os
+import socket
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.sync_api import Browser, BrowserContext, expect
+from playwright.sync_api import Page as Tab
+
+from dropwatch.spool.staging import UPLOADS
+from tests.page import Page, running_page
+from tests.relay import Relay
+from tests.world import SandboxProcess, World, wait_until
+
+VENDOR = Path(__file__).parents[2] / "dropwatch/web/static/vendor/tus.min.js"
+MB = 10**6
+
+needs_client = pytest.mark.skipif(not VENDOR.is_file(), reason="tus-js-client is not here (make setup)")
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory) -> World:
+    root = tmp_path_factory.mktemp("uploads")
+    nowhere = SandboxProcess(root / "sandbox")
+    nowhere.omero_port, nowhere.smtp_port = 1, 2
+    return World(root, nowhere)
+
+
+@pytest.fixture(scope="module")
+def page(world: World) -> Iterator[Page]:
+    with running_page(world.config, world.root / "web.log", program="tests.browser.upload_page") as page:
+        yield page
+
+
+def come_in(tab: Tab, page: Page, name: str = "alice", address: str = "") -> None:
+    """Sign in, and open the page with the panel; by another *address* when there is one."""
+    cookie, _, value = page.cookie(page.link_to_come_in(name)).partition("=")
+    address = address or page.address
+    tab.context.add_cookies([{"name": cookie, "value": value, "url": address}])
+    tab.on("dialog", lambda dialog: dialog.accept())
+    tab.goto(f"{address}/trial")
+    expect(tab.get_by_role("button", name="Choose files")).to_be_visible()
+
+
+def figures(tab: Tab, text: str, seconds: float = 15) -> None:
+    expect(tab.locator(".dw-upload-figures")).to_contain_text(text, timeout=seconds * 1000)
+
+
+def slow_down(tab: Tab, bytes_a_second: int) -> Callable[[], None]:
+    """What the browser sends is slow, until what is returned is called."""
+    tools = tab.context.new_cdp_session(tab)
+    facts = {"offline": False, "latency": 0, "downloadThroughput": -1}
+    tools.send("Network.enable")
+    tools.send("Network.emulateNetworkConditions", {**facts, "uploadThroughput": bytes_a_second})
+    return lambda: tools.send("Network.emulateNetworkConditions", {**facts, "uploadThroughput": -1})
+
+
+def make(folder: Path, files: dict[str, int]) -> dict[str, str]:
+    """Files of so many random bytes; what their SHA-256 is."""
+    sums = {}
+    for path, size in files.items():
+        data = os.urandom(size)
+        (folder / path).parent.mkdir(parents=True, exist_ok=True)
+        (folder / path).write_bytes(data)
+        sums[path] = hashlib.sha256(data).hexdigest()
+    return sums
+
+
+def dropped(world: World, name: str, user: str = "alice") -> dict[str, str]:
+    """The files of a batch in the inbox by what is on the disk, each as its list says."""
+    folder = world.spool / user / "inbox" / name
+    listed = {one["path"]: one["sha256"] for one in json.loads((folder / "batch.json").read_bytes())["files"]}
+    found = {
+        str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in folder.rglob("*")
+        if path.is_file() and path.name != "batch.json"
+    }
+
+    assert found == listed
+    return found
+
+
+def drop(tab: Tab, files: dict[str, str]) -> None:
+    """Drag files of these texts onto the panel and let go."""
+    transfer = tab.evaluate_handle(
+        """(files) => {
+            const transfer = new DataTransfer();
+            for (const [name, text] of Object.entries(files))
+                transfer.items.add(new File([text], name, { lastModified: 1 }));
+            return transfer;
+        }""",
+        files,
+    )
+    for event in ("dragover", "drop"):
+        tab.locator(".dw-upload-zone").dispatch_event(event, {"dataTransfer": transfer})
+
+
+# -- at its best ------------------------------------------------------------------------------------------
+
+
+@needs_client
+def test_files_are_dropped_a_folder_is_chosen_one_is_taken_out_and_all_become_one_batch(
+    world: World, page: Page, tab: Tab, tmp_path: Path
+) -> None:
+    come_in(tab, page)
+    drop(tab, {"a.fake": "one", "b.fake": "two", "c.fake": "three", ".DS_Store": "litter"})
+    figures(tab, "3 of 3 files, 11 bytes of 11 bytes")
+    for bar in ("All files", "a.fake"):
+        shown = tab.get_by_role("progressbar", name=bar, exact=True)
+        expect(shown).to_have_attribute("aria-valuenow", "100")
+    sums = make(tmp_path / "run 7", {"x.fake": 300_000, "deep/er/y.fake": 0})
+    tab.locator("[data-chooses=folder]").set_input_files(tmp_path / "run 7")
+    figures(tab, "5 of 5 files")
+    tab.get_by_role("button", name="Take b.fake out").click()
+    figures(tab, "4 of 4 files")
+    drop(tab, {"aux.fake": "no"})
+    expect(tab.get_by_text("aux.fake: Windows allows no such name.")).to_be_visible()
+    expect(tab.get_by_text("ready False, 4 here")).to_be_visible()
+    tab.get_by_role("button", name="Take aux.fake out").click()
+    expect(tab.get_by_text("ready True, 4 here")).to_be_visible()
+
+    tab.get_by_label("Name").fill("HeLa day 3")
+    tab.get_by_role("button", name="Submit").dblclick()
+    expect(tab.get_by_text("dropped as HeLa day 3")).to_be_visible()
+
+    found = dropped(world, "HeLa day 3")
+    assert set(found) == {"a.fake", "c.fake", "run 7/x.fake", "run 7/deep/er/y.fake"}
+    assert found["run 7/x.fake"] == sums["x.fake"]
+    assert [path.name for path in (world.spool / "alice/inbox").iterdir()] == ["HeLa day 3"]
+    expect(tab.locator(".dw-upload-summary")).to_be_hidden()
+
+
+@needs_client
+def test_an_upload_is_paused_goes_on_and_is_discarded(
+    world: World, page: Page, tab: Tab, tmp_path: Path
+) -> None:
+    make(tmp_path, {"p.fake": 4 * MB})
+    come_in(tab, page)
+    fast = slow_down(tab, 2 * MB)
+    tab.locator("[data-chooses=files]").set_input_files(tmp_path / "p.fake")
+    figures(tab, "left")
+
+    tab.get_by_role("button", name="Pause").click()
+    figures(tab, "paused")
+    staged = wait_until(lambda: list((world.spool / UPLOADS / "alice").rglob("p.fake")), 5)[0]
+    at = wait_until(lambda: _noted(staged), 10, "what came is made sure of")
+    fast()
+    tab.get_by_role("button", name="Go on").click()
+    figures(tab, "1 of 1 files")
+    whole = staged.stat().st_size
+    tab.get_by_role("button", name="Discard all").click()
+    tab.get_by_role("button", name="Really discard all?").click()
+    expect(tab.locator(".dw-upload-summary")).to_be_hidden()
+    wait_until(lambda: not staged.exists(), 5)
+
+    assert 0 < at < 4 * MB
+    assert whole == 4 * MB
+
+
+# -- at its worst -----------------------------------------------------------------------------------------
+
+
+@needs_client
+def test_a_cut_line_a_killed_page_and_a_reloaded_tab_cost_nothing_but_time(
+    world: World, page: Page, tab: Tab, tmp_path: Path
+) -> None:
+    sums = make(tmp_path / "long", {"x.fake": 30 * MB, "y.fake": 100})
+    relay = Relay(int(page.address.rpartition(":")[2]))
+    address = f"http://127.0.0.1:{relay.port}"
+    come_in(tab, page, address=address)
+    fast = slow_down(tab, 10 * MB)
+    relay.cut_after(3 * MB, 3 * MB)
+    tab.locator("[data-chooses=folder]").set_input_files(tmp_path / "long")
+    staged = wait_until(lambda: list((world.spool / UPLOADS / "alice").rglob("x.fake")), 10)[0]
+    wait_until(lambda: staged.stat().st_size > 8 * MB, 20, "it goes on after two cuts")
+
+    page.kill()
+    at_death = _noted(staged)
+    page.start()
+    wait_until(
+        lambda: _noted(staged) >= at_death and staged.stat().st_size > 12 * MB, 20, "it goes on by itself"
+    )
+    tab.reload()
+    figures(tab, "1 to be dropped again")
+    expect(tab.get_by_text("Drop the file that is not complete again")).to_be_visible()
+    kept, before = _noted(staged), relay.up
+    fast()
+    tab.locator("[data-chooses=folder]").set_input_files(tmp_path / "long")
+    figures(tab, "2 of 2 files")
+    sent = relay.up - before
+    tab.get_by_role("button", name="Submit").click()
+    expect(tab.get_by_text("dropped as long")).to_be_visible()
+
+    assert kept > 0
+    assert sent < 30 * MB - kept + MB, "what was there was not sent again"
+    assert dropped(world, "long") == sums
+    relay.shut()
+
+
+def _noted(staged: Path) -> int:
+    """What is certain of the file, by its note."""
+    draft = next(folder for folder in staged.parents if (folder / "uploads").is_dir())
+    notes = [json.loads(note.read_bytes()) for note in (draft / "uploads").glob("*.json")]
+    return next(int(note["received"]) for note in notes if note["path"].endswith(staged.name))
+
+
+@needs_client
+def test_two_people_upload_at_once_and_neither_sees_the_other(
+    world: World, page: Page, browser: Browser, tab: Tab, tmp_path: Path
+) -> None:
+    theirs: BrowserContext = browser.new_context()
+    bobs = theirs.new_page()
+    sums = {name: make(tmp_path / name, {f"{name}.fake": 2 * MB}) for name in ("alice", "bob")}
+    for name, one in (("alice", tab), ("bob", bobs)):
+        come_in(one, page, name)
+        one.locator("[data-chooses=files]").set_input_files(tmp_path / name / f"{name}.fake")
+    for one in (tab, bobs):
+        figures(one, "1 of 1 files")
+        one.get_by_role("button", name="Submit").click()
+        expect(one.get_by_text("dropped as")).to_be_visible()
+    theirs.close()
+
+    for name in ("alice", "bob"):
+        assert dropped(world, name, name) == sums[name]
+
+
+# -- at the door, without a browser -----------------------------------------------------------------------
+
+
+class Client:
+    """Speaks tus with the cookie of *name*."""
+
+    def __init__(self, page: Page, name: str) -> None:
+        self.page, self.cookie = page, page.cookie(page.link_to_come_in(name)) if name else ""
+
+    def ask(
+        self, method: str, path: str, body: Any = None, **headers: str
+    ) -> tuple[int, dict[str, str], Any]:
+        asked = http.client.HTTPConnection(self.page.address.removeprefix("http://"), timeout=20)
+        sent = {"Origin": self.page.address, "Cookie": self.cookie, "Tus-Resumable": "1.0.0"}
+        sent |= {name.replace("_", "-"): value for name, value in headers.items()}
+        asked.request(method, path, body, sent)
+        answer = asked.getresponse()
+        data = answer.read()
+        asked.close()
+        facts = {name.lower(): value for name, value in answer.getheaders()}
+        return answer.status, facts, json.loads(data) if data else None
+
+    def begin(self) -> str:
+        return str(self.ask("POST", "/api/uploads", "{}", Content_Type="application/json")[2]["draft"])
+
+    def create(self, draft: str, path: str, size: int, body: bytes = b"", **more: str) -> Any:
+        said = {"draft": draft, "path": path, "modified": "1"}
+        metadata = ",".join(
+            f"{key} {base64.b64encode(value.encode()).decode()}" for key, value in said.items()
+        )
+        return self.ask(
+            "POST", "/uploads/files/", body, Upload_Length=str(size), Upload_Metadata=metadata, **more
+        )
+
+    def submit(self, draft: str, **keys: str) -> tuple[int, dict[str, str], Any]:
+        body = json.dumps({"upload": draft, **keys})
+        return self.ask("POST", "/api/batches", body, Content_Type="application/json")
+
+    def send(self, address: str, offset: int, body: bytes) -> tuple[int, dict[str, str], Any]:
+        kind = "application/offset+octet-stream"
+        return self.ask("PATCH", address, body, Upload_Offset=str(offset), Content_Type=kind)
+
+
+def test_who_may_not_is_stopped_before_a_byte_is_taken(world: World, page: Page) -> None:
+    alice, bob, nobody = Client(page, "alice"), Client(page, "bob"), Client(page, "")
+    draft = alice.begin()
+    address = alice.create(draft, "x.fake", 10)[1]["location"]
+
+    answers = {
+        who: [
+            client.send(address, 0, b"0123456789")[0],
+            client.ask("HEAD", address)[0],
+            client.ask("DELETE", address)[0],
+            client.create(draft, "y.fake", 10)[0],
+            client.ask("GET", f"/api/uploads/{draft}")[0],
+            client.submit(draft)[0],
+        ]
+        for who, client in (("bob", bob), ("nobody", nobody))
+    }
+    refused = [
+        alice.create(draft, "y.fake", 10, b"0123456789")[0],
+        alice.create(draft, "y.fake", 10, Upload_Concat="partial")[0],
+        alice.create(draft, "../y.fake", 10)[0],
+        alice.create(draft, "y.fake", 2**50)[0],
+        alice.send(address, 5, b"56789")[0],
+        alice.send(address, 0, b"0123456789A")[0],
+    ]
+    foreign = alice.ask("HEAD", address, X_Forwarded_Host="evil.example")
+    listed = alice.ask("GET", f"/api/uploads/{draft}")[2]["list"]
+    alice.send(address, 0, b"0123456789")
+    submitted = [alice.submit(draft, name="by a program") for _ in range(2)]
+
+    assert answers == {"bob": [404] * 6, "nobody": [401] * 6}
+    assert refused == [400, 400, 422, 413, 409, 400]
+    assert foreign[1]["upload-offset"] == "0"
+    assert [(one["path"], one["received"]) for one in listed] == [("x.fake", 0)]
+    assert address.startswith("/uploads/files/")
+    assert [(status, said["name"]) for status, _, said in submitted] == [(201, "by a program")] * 2
+    assert set(dropped(world, "by a program")) == {"x.fake"}
+    alice.ask("DELETE", f"/api/uploads/{draft}")
+
+
+def test_a_line_that_says_no_goodbye_gives_way_to_the_next(page: Page) -> None:
+    alice = Client(page, "alice")
+    draft = alice.begin()
+    address = alice.create(draft, "x.fake", 100_000)[1]["location"]
+    host, _, port = page.address.removeprefix("http://").partition(":")
+    with socket.create_connection((host, int(port))) as asleep:
+        head = (
+            f"PATCH {address} HTTP/1.1\r\nHost: {host}:{port}\r\nOrigin: {page.address}\r\nCookie: {alice.cookie}\r\n"
+            "Tus-Resumable: 1.0.0\r\nUpload-Offset: 0\r\nContent-Length: 100000\r\n"
+            "Content-Type: application/offset+octet-stream\r\n\r\n"
+        )
+        asleep.sendall(head.encode() + b"a" * 40_000)
+
+        def offset() -> int:
+            status, *_ = alice.send(address, 0, b"b" * 100_000)
+            return int(alice.ask("HEAD", address)[1]["upload-offset"]) if status == 409 else 0
+
+        at = wait_until(offset, 10, "the line that sleeps gives way, and what it brought is kept")
+        rest = alice.send(address, at, b"c" * (100_000 - at))
+
+    assert rest[:1] == (204,)
+    assert rest[1]["upload-offset"] == "100000"
+    alice.ask("DELETE", f"/api/uploads/{draft}")
