@@ -1,8 +1,9 @@
-/* Light or dark, as the visitor chose on the other pages (dropwatch.js) or as the system has it. */
+/* Light or dark as it was chosen on the pages (dropwatch.js), else as the system has it. */
 (() => {
   const wanted = window.matchMedia("(prefers-color-scheme: dark)");
-  const chosen = document.cookie.split("; ").find((one) => one.startsWith("dropwatch-theme="))?.split("=")[1];
-  const show = () => document.body.classList.toggle("body--dark", chosen === "dark" || (chosen !== "light" && wanted.matches));
+  const chosen = /(?:^|; )dropwatch-theme=(light|dark)/.exec(document.cookie)?.[1];
+  const show = () => document.body.classList.toggle("body--dark", chosen ? chosen === "dark" : wanted.matches);
+  if (chosen) document.documentElement.dataset.theme = chosen;
   wanted.addEventListener("change", show);
   show();
 })();
