@@ -92,7 +92,9 @@ class Steps:
             return
         if plan.wanted is not None and plan.order is not None:
             job = self._planning(case)
-            self.desk.write(case, place=plan.wanted.place, name=plan.name, fetched=False)
+            place = plan.wanted.place
+            note = f"Its files are to be fetched from {place}; the originals stay there."
+            self.desk.write(case, place=place, name=plan.name, fetched=False, notes=(note,))
             case.wants = FetchJob(job.batch, plan.order, plan.wanted)
             return
         self._adopt_plan(case, plan)

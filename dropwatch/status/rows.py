@@ -46,6 +46,8 @@ class Reader:
         in_hand = self.presence.in_hand(record.batch) if envelope.place is Place.PROCESSING else ()
         files, size = _extent(envelope, lines)
         progress = pace.progress(lines, in_hand, size)
+        if progress is not None and progress.stage == pace.FETCH:
+            size = progress.total  # what lies there is the manifest
         return Row(
             id=record.batch,
             claim=record.claim,

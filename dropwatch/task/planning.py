@@ -162,6 +162,8 @@ class _Draft:
             yield f"Left aside, because the manifest does not list them: {some(unlisted)}."
         if aside:
             yield f"Left aside, not an image: {some(aside)}."
+        if self.sides.copies is not None:
+            yield "The files were copied from their place; nothing was changed there."
         if self.chosen.attachments and not filesets:
             names = [file.path for file in self.chosen.attachments]
             yield f"Not attached, because there is nothing to attach it to: {some(names)}."

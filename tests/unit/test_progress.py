@@ -116,6 +116,23 @@ def test_while_files_are_looked_at_status_says_how_many(facility: Facility) -> N
     assert seen["filesets"]["running"] == 0
 
 
+def test_while_files_are_fetched_status_says_how_far_it_is(facility: Facility) -> None:
+    path = facility.claimed("alice", "HeLa", Place.PROCESSING, planned=False)
+
+    with facility.running(work(path, "", "fetch", 1200 * MB, 5000 * MB, rate=48.0 * MB, left=79)):
+        seen = facility.json("status")["batches"][0]
+        table = facility("status").stdout
+
+    assert "fetching 1.2 of 5.0 GB, 48 MB/s, about 1 min left\n" in table
+    assert seen["reason"] == "fetching 1.2 of 5.0 GB, 48 MB/s, about 1 min left"
+    assert (seen["progress"]["stage"], seen["progress"]["done"], seen["bytes"]) == (
+        "fetch",
+        1200 * MB,
+        5000 * MB,
+    )
+    assert seen["filesets"]["running"] == 0
+
+
 def test_attachments_under_way_are_no_running_image_files(facility: Facility) -> None:
     path = four(facility)
 
