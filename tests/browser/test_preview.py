@@ -41,8 +41,7 @@ def disk(tmp_path: Path) -> Path:
 def page(tmp_path: Path, disk: Path) -> Iterator[Page]:
     os.environ["TRIAL"] = str(disk)
     with running_sandbox(tmp_path / "sandbox") as sandbox:
-        told = {"places": {"disk": {"path": str(disk), "users": ["*"]}}}
-        world = World(tmp_path / "world", sandbox, told, ("alice",))
+        world = World(tmp_path / "world", sandbox, {}, ("alice",))
         program = "tests.browser.preview_page"
         with running_page(world.config, tmp_path / "web.log", "alice", program=program) as made:
             yield made
@@ -96,25 +95,3 @@ def test_what_is_in_the_files_is_seen_before_anything_is_submitted(tab: Tab, pag
     assert sorted(path.name for path in disk.iterdir()) == sorted(
         ["three.ome.tif", "evil", PLATE, "corrupt.tif", "notes.txt", "slow"]
     )
-
-
-def test_form_of_a_new_batch_says_what_is_in_it_and_what_would_go_to_the_wrong_place(
-    tab: Tab, page: Page
-) -> None:
-    tab.goto(page.link)
-    tab.goto(f"{page.address}/new")
-    for name in ("three.ome.tif", PLATE):
-        tab.get_by_text(name, exact=True).click()
-    tab.get_by_role("button", name="Check the chosen files").click()
-    expect(tab.get_by_text("2 image files with 9 images, 1 plate among them.")).to_be_visible(timeout=30_000)
-    expect(
-        tab.get_by_text("they go to a screen, all others to a dataset. Submit them apart.")
-    ).to_be_visible()
-
-    tab.get_by_text("A new screen, for plates").click()
-    expect(tab.get_by_text("1 image file would not be imported: only plates go to a screen.")).to_be_visible()
-
-    tab.get_by_role("button", name="Do not import three.ome.tif").click()
-    expect(tab.get_by_text("1 image file would not be imported")).to_be_hidden()
-    tab.get_by_role("button", name="Check the chosen files").click()
-    expect(tab.get_by_text("1 image file with 6 images, 1 plate among them.")).to_be_visible(timeout=30_000)

@@ -5,14 +5,12 @@ from __future__ import annotations
 import asyncio
 import json
 from contextlib import suppress
-from pathlib import Path
 
 from nicegui import ui
 
 from dropwatch import report
 from dropwatch.errors import DropwatchError
-from dropwatch.model import Preview
-from dropwatch.places import find, sources
+from dropwatch.places import sources
 from dropwatch.report.words import listed
 from dropwatch.web.house import House
 from dropwatch.web.pages.new_details import Details
@@ -21,7 +19,6 @@ from dropwatch.web.pages.new_fields import choice, complain, line
 from dropwatch.web.pages.new_places import Eyes, PlaceBrowser
 from dropwatch.web.pages.new_submit import Refused, ask_facility, confirmation, submit_picks
 from dropwatch.web.pages.new_target import WhereTo
-from dropwatch.web.pages.preview_panel import PreviewPanel, misplaced
 from dropwatch.web.pieces import Notice, Say, Tone, button, hide, part
 from dropwatch.web.visitor import DropFolder, Visitor
 
@@ -45,7 +42,6 @@ class Form:
     def __init__(self, house: House, visitor: Visitor, eyes: Eyes, place: ui.element) -> None:
         self._house, self._visitor, self._place = house, visitor, place
         self._ready = self._handing_over = False
-        self._preview: Preview | None = None
         self._kept = ""
         self._build(eyes)
 
@@ -71,7 +67,6 @@ class Form:
         mine = [source for source in sources(config) if source.may_use(*names)]
         with part("Files", "dw-card"):
             self._browser = PlaceBrowser(config, mine, eyes, self._changed) if mine else None
-            self._check = PreviewPanel(self._house.previews, self._on_preview) if mine else None
             if not mine:
                 Say(
                     "p",
@@ -83,9 +78,7 @@ class Form:
             self._name = line("Name of the batch", self._changed)
             self._where = WhereTo(self._changed, self._ask_omero)
             self._omero = Notice(Tone.WAIT)
-            self._misplaced = Notice(Tone.WAIT)
-            for notice in (self._omero, self._misplaced):
-                hide(notice)
+            hide(self._omero)
         with part("About the images", "dw-card"):
             self._details = Details(config, self._changed)
         with ui.element("div").classes("dw-submit"):
@@ -132,21 +125,8 @@ class Form:
         if self._picks.paths:
             self._no_files.say("")
         self._trouble.say("")
-        self._tell_preview()
         chosen = self._browser.told if self._browser and self._picks.paths else "Nothing chosen yet"
         self._summary.say(f"{chosen}, to {self._where.told(self._called)}" if self._picks.paths else chosen)
-
-    def _tell_preview(self) -> None:
-        """What is chosen may be looked into; what was seen in it has to fit where it goes."""
-        picks = self._picks
-        if self._check is not None:
-            folder = find(self._house.config, picks.place).path if picks.paths else Path()
-            self._check.of(picks.place, folder, picks.paths)
-        self._misplaced.set(misplaced(self._preview, self._where.holds_plates) if self._preview else "")
-
-    def _on_preview(self, preview: Preview | None) -> None:
-        self._preview = preview
-        self._changed()
 
     def _complain(self) -> dict[str, str]:
         found = problems(self._draft, self._house.config.may_send_to)

@@ -156,18 +156,6 @@ def summary(preview: Preview) -> str:
     return " ".join(told)
 
 
-def misplaced(preview: Preview, holds_plates: bool | None) -> str:
-    """What will not be imported because of where it goes, which holds plates, or everything but plates, or either."""
-    plates, others = preview.plates, len(preview.filesets) - preview.plates
-    if plates and others and holds_plates is None:
-        return "There are plates among them: they go to a screen, all others to a dataset. Submit them apart."
-    if plates and holds_plates is False:
-        return f"{count(plates, 'plate')} of these files would not be imported: plates go to a screen."
-    if others and holds_plates:
-        return f"{count(others, 'image file')} would not be imported: only plates go to a screen."
-    return ""
-
-
 def _image_file(fileset: Fileset) -> None:
     images = "plate" if fileset.plate else count(fileset.series, "image") if fileset.series > 1 else ""
     files = count(len(fileset.files), "file") if len(fileset.files) > 1 else ""
