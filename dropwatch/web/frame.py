@@ -90,7 +90,7 @@ def _pages(visitor: Visitor) -> Iterator[tuple[str, str]]:
 
 
 def _who(visitor: Visitor) -> None:
-    with ui.element("div").classes("dw-who") as who:
+    with ui.element("a").props('href="/account"').classes("dw-who") as who:
         who.props["title"] = f"Signed in as {clean(visitor.name)}{', an admin' if visitor.admin else ''}"
         icon("account_circle")
         Say("span", visitor.name)

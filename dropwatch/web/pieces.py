@@ -191,6 +191,17 @@ async def confirm(
     return bool(answer)
 
 
+def table(label: str, *columns: str) -> ui.element:
+    """A table with these headings; gives its body. It can be moved sideways where the screen is narrow."""
+    with ui.element("div").classes("dw-scroll").props('tabindex=0 role="region"') as around:
+        around.props["aria-label"] = label
+        with ui.element("table").classes("dw-table"):
+            with ui.element("thead"), ui.element("tr"):
+                for title in columns:
+                    Say("th", title).props('scope="col"') if title else ui.element("td")
+            return ui.element("tbody")
+
+
 def facts() -> ui.element:
     """A list of names and values; each pair by fact()."""
     return ui.element("dl").classes("dw-facts")

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from dropwatch.web.house import House
-from dropwatch.web.pages import batch, batches, facility, new, sign_in
+from dropwatch.web.pages import account, batch, batches, facility, new, sign_in
 
 
 def register(house: House) -> None:
     """Hang all pages of *house* up."""
-    for page in (sign_in, batches, batch, new, facility):
+    for page in (sign_in, batches, batch, new, facility, account):
         page.register(house)

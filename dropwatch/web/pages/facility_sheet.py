@@ -12,8 +12,8 @@ from dropwatch.status import Row
 from dropwatch.web.overview import Daemon, Overview, Person, Watched
 from dropwatch.web.pages import facility_parts as parts
 from dropwatch.web.pages.facility_desk import Desk
-from dropwatch.web.pages.facility_parts import Times, table
-from dropwatch.web.pieces import Notice, Say, Tone, button, hide, part
+from dropwatch.web.pages.facility_parts import Times
+from dropwatch.web.pieces import Notice, Say, Tone, button, hide, part, table
 from dropwatch.web.redraw import Parts
 from dropwatch.web.troubles import troubles
 

@@ -1,0 +1,125 @@
+"""Who is signed in, and the tokens of their programs: made here (and shown once), listed, revoked."""
+
+from __future__ import annotations
+
+import asyncio
+
+from nicegui import ui
+
+from dropwatch.report import clean, moment
+from dropwatch.web.entrance import asking_at
+from dropwatch.web.frame import frame
+from dropwatch.web.house import House
+from dropwatch.web.pages.new_fields import choice, line
+from dropwatch.web.pieces import Notice, Say, Tone, button, card, confirm, fact, facts, hide, part, table
+from dropwatch.web.redraw import Parts
+from dropwatch.web.tokens import Token
+from dropwatch.web.visitor import Visitor
+
+_HEAD = '<link rel="stylesheet" href="/static/facility.css">'
+_DAY = 86400.0
+_LASTING = {"30": "30 days", "365": "One year", "": "Until it is revoked"}
+_NAME_MOST = 100  #: characters
+_ONCE = "Copy it now: it is shown this once. Whoever has it acts as you."
+
+
+def register(house: House) -> None:
+    """Hang up /account."""
+    asking = asking_at(house.doorkeeper)
+
+    @ui.page("/account")
+    async def account(visitor: Visitor = asking) -> None:
+        ui.add_head_html(_HEAD)
+        with frame(house, visitor, "Account", "/account"):
+            _whoever(visitor)
+            await _Programs(house, visitor).show()
+
+
+def _whoever(visitor: Visitor) -> None:
+    with card(), facts():
+        fact("Name in OMERO", visitor.name)
+        folders = ", ".join(str(folder.spool / folder.user) for folder in visitor.folders)
+        fact("Drop folder", folders or "none")
+        if visitor.admin:
+            fact("Rights", "Admin: sees everybody's batches, and the facility")
+
+
+class _Programs:
+    """The tokens of *visitor*, and the form that makes one."""
+
+    def __init__(self, house: House, visitor: Visitor) -> None:
+        self._house, self._visitor = house, visitor
+        self._tokens = house.doorkeeper.tokens
+        with part("Access for programs") as self._home:
+            about = "A token lets a program, such as acquisition software, do what you can do here."
+            with ui.element("p").classes("dw-quiet"):
+                Say("span", f"{about} What there is to do, and how: ")
+                ui.link("the documentation of the API", "/docs")
+            self._form()
+            self._made()
+            with ui.element("div") as self._some:
+                body = table("Tokens", "Name", "For", "Made", "Good until", "Last used", "")
+            self._rows = Parts[Token](body, "tr", self._row)
+            self._none = Say("p", "There is no token yet.", "dw-quiet")
+
+    def _form(self) -> None:
+        with ui.element("form").classes("dw-row dw-token-form").on("submit.prevent", self._make):
+            self._name = line("Name, such as ZEN at confocal 1", lambda: None)
+            self._name.props(f"maxlength={_NAME_MOST}")
+            self._days = choice("Good for", _LASTING, "365", lambda: None)
+            button("Make a token", sign="key", kind="main").props('type="submit"')
+
+    def _made(self) -> None:
+        with card(classes="dw-part") as self._new:
+            Notice(Tone.WAIT, _ONCE)
+            with ui.element("div").classes("dw-row"):
+                self._secret = Say("code", "", "dw-mono dw-secret").props("tabindex=0")
+                button("Copy", self._copy, sign="content_copy")
+        hide(self._new)
+
+    def _row(self, token: Token) -> None:
+        zone = self._house.config.site.timezone
+        with ui.element("th").props('scope="row"'):
+            Say("span", token.name)
+        Say("td", f"{token.owner}{', as an admin' if token.admin else ''}")
+        Say("td", moment(token.created, zone), "dw-nowrap")
+        Say("td", moment(token.expires, zone) if token.expires else "it is revoked", "dw-nowrap")
+        Say("td", moment(token.used, zone) if token.used else "never", "dw-nowrap")
+        with ui.element("td"):
+            button("Revoke", lambda: self._revoke(token), kind="plain", label=f"Revoke {token.name}")
+
+    async def show(self) -> None:
+        """Show the tokens as they are now."""
+        everyone = await asyncio.to_thread(self._tokens.all)
+        theirs = [token for token in everyone if self._visitor.admin or token.owner == self._visitor.name]
+        self._rows.show((token.id, token) for token in theirs)
+        hide(self._some, not theirs)
+        hide(self._none, bool(theirs))
+
+    async def _make(self) -> None:
+        name = str(self._name.value or "").strip()[:_NAME_MOST]
+        self._name.error = (
+            None if name and name.isprintable() else "Give it a name, so that you know it again."
+        )
+        if self._name.error:
+            return
+        expires = self._house.clock() + int(self._days.value) * _DAY if self._days.value else None
+        secret, _ = await asyncio.to_thread(
+            lambda: self._tokens.make(self._visitor.name, name, admin=False, expires=expires)
+        )
+        self._secret.say(secret)
+        hide(self._new, False)
+        self._name.set_value("")
+        await self.show()
+
+    def _copy(self) -> None:
+        ui.clipboard.write(self._secret.text)
+        ui.notify("Copied.", type="positive")
+
+    async def _revoke(self, token: Token) -> None:
+        with self._home:
+            text = "Programs that use it are turned away from then on."
+            if await confirm(f"Revoke {clean(token.name)}?", text, yes="Revoke", danger=True):
+                await asyncio.to_thread(self._tokens.revoke, token)
+                hide(self._new)
+                await self.show()
