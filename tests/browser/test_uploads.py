@@ -233,6 +233,62 @@ def test_two_people_upload_at_once_and_neither_sees_the_other(
         assert dropped(world, name, name) == sums[name]
 
 
+@needs_client
+@pytest.mark.long
+@pytest.mark.timeout(600)
+def test_two_gibibytes_come_over_a_line_that_is_cut_twice_and_the_page_stays_small(
+    world: World, page: Page, tab: Tab, tmp_path: Path
+) -> None:
+    block, digest = os.urandom(MB), hashlib.sha256()
+    with (tmp_path / "huge.fake").open("wb") as file:
+        for _ in range(2148):
+            file.write(block)
+            digest.update(block)
+    relay = Relay(int(page.address.rpartition(":")[2]))
+    come_in(tab, page, address=f"http://127.0.0.1:{relay.port}")
+    before = memory(page.pid)
+    relay.cut_after(600 * MB, 700 * MB)
+
+    tab.locator("[data-chooses=files]").set_input_files(tmp_path / "huge.fake")
+    figures(tab, "1 of 1 files", 400)
+    tab.get_by_role("button", name="Submit").click()
+    expect(tab.get_by_text("dropped as huge")).to_be_visible(timeout=60_000)
+    after, sent = memory(page.pid, "VmHWM"), relay.up
+    relay.shut()
+
+    listed = json.loads((world.spool / "alice/inbox/huge/batch.json").read_bytes())["files"]
+    assert [(one["size"], one["sha256"]) for one in listed] == [(2148 * MB, digest.hexdigest())]
+    # The relay takes more than the page has read when it cuts, so that some is sent again; from the beginning it would
+    # be all that was sent before each cut.
+    assert sent < (600 + 700 + 2148 - 200) * MB, "it went on where it was"
+    assert after - before < 60, f"{before} MiB before, {after} MiB at the peak"
+
+
+@needs_client
+@pytest.mark.long
+@pytest.mark.timeout(300)
+def test_two_thousand_small_files_come_through_while_few_rows_are_drawn(
+    world: World, page: Page, tab: Tab, tmp_path: Path
+) -> None:
+    sums = make(tmp_path / "plate", {f"{well:04}.fake": 2000 for well in range(2000)})
+    come_in(tab, page)
+
+    tab.locator("[data-chooses=folder]").set_input_files(tmp_path / "plate")
+    figures(tab, "2000 of 2000 files", 240)
+    rows = tab.locator(".dw-upload-row").count()
+    tab.get_by_role("button", name="Submit").click()
+    expect(tab.get_by_text("dropped as plate")).to_be_visible(timeout=60_000)
+
+    assert rows < 40
+    assert dropped(world, "plate") == sums
+
+
+def memory(pid: int, key: str = "VmRSS") -> float:
+    """MiB that /proc says (Linux)."""
+    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith(key)) / 1024
+
+
 # -- at the door, without a browser -----------------------------------------------------------------------
 
 

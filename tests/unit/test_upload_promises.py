@@ -83,6 +83,8 @@ def test_after_a_crash_a_file_goes_on_at_what_is_certain_and_not_at_what_was_wri
     coming.write(first)
     coming.pause()
     coming.write(lost)  # written, and then the power fails: what the disk has of it, nobody knows
+    with draft.staging.place(staged).open("ab") as file:
+        file.write(bytes(5000))
 
     again = Draft.load(draft.staging, lambda _: None)
     after = again.receiving(staged.id)
