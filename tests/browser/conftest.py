@@ -9,7 +9,10 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 import pytest
 from playwright.sync_api import Browser, BrowserContext, sync_playwright
@@ -84,15 +87,24 @@ def tab(context: BrowserContext) -> Iterator[Tab]:
     assert thrown == []
 
 
-@pytest.fixture(scope="module")
-def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
-    """One facility for the stories of a module; `site.page.link` signs alice in, once."""
-    root = tmp_path_factory.mktemp("site")
+@contextmanager
+def running_site(root: Path, **settings: Any) -> Iterator[Site]:
+    """A facility below *root* for the time of the block; `site.page.link` signs alice in, once.
+
+    settings -- sections of the configuration
+    """
     with running_sandbox(root / "sandbox") as sandbox:
-        world = World(root, sandbox)
+        world = World(root, sandbox, settings)
         life = Life(world.config, world.log)
         try:
             with running_page(world.config, root / "web.log", "alice") as page:
                 yield Site(world, page, life)
         finally:
             life.kill()
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    """One facility for the stories of a module."""
+    with running_site(tmp_path_factory.mktemp("site")) as site:
+        yield site

@@ -33,6 +33,12 @@ class Details:
         }
         return draft.model_copy(update=said)
 
+    def settle(self) -> None:
+        """Take what was typed last."""
+        for chips in (self._tags, self._notify):
+            if chips is not None:
+                chips.settle()
+
     def restore(self, draft: Draft) -> None:
         """Show what *draft* says."""
         self._description.value = draft.description

@@ -41,6 +41,7 @@ def hinted(field: Field, hint: str) -> Field:
 
 def complain(field: ValidationElement[Any], problem: str | None) -> None:
     """Say *problem* in its place, a clause of the manifest room; None: there is none."""
+    field.without_auto_validation()  # which would take our words away with each change
     field.error = f"{problem[:1].upper()}{problem[1:]}." if problem else None
 
 
@@ -56,7 +57,7 @@ class Chips(ui.input_chips):
         self.props["hint"] = hint
         self._apart, self._typing = apart, ""
         self.on("input-value", self._typed)
-        self.on("blur", self._left)
+        self.on("blur", self.settle)
 
     @property
     def texts(self) -> tuple[str, ...]:
@@ -71,7 +72,8 @@ class Chips(ui.input_chips):
     def _typed(self, event: GenericEventArguments) -> None:
         self._typing = event.args if isinstance(event.args, str) else ""
 
-    def _left(self) -> None:
+    def settle(self) -> None:
+        """Take what was typed. The browser tells that a field was left only after the click on the next thing."""
         if typed := self._typing.strip():
             self._typing = ""
             self.run_method("updateInputValue", "", True)
@@ -143,7 +145,7 @@ class Suggesting(ui.select):
         self._offered: list[str] = []
         self._typing = ""
         self.on("input-value", self._typed)
-        self.on("blur", self._left)
+        self.on("blur", self.settle)
 
     @property
     def text(self) -> str:
@@ -162,7 +164,8 @@ class Suggesting(ui.select):
     def _typed(self, event: GenericEventArguments) -> None:
         self._typing = event.args if isinstance(event.args, str) else ""
 
-    def _left(self) -> None:
+    def settle(self) -> None:
+        """Take what was typed. The browser tells that a field was left only after the click on the next thing."""
         if typed := self._typing.strip():
             self._typing = ""
             self.choose(typed)

@@ -11,13 +11,15 @@ from nicegui import ui
 from dropwatch import report
 from dropwatch.errors import DropwatchError
 from dropwatch.places import sources
-from dropwatch.report.words import listed
+from dropwatch.report.words import count, listed
+from dropwatch.spool.submit import Wishes
 from dropwatch.web.house import House
 from dropwatch.web.pages.new_details import Details
-from dropwatch.web.pages.new_draft import Draft, Kept, Picks, from_text, problems, suggested, to_text
+from dropwatch.web.pages.new_draft import Draft, Kept, from_text, problems, to_text
 from dropwatch.web.pages.new_fields import choice, complain, line
-from dropwatch.web.pages.new_places import Eyes, PlaceBrowser
-from dropwatch.web.pages.new_submit import Refused, ask_facility, confirmation, submit_picks
+from dropwatch.web.pages.new_files import Files
+from dropwatch.web.pages.new_places import Eyes
+from dropwatch.web.pages.new_submit import Refused, attempt, confirmation
 from dropwatch.web.pages.new_target import WhereTo
 from dropwatch.web.pieces import Notice, Say, Tone, button, hide, part
 from dropwatch.web.visitor import DropFolder, Visitor
@@ -56,8 +58,7 @@ class Form:
         self._ready = True
         self._changed()
         ui.timer(_PACE, self._keep)
-        looking = [self._browser.show()] if self._browser else []
-        await asyncio.gather(self._ask_omero(), *looking)
+        await asyncio.gather(self._ask_omero(), self._files.show())
 
     # -- what it is made of ----------------------------------------------------------------------------------
 
@@ -66,17 +67,11 @@ class Form:
         names = (self._visitor.name, *(folder.user for folder in self._visitor.folders))
         mine = [source for source in sources(config) if source.may_use(*names)]
         with part("Files", "dw-card"):
-            self._browser = PlaceBrowser(config, mine, eyes, self._changed) if mine else None
-            if not mine:
-                Say(
-                    "p",
-                    f"There is no disk here that you may choose files from. {ask_facility(config)}",
-                    "dw-quiet",
-                )
-            self._no_files = Say("p", "", "dw-problem").props("role=alert")
+            self._files = Files(self._house, self._visitor, mine, eyes, self._changed)
         with part("Name and target", "dw-card"):
             self._name = line("Name of the batch", self._changed)
             self._where = WhereTo(self._changed, self._ask_omero)
+            self._warning = Say("p", "", "dw-problem").props("role=status")
             self._omero = Notice(Tone.WAIT)
             hide(self._omero)
         with part("About the images", "dw-card"):
@@ -98,17 +93,13 @@ class Form:
     # -- what it says ----------------------------------------------------------------------------------------
 
     @property
-    def _picks(self) -> Picks:
-        return self._browser.picks if self._browser else Picks()
-
-    @property
     def _draft(self) -> Draft:
         draft = Draft(name=self._name.value or "")
         return self._details.read(self._where.read(draft))
 
     @property
     def _called(self) -> str:
-        return (self._name.value or "").strip() or suggested(self._picks)
+        return (self._name.value or "").strip() or self._files.called
 
     @property
     def _into(self) -> DropFolder:
@@ -118,15 +109,31 @@ class Form:
     def _changed(self) -> None:
         if not self._ready:
             return
-        called = suggested(self._picks)
+        called = self._files.called
         self._name.props["placeholder"] = report.clean(called) or "As the folder or file"
         self._where.named(self._called)
         self._complain()
-        if self._picks.paths:
-            self._no_files.say("")
+        self._files.say("")
         self._trouble.say("")
-        chosen = self._browser.told if self._browser and self._picks.paths else "Nothing chosen yet"
-        self._summary.say(f"{chosen}, to {self._where.told(self._called)}" if self._picks.paths else chosen)
+        chosen = self._files.told
+        self._summary.say(
+            f"{chosen}, to {self._where.told(self._called)}" if chosen else "Nothing chosen yet"
+        )
+        self._warning.say(self._misplaced())
+
+    def _misplaced(self) -> str:
+        """What Bio-Formats found that has no place where it is to go."""
+        preview, holds_plates = self._files.preview, self._where.holds_plates
+        if preview is None or holds_plates is None:
+            return ""
+        others = len(preview.filesets) - preview.plates
+        if preview.plates and not holds_plates:
+            return (
+                f"{count(preview.plates, 'plate')} among the files: plates go to a screen, not to a dataset."
+            )
+        if others and holds_plates:
+            return f"{count(others, 'image file')} among the files: only plates go to a screen."
+        return ""
 
     def _complain(self) -> dict[str, str]:
         found = problems(self._draft, self._house.config.may_send_to)
@@ -153,7 +160,7 @@ class Form:
     # -- over a reload ---------------------------------------------------------------------------------------
 
     def _keep(self) -> None:
-        text = to_text(Kept(who=self._visitor.name, draft=self._draft, picks=self._picks))
+        text = to_text(Kept(who=self._visitor.name, draft=self._draft, picks=self._files.picks))
         if text != self._kept and not self._handing_over:
             self._kept = text
             ui.run_javascript(f'sessionStorage.setItem("{_KEEP}", {json.dumps(text)})')
@@ -162,18 +169,20 @@ class Form:
         self._name.value = kept.draft.name
         self._where.restore(kept.draft)
         self._details.restore(kept.draft)
-        if self._browser is not None:
-            self._browser.restore(kept.picks)
+        self._files.restore(kept.picks)
 
     # -- the way out -----------------------------------------------------------------------------------------
 
     async def _on_submit(self) -> None:
-        if self._handing_over or not self._may_go():
+        if self._handing_over:
+            return
+        self._details.settle()
+        self._where.settle()
+        if not self._may_go():
             return
         self._handing_over = True  # a second click finds it set: one batch
         self._submit.props("loading")
-        picks, draft = self._picks, self._draft
-        done = await submit_picks(self._house.config, self._into, picks, draft, self._called)
+        done = await attempt(self._house.config, self._into, self._files.drop(self._into, self._wishes()))
         if isinstance(done, Refused):
             self._handing_over = False
             self._submit.props(remove="loading")
@@ -185,11 +194,22 @@ class Form:
         with self._place:
             confirmation(self._house.config, done.name, address)
 
+    def _wishes(self) -> Wishes:
+        draft = self._draft
+        said = {
+            key: value for key, value in draft.keys().items() if key in ("target", "group", "description")
+        }
+        texts = {key: str(value) for key, value in said.items()}
+        pairs = {key.strip(): value.strip() for key, value in draft.key_values if key.strip()}
+        return Wishes(
+            name=self._called or None, tags=draft.tags, key_values=pairs, notify=draft.notify, **texts
+        )
+
     def _may_go(self) -> bool:
         found = self._complain()
         wrong = [words for field, words in _FIELDS.items() if field in found]
-        if not self._picks.paths:
-            self._no_files.say("Choose at least one file or folder.")
+        self._files.say(self._files.lacks)
+        if self._files.lacks:
             wrong.insert(0, "the files")
         if self._where.lacks:
             wrong.append("where it goes")

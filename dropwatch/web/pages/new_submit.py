@@ -5,8 +5,7 @@ Whatever goes wrong is told in words; only the person's own faults are told with
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,8 +14,6 @@ from nicegui import ui
 from dropwatch import report, storage
 from dropwatch.config import Config
 from dropwatch.errors import DropwatchError, OperatorError, Unavailable
-from dropwatch.spool.submit import submit_from
-from dropwatch.web.pages.new_draft import Draft, Picks
 from dropwatch.web.pieces import Say, button, go, icon
 from dropwatch.web.visitor import DropFolder
 
@@ -28,34 +25,10 @@ class Refused:
     why: str
 
 
-async def submit_picks(
-    config: Config, folder: DropFolder, picks: Picks, draft: Draft, name: str
-) -> Path | Refused:
-    """Drop a batch of what was picked from a place; returns its folder in the inbox."""
-    said = draft.keys()
-
-    def drop() -> Path:
-        return submit_from(
-            picks.place,
-            picks.paths,
-            spool=folder.spool,
-            user=folder.user,
-            name=name or None,
-            target=_text(said, "target"),
-            group=_text(said, "group"),
-            description=_text(said, "description") or "",
-            tags=draft.tags,
-            key_values=dict(said.get("key_values", {})),  # type: ignore[call-overload]
-            notify=draft.notify,
-        )
-
-    return await attempt(config, folder, drop)
-
-
-async def attempt(config: Config, folder: DropFolder, drop: Callable[[], Path]) -> Path | Refused:
-    """What *drop* returns, or in words why it did not."""
+async def attempt(config: Config, folder: DropFolder, drop: Awaitable[Path]) -> Path | Refused:
+    """What comes of *drop*, or in words why nothing did."""
     try:
-        return await asyncio.to_thread(drop)
+        return await drop
     except DropwatchError as err:
         return Refused(sorry(config, err))
     except OSError as err:
@@ -102,8 +75,3 @@ def _who_hears(config: Config, address: str | None) -> str:
     return (
         f"OMERO has no mail address of yours, so the outcome goes to {config.site.name}, who will tell you."
     )
-
-
-def _text(said: dict[str, object], key: str) -> str | None:
-    value = said.get(key)
-    return value if isinstance(value, str) else None

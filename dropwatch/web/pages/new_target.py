@@ -41,6 +41,10 @@ class WhereTo:
         """*draft* with what these fields say."""
         return draft.model_copy(update={"where": self._where(), "group": self.group or ""})
 
+    def settle(self) -> None:
+        """Take what was typed last."""
+        self._project.settle()
+
     def restore(self, draft: Draft) -> None:
         """Show what *draft* says."""
         if draft.group:

@@ -12,38 +12,38 @@ const ORDER = new Intl.Collator(undefined, { numeric: true, sensitivity: "base" 
 
 export default {
   template: `
-    <div class="dw-files" :class="{ 'dw-files-away': away }">
-      <div class="dw-files-head">
+    <div class="dw-picks" :class="{ 'dw-picks-away': away }">
+      <div class="dw-picks-head">
         <input type="checkbox" :checked="all" :indeterminate="some && !all" :disabled="!choosable.length || whole"
           aria-label="Choose everything that is shown" @change="chooseAll($event.target.checked)">
-        <button v-for="one in columns" :key="one.key" type="button" :class="'dw-files-' + one.key"
+        <button v-for="one in columns" :key="one.key" type="button" :class="'dw-picks-' + one.key"
           :aria-pressed="by === one.key" @click="by = one.key">
           {{ one.text }}<span aria-hidden="true" v-if="by === one.key"> {{ one.sign }}</span>
         </button>
       </div>
-      <div ref="grid" class="dw-files-rows" role="grid" aria-multiselectable="true" tabindex="0" :aria-label="label"
+      <div ref="grid" class="dw-picks-rows" role="grid" aria-multiselectable="true" tabindex="0" :aria-label="label"
         :aria-rowcount="sorted.length" :aria-busy="away" :aria-activedescendant="active ? rowId(active) : null"
         @scroll="look" @keydown="key" @focus="begin">
         <div role="presentation" :style="{ height: sorted.length * ${HEIGHT} + 'px', position: 'relative' }">
           <div v-for="{ row, at } in visible" :key="row.id" :id="rowId(row)" role="row" :aria-rowindex="at + 1"
-            :aria-selected="isOn(row)" :aria-disabled="row.refused ? true : null" class="dw-file"
-            :class="{ 'dw-file-active': active === row, 'dw-file-on': isOn(row), 'dw-file-refused': row.refused }"
+            :aria-selected="isOn(row)" :aria-disabled="row.refused ? true : null" class="dw-pick"
+            :class="{ 'dw-pick-active': active === row, 'dw-pick-on': isOn(row), 'dw-pick-refused': row.refused }"
             :style="{ top: at * ${HEIGHT} + 'px' }" @click="click($event, row, at)">
-            <span role="gridcell" class="dw-file-box"><input type="checkbox" tabindex="-1" :checked="isOn(row)"
+            <span role="gridcell" class="dw-pick-box"><input type="checkbox" tabindex="-1" :checked="isOn(row)"
               :indeterminate="!isOn(row) && partly.has(row.id)" :disabled="!!row.refused || whole"
               :aria-label="'Choose ' + row.label"></span>
-            <span role="gridcell" class="dw-files-name">
+            <span role="gridcell" class="dw-picks-name">
               <span class="material-icons" aria-hidden="true">{{ row.folder ? 'folder' : row.refused ? 'block' : 'insert_drive_file' }}</span>
-              <button v-if="row.folder && !row.refused" type="button" tabindex="-1" class="dw-file-open" :title="'Open ' + row.label"
+              <button v-if="row.folder && !row.refused" type="button" tabindex="-1" class="dw-pick-open" :title="'Open ' + row.label"
                 @click.stop="open(row)">{{ row.label }}</button>
-              <span v-else :title="row.label" class="dw-file-label">{{ row.label }}</span>
-              <span v-if="row.note" class="dw-file-note">{{ row.note }}</span>
+              <span v-else :title="row.label" class="dw-pick-label">{{ row.label }}</span>
+              <span v-if="row.note" class="dw-pick-note">{{ row.note }}</span>
             </span>
-            <span role="gridcell" class="dw-files-size">{{ row.sizeText }}</span>
-            <span role="gridcell" class="dw-files-changed">{{ row.changedText }}</span>
+            <span role="gridcell" class="dw-picks-size">{{ row.sizeText }}</span>
+            <span role="gridcell" class="dw-picks-changed">{{ row.changedText }}</span>
           </div>
         </div>
-        <p v-if="!sorted.length && !away" class="dw-files-none">{{ none }}</p>
+        <p v-if="!sorted.length && !away" class="dw-picks-none">{{ none }}</p>
       </div>
     </div>`,
   props: { label: String },

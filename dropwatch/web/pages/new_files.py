@@ -1,0 +1,149 @@
+"""Which files: those of a place that the person may use, or of this computer; and what is in them."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from pathlib import Path
+
+from nicegui import ui
+
+from dropwatch import report
+from dropwatch.model import Preview
+from dropwatch.places import Source
+from dropwatch.spool.submit import Wishes, submit_from
+from dropwatch.web.house import House
+from dropwatch.web.pages.new_draft import Picks, suggested
+from dropwatch.web.pages.new_places import Eyes, PlaceBrowser
+from dropwatch.web.pages.preview_panel import PreviewPanel
+from dropwatch.web.pieces import Say, hide
+from dropwatch.web.upload_panel import UploadPanel
+from dropwatch.web.visitor import DropFolder, Visitor
+
+_DISK, _HERE = "From a microscope or data disk", "From this computer"
+
+
+class Files:
+    """The two ways, one of them open. *changed* is told whenever other files are chosen."""
+
+    def __init__(
+        self, house: House, visitor: Visitor, sources: list[Source], eyes: Eyes, changed: Callable[[], None]
+    ) -> None:
+        self._house, self._sources = house, {source.name: source for source in sources}
+        self._told_changed = changed
+        self.preview: Preview | None = None
+        self._make_tabs(with_disk=bool(sources))
+        with (
+            ui.element("div").props(f'role=tabpanel aria-label="{_DISK}"').classes("dw-way") as self._of_disk
+        ):
+            self._browser = PlaceBrowser(house.config, sources, eyes, self._changed) if sources else None
+        with (
+            ui.element("div").props(f'role=tabpanel aria-label="{_HERE}"').classes("dw-way") as self._of_here
+        ):
+            self._upload = UploadPanel(house, visitor, on_change=self._changed)
+        self._missing = Say("p", "", "dw-problem").props("role=alert")
+        self._look = PreviewPanel(house.previews, self._previewed)
+        self._turn()
+
+    @property
+    def picks(self) -> Picks:
+        """What is chosen in a place."""
+        return self._browser.picks if self._browser else Picks()
+
+    @property
+    def called(self) -> str:
+        """What people would call it; "" where nothing says so."""
+        if not self._uploads:
+            return suggested(self.picks)
+        paths = [staged.path for staged in self._upload.files()]
+        tops = {path.partition("/")[0] for path in paths}
+        if len(tops) == 1 and "/" in paths[0]:
+            return tops.pop()
+        return suggested(Picks(paths=tuple(paths[:1])))
+
+    @property
+    def told(self) -> str:
+        """How much is chosen, in few words; "" when nothing is."""
+        if self._uploads:
+            files = self._upload.files()
+            return (
+                f"{report.count(len(files), 'file')}, {report.size(sum(one.size for one in files))}"
+                if files
+                else ""
+            )
+        return self._browser.told if self._browser and self.picks.paths else ""
+
+    @property
+    def lacks(self) -> str:
+        """What is to be done about them before they can be submitted; "" when nothing is."""
+        if not self.told:
+            return "Choose at least one file or folder."
+        if self._uploads and not self._upload.ready:
+            return "Wait until all files are uploaded."
+        return ""
+
+    def say(self, problem: str) -> None:
+        """Say *problem* beside them."""
+        self._missing.say(problem)
+
+    def restore(self, picks: Picks) -> None:
+        """Choose what was chosen before a reload."""
+        if self._browser is not None:
+            self._browser.restore(picks)
+
+    async def show(self) -> None:
+        """Look at the place."""
+        if self._browser is not None:
+            await self._browser.show()
+
+    async def drop(self, folder: DropFolder, wishes: Wishes) -> Path:
+        """Hand them over; returns the batch's folder in the inbox. Raises as submit_from() and UploadPanel.submit()."""
+        if self._uploads:
+            return await self._upload.submit(wishes)
+        picks, said = self.picks, wishes.__dict__
+        return await asyncio.to_thread(
+            lambda: submit_from(picks.place, picks.paths, spool=folder.spool, user=folder.user, **said)
+        )
+
+    # -- which of the two ------------------------------------------------------------------------------------
+
+    def _make_tabs(self, *, with_disk: bool) -> None:
+        with (
+            ui.tabs(on_change=self._turn)
+            .props("no-caps align=left inline-label")
+            .classes("dw-tabs") as self._tabs
+        ):
+            if with_disk:
+                ui.tab(_DISK, icon="dns")
+            ui.tab(_HERE, icon="computer")
+        with self._tabs.props.suspend_updates():
+            self._tabs.value = _DISK if with_disk else _HERE
+        hide(self._tabs, not with_disk)
+
+    @property
+    def _uploads(self) -> bool:
+        return bool(self._tabs.value == _HERE)
+
+    def _turn(self) -> None:
+        if hasattr(self, "_look"):
+            hide(self._of_disk, self._uploads)
+            hide(self._of_here, not self._uploads)
+            self._changed()
+
+    # -- what is in them -------------------------------------------------------------------------------------
+
+    def _changed(self) -> None:
+        if not hasattr(self, "_look"):
+            return
+        if self._uploads:
+            there = self._upload.folder if self._upload.ready else None
+            self._look.of("your files", there or Path(), ("",) if there else ())
+        elif self.picks.paths:
+            self._look.of(self.picks.place, self._sources[self.picks.place].path, self.picks.paths)
+        else:
+            self._look.of("", Path(), ())
+        self._told_changed()
+
+    def _previewed(self, preview: Preview | None) -> None:
+        self.preview = preview
+        self._told_changed()
