@@ -22,10 +22,10 @@ _HEAD = (
     '<link rel="stylesheet" href="/static/dropwatch.css">'
     '<link rel="icon" href="/static/favicon.svg" type="image/svg+xml">'
 )
-_THEMES = (  # the names of their icons, and what Quasar calls them (None: as the system has it)
-    ("light", "Light", "light_mode", False),
-    ("dark", "Dark", "dark_mode", True),
-    ("system", "As the system", "contrast", None),
+_THEMES = (  # with the names of their icons
+    ("light", "Light", "light_mode"),
+    ("dark", "Dark", "dark_mode"),
+    ("system", "As the system", "contrast"),
 )
 
 
@@ -42,16 +42,6 @@ def frame(house: House, visitor: Visitor, title: str, here: str) -> Iterator[ui.
                 _theme()
                 _who(visitor)
                 _leave()
-        with content:
-            yield _heading(title)
-
-
-@contextmanager
-def bare_frame(house: House, title: str) -> Iterator[ui.element]:
-    """The same for who is not signed in."""
-    with _page(house, title) as (header, content):
-        with header, ui.element("div").classes("dw-account"):
-            _theme()
         with content:
             yield _heading(title)
 
@@ -103,17 +93,15 @@ def _leave() -> None:
 
 
 def _theme() -> None:
-    """Light, dark or as the system has it; the browser remembers, and tells with each page."""
+    """Light, dark or as the system has it; static/dropwatch.js does it, the browser remembers."""
     request = ui.context.client.request
     said = request.cookies.get(THEME, "") if request is not None else ""
     now = next((one for one in _THEMES if one[0] == said), _THEMES[-1])
-    dark = ui.dark_mode(now[3])
     switch = button("", sign=now[2], kind="plain", label="Light or dark").props('aria-haspopup="menu"')
     with switch, ui.menu().props("auto-close"):
-        for name, text, sign, value in _THEMES:
+        for name, text, sign in _THEMES:
 
-            def choose(name: str = name, sign: str = sign, value: bool | None = value) -> None:
-                dark.set_value(value)
+            def choose(name: str = name, sign: str = sign) -> None:
                 switch.set_icon(sign)
                 ui.run_javascript(f'dropwatchTheme("{name}")')
 

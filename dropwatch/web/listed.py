@@ -15,6 +15,8 @@ from dropwatch.model import Place, Verdict
 from dropwatch.status import Row
 from dropwatch.web.visitor import Visitor
 
+_CLOCKS = 60.0  #: seconds that the clocks of file server and daemon may differ
+
 
 class Stage(StrEnum):
     """Where a batch is, in people's words. DESIGN's places say where its folder lies; this says who has to act."""
@@ -63,6 +65,16 @@ class Listed:
     def is_called(self, key: str) -> bool:
         """Whether *key* is its claim stamp of now or before, or its batch id."""
         return key in (self.key, self.row.id, *self.stamps)
+
+    def follows(self, before: Listed) -> bool:
+        """Whether this is what became of *before*, which lay somewhere else when it was seen."""
+        if self.spool != before.spool or self.row.user != before.row.user:
+            return False
+        if before.row.id is not None:
+            return self.row.id == before.row.id or self.is_called(before.key)
+        # A drop has no id yet. Loose files get a time behind their name when they are claimed.
+        called = self.dropped == before.row.name or self.dropped.startswith(f"{before.row.name}, ")
+        return self.key == before.key or (called and self.begun >= before.begun - _CLOCKS)
 
 
 @dataclass(frozen=True)

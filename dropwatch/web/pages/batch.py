@@ -124,11 +124,7 @@ class _Batch:
         """The batch of this page, wherever it lies by now."""
         one, seen = self._one, list(of_visitor(view.batches, self._visitor))
         same = [other for other in seen if other.key == one.key and other.row.path == one.row.path]
-        same = same or [other for other in seen if other.is_called(one.key)]
-        if not same and one.row.id:
-            same = [other for other in seen if other.row.id == one.row.id]
-        if not same and one.row.claim is None:
-            same = [other for other in seen if _came_of(one, other)]
+        same = same or [other for other in seen if other.follows(one)]
         return same[0] if same else None
 
     def _show(self) -> None:
@@ -190,10 +186,3 @@ class _Batch:
         self._claims.show((whole.claims, zone) if whole.claims else None)
         self._letters.show((whole.letters, zone) if whole.letters else None)
         self._log.show(whole.log)
-
-
-def _came_of(drop: Listed, other: Listed) -> bool:
-    """Whether *other* is what became of *drop*, which had no id yet. Loose files get a time behind their name."""
-    whose = (drop.spool, drop.row.user) == (other.spool, other.row.user)
-    called = other.dropped == drop.row.name or other.dropped.startswith(f"{drop.row.name}, ")
-    return whose and called and other.row.claim is not None and other.begun >= drop.begun - 60

@@ -30,23 +30,36 @@ class Rows:
 
     def show(self, batches: Sequence[Listed]) -> None:
         """Show *batches*, in this order."""
-        there = {_key(one) for one in batches}
-        for key in [key for key in self._rows if key not in there]:
-            self._rows.pop(key).delete()
-        for place, one in enumerate(batches):
-            row = self._rows.get(_key(one))
+        keyed = _keyed(batches)
+        gone = {key: row for key, row in self._rows.items() if key not in keyed}
+        for place, (key, one) in enumerate(keyed.items()):
+            row = self._rows.get(key) or self._before(gone, key, one)
             if row is None:
                 with self._list:
-                    row = self._rows[_key(one)] = BatchRow(self._house, one, whose=self._whose)
+                    row = self._rows[key] = BatchRow(self._house, one, whose=self._whose)
             else:
                 row.show(one)
             if self._list.default_slot.children[place] is not row:
                 row.move(target_index=place)
+        for key in gone:
+            self._rows.pop(key).delete()
+
+    def _before(self, gone: dict[str, BatchRow], key: str, one: Listed) -> BatchRow | None:
+        """The line that *one* had under another key, before it was claimed (again)."""
+        old = next((old for old, row in gone.items() if one.follows(row.one)), None)
+        if old is None:
+            return None
+        row = self._rows[key] = self._rows.pop(old)
+        del gone[old]
+        return row
 
 
-def _key(one: Listed) -> str:
-    """Two copies of an envelope have the same stamp, and may lie in two places."""
-    return f"{one.key} {one.row.path}" if one.row.claim else one.key
+def _keyed(batches: Sequence[Listed]) -> dict[str, Listed]:
+    """Two copies of an envelope have the same stamp."""
+    keyed: dict[str, Listed] = {}
+    for one in batches:
+        keyed[one.key if one.key not in keyed else f"{one.key} {one.row.path}"] = one
+    return keyed
 
 
 class Urgent(ui.element):

@@ -20,7 +20,7 @@ class BatchRow(ui.element):
 
     def __init__(self, house: House, one: Listed, *, whose: bool) -> None:
         super().__init__("li")
-        self._house, self._whose, self._one = house, whose, one
+        self._house, self._whose, self.one = house, whose, one
         self._site: Site = site_of(house.config)
         self.classes("dw-batch")
         with self:
@@ -39,11 +39,11 @@ class BatchRow(ui.element):
         self.show(one)
 
     async def _do(self, deed: deeds.Deed) -> None:
-        await deed(self._house, self._one)
+        await deed(self._house, self.one)
 
     def show(self, one: Listed) -> None:
         """Show *one*, which is the same batch as before."""
-        row, self._one = one.row, one
+        row, self.one = one.row, one
         path = f"/batch/{one.key}"
         if self._link.props.get("href") != path:
             self._link.props["href"] = path
@@ -56,15 +56,15 @@ class BatchRow(ui.element):
         hide(self._again, one.stage not in _AGAIN or row.claim is None)
 
     def _show_progress(self) -> None:
-        share, told = words.far(self._one.row, self._site)
+        share, told = words.far(self.one.row, self._site)
         hide(self._bar, not told)
         hide(self._why, bool(told))
         if told:
             self._bar.set(share, told)
-        self._why.say(words.why(self._one.row))
+        self._why.say(words.why(self.one.row))
 
     def _show_link(self) -> None:
-        link = self._one.link
+        link = self.one.link
         hide(self._open, not link)
         if link and self._open.props.get("href") != link:
             self._open.props["href"] = link

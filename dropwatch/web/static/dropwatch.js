@@ -2,13 +2,17 @@
 (() => {
   const name = "dropwatch-theme";
   const said = document.cookie.split("; ").find((one) => one.startsWith(`${name}=`));
-  const apply = (theme) => {
-    if (theme === "light" || theme === "dark") document.documentElement.dataset.theme = theme;
+  let chosen = said && said.slice(name.length + 1);
+  const apply = () => {
+    if (chosen === "light" || chosen === "dark") document.documentElement.dataset.theme = chosen;
     else delete document.documentElement.dataset.theme;
+    window.Quasar?.Dark.set({ light: false, dark: true }[chosen] ?? "auto");
   };
-  apply(said && said.slice(name.length + 1));
+  apply();
+  document.addEventListener("DOMContentLoaded", apply); // Quasar is there now
   window.dropwatchTheme = (theme) => {
-    apply(theme);
+    chosen = theme;
+    apply();
     document.cookie = `${name}=${theme}; path=/; max-age=31536000; samesite=lax`;
   };
 })();
