@@ -23,6 +23,7 @@ _PAGE = """<!doctype html>
 <title>API · {site}</title>
 <link rel="icon" href="/static/favicon.svg" type="image/svg+xml">
 <link rel="stylesheet" href="{files}/swagger-ui.css">
+<link rel="stylesheet" href="/static/docs.css">
 </head>
 <body>
 <main id="docs" data-openapi="{openapi}"></main>

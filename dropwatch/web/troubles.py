@@ -48,7 +48,7 @@ def troubles(seen: Overview, zone: str) -> Iterator[tuple[str, Trouble]]:
         many = count(len(seen.dead), "letter")
         yield (
             "dead",
-            Trouble(True, f"{many} could not be delivered.", "Read them and send them again, below."),
+            Trouble(True, f"{many} could not be delivered.", "Below, each can be read and sent again."),
         )
     if seen.all_held:
         yield (

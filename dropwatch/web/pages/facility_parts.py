@@ -76,7 +76,10 @@ def waiting(row: Row, since: str) -> None:
     Say("td", since, "dw-nowrap")
     Say("td", row.user)
     with ui.element("td"):
-        ui.link(named(row.name, 60), f"/batches/{row.id}") if row.id else Say("span", named(row.name, 60))
+        if row.claim:
+            ui.link(named(row.name, 60), f"/batch/{row.claim}")
+        else:
+            Say("span", named(row.name, 60))
     with ui.element("td"):
         at_work = row.progress is not None
         if row.place is Place.INBOX:
