@@ -134,7 +134,7 @@ def _to_whom_to_ask(config: Config, request: Request, error: Exception) -> Respo
 
 def _to_nothing(config: Config, request: Request, error: Exception) -> Response:
     if _by_program(request):
-        return JSONResponse({"detail": getattr(error, "detail", "Not Found")}, 404)
+        return JSONResponse({"detail": getattr(error, "detail", "Not Found"), "remedy": ""}, 404)
     return nothing_here(config)
 
 

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -264,6 +267,24 @@ def test_acquisition_software_submits_for_its_instruments_user(
     assert zen.get(f"/api/batches/{answer.json['name'].replace(' ', '%20')}").status == 200
     assert (written["user"], written["from"], written["tags"]) == ("alice", batch["from"], ["day3"])
     assert zen.get("/api/me").json["admin"] is False
+
+
+def test_the_example_for_acquisition_software_submits(page: Page, admin: Asker) -> None:
+    script = Path(__file__).parents[2] / "examples" / "submit_by_api.py"
+    token = admin.post("/api/tokens", {"name": "script", "user": "confocal1"}).json["token"]
+    command = [sys.executable, str(script), page.address, "disk", "run7/a.fake", "--user", "alice"]
+
+    def run(token: str) -> subprocess.CompletedProcess[str]:
+        environ = {**os.environ, "DROPWATCH_TOKEN": token}
+        return subprocess.run(command, env=environ, capture_output=True, text=True, timeout=60, check=False)
+
+    good, bad = run(token), run("dw_wrong")
+
+    assert (good.returncode, Path(good.stdout.strip()).parent.name) == (0, "inbox"), good.stderr
+    assert (bad.returncode, bad.stderr) == (
+        1,
+        "You are not signed in. Sign in, or send a token that is still good.\n",
+    )
 
 
 def test_a_person_submits_for_themselves_alone(alice: Asker, bob: Asker, quiet: Quiet) -> None:

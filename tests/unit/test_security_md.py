@@ -8,6 +8,7 @@ import re
 import stat
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
@@ -23,10 +24,11 @@ from dropwatch.spool.folders import MEMORY, Spool
 from dropwatch.spool.permissions import add_user, find_setfacl
 from dropwatch.spool.presence import write_heartbeat
 from dropwatch.spool.reports import write_report
+from dropwatch.web.sessions import Sessions
 
 ROOT = Path(__file__).parents[2]
 TEXT = (ROOT / "SECURITY.md").read_text()
-NAMED = re.findall(r"`((?:unit|contract|crash|faults)/\w+\.py)::(\w+)`", TEXT)
+NAMED = re.findall(r"`((?:unit|contract|crash|faults|browser)/\w+\.py)::(\w+)`", TEXT)
 
 
 @cache
@@ -75,7 +77,7 @@ def test_the_table_of_permissions_is_what_is_made(tmp_path: Path) -> None:
         os.umask(before)
     rows = list(table())
 
-    assert len(rows) == 16
+    assert len(rows) == 18
     for path, owner, mode, acl in rows:
         real = Path(re.sub("|".join(places), lambda found: places[found[0]], path))
         info = real.stat()
@@ -98,6 +100,7 @@ def made_in(folder: Path) -> dict[str, str]:
     outbox_in(state).post(LETTER)
     Addresses(state / "addresses.json").learn("alice", "alice@example.org")
     write_heartbeat(state, {})
+    Sessions(state / "web", time.time).begin("alice", admin=False)
     assert envelope.place is Place.PROCESSING
     return {
         "SPOOL": str(spool),

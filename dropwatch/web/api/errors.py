@@ -80,7 +80,7 @@ def documented(*statuses: int) -> dict[int | str, dict[str, Any]]:
     }
     return {
         status: {"model": Problem, "description": words[status]}
-        for status in sorted({*statuses, 400, 401, 403, 421, 503})
+        for status in sorted({*statuses, 400, 401, 403, 413, 421, 503})
     }
 
 
