@@ -247,8 +247,9 @@ def test_a_reload_loses_nothing_and_the_next_person_at_this_computer_sees_nothin
     expect(tab.get_by_label("Description")).to_have_value("siRNA 7")
     expect(tab.get_by_text("1 folder chosen: 2 files")).to_be_visible()
     expect(tab.get_by_role("row", name="run 7").get_by_role("checkbox")).to_be_checked()
-    tab.context.clear_cookies()  # a session that ran out; signing out clears the store as well
+    tab.context.clear_cookies()  # a session that ran out
     sign_in(site, tab, "bob")
+    expect(tab.get_by_role("row", name="run 7")).to_be_visible()  # what was kept would be there by now
     expect(tab.get_by_text("Nothing chosen yet. Tick files")).to_be_visible()
     expect(tab.get_by_label("Name of the batch")).to_have_value("")
 
