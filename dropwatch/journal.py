@@ -13,8 +13,9 @@ import threading
 import time
 from types import TracebackType
 
-#: Loggers of others that speak of what the daemon tells anyway: their errors only.
-_CHATTY = ("omero", "Ice", "tifffile", "mail.log", "asyncio")
+#: Loggers of others that speak of what the daemon tells anyway: their errors only. (nicegui would warn of each
+#: address that is not there, with the key of a sign-in link in it if somebody mistyped the path.)
+_CHATTY = ("omero", "Ice", "tifffile", "mail.log", "asyncio", "nicegui")
 
 
 def line(verb: str, **values: object) -> str:

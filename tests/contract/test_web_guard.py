@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import http.client
 import json
 import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -198,6 +200,19 @@ def test_a_request_has_a_bound(alice: Asker) -> None:
 
     assert answer.status == 413
     assert set(answer.json) == {"detail", "remedy"}
+
+
+def test_a_request_that_does_not_say_how_long_it_is_has_the_same_bound(page: Page, alice: Asker) -> None:
+    line = http.client.HTTPConnection(page.address.removeprefix("http://"), timeout=30)
+    try:
+        headers = {**alice.headers, "Content-Type": "application/json"}
+        with suppress(OSError):  # it need not wait for the rest to answer
+            line.request("POST", "/api/tokens", iter([b" " * 2**16] * 17), headers, encode_chunked=True)
+        status = line.getresponse().status
+    finally:
+        line.close()
+
+    assert status == 413
 
 
 def test_nicegui_writes_no_prefix_of_a_stranger_into_a_page(alice: Asker) -> None:

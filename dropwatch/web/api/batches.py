@@ -9,12 +9,14 @@ from fastapi.responses import PlainTextResponse, Response
 from pydantic import BaseModel, Field
 
 from dropwatch import actions
+from dropwatch.model import Place, Verdict
 from dropwatch.status import Found
 from dropwatch.status.plain import plain_row, plain_whole
 from dropwatch.web.api.errors import NotThere, documented
 from dropwatch.web.api.shapes import Batches, PlaceName, WholeBatch
 from dropwatch.web.entrance import asking_at
 from dropwatch.web.house import House
+from dropwatch.web.listed import Wanted
 from dropwatch.web.visitor import Visitor
 
 MOST = 1000  #: batches in one answer
@@ -48,7 +50,12 @@ def _hang_up_reading(made: APIRouter, house: House) -> None:
         visitor: Visitor = asking,
         place: Annotated[PlaceName | None, Query(description="Only what lies there.")] = None,
         user: Annotated[str | None, Query(max_length=255, description="Only of this drop folder.")] = None,
-        text: Annotated[str, Query(max_length=255, description="Only what has this in its name.")] = "",
+        text: Annotated[
+            str,
+            Query(
+                max_length=255, description="Only what has these words in its name, target, user or files."
+            ),
+        ] = "",
         verdict: Annotated[
             Literal["imported", "partial", "failed", "cancelled"] | None,
             Query(description="Only what ended so."),
@@ -57,15 +64,10 @@ def _hang_up_reading(made: APIRouter, house: House) -> None:
         most: Annotated[int, Query(ge=1, le=MOST, description="Not more than so many.")] = 100,
     ) -> Any:
         """Your batches, the newest first; an admin gets everybody's."""
-        rows = [
-            row
-            for row in house.index.rows(visitor)
-            if place in (None, row.place.value)
-            and user in (None, row.user)
-            and text.casefold() in row.name.casefold()
-            and verdict in (None, row.verdict.value if row.verdict else "")
-        ]
-        return {"total": len(rows), "batches": [plain_row(row) for row in rows[skip : skip + most]]}
+        there, ended = Place(place) if place else None, Verdict(verdict) if verdict else None
+        wanted = Wanted(text, place=there, verdict=ended, user=user or "")
+        found = house.index.select(visitor, wanted, skip, most)
+        return {"total": found.total, "batches": [plain_row(one.row) for one in found.rows]}
 
     @made.get("/{batch}", responses=documented(404, 409, 422), response_model=WholeBatch)
     def batch(batch: Name, visitor: Visitor = asking) -> Any:
