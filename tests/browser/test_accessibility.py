@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser
+from playwright.sync_api import Browser, expect
 from playwright.sync_api import Page as Tab
 
 from tests.browser.conftest import Site
@@ -14,7 +14,6 @@ from tests.world import wait_until
 
 THEMES = ("light", "dark")
 BAD = {"serious", "critical"}
-REACHABLE = "a[href], button, input:not([type=hidden]), select, textarea, [tabindex='0']"
 
 
 @pytest.fixture(scope="module")
@@ -22,19 +21,28 @@ def tabs(site: Site, browser: Browser) -> Iterator[dict[str, Tab]]:
     """An admin's tab in a light and in a dark system; the facility has a batch of each kind."""
     site.world.drop("alice", "HeLa day 3", {"a.fake": b"a"})
     site.world.drop("bob", "broken", {"b.xyz": b"b"}, bad=("b.xyz",))
-    wait_until(site.world.is_quiet)
+    wait_until(lambda: site.world.envelopes("failed"))
     (site.world.state / "hold").mkdir(exist_ok=True)
     (site.world.state / "hold" / "user-carol").touch()
     site.world.drop("carol", "waits", {"c.fake": b"c"})
-    made = {}
-    for theme in THEMES:
-        context = browser.new_context(color_scheme=theme, reduced_motion="reduce", locale="en-GB")  # type: ignore[arg-type]
-        made[theme] = context.new_page()
-        made[theme].goto(site.page.link_to_come_in("root", admin=True))
-        made[theme].wait_for_url(f"{site.page.address}/")
-    yield made
-    for tab in made.values():
+    opened = Opened(site, browser)
+    yield opened
+    for tab in opened.values():
         tab.context.close()
+
+
+class Opened(dict[str, Tab]):
+    """An admin's tab by the theme of its system, opened when it is first asked for."""
+
+    def __init__(self, site: Site, browser: Browser) -> None:
+        self._site, self._browser = site, browser
+
+    def __missing__(self, theme: str) -> Tab:
+        context = self._browser.new_context(color_scheme=theme, reduced_motion="reduce", locale="en-GB")  # type: ignore[arg-type]
+        tab = self[theme] = context.new_page()
+        tab.goto(self._site.page.link_to_come_in("root", admin=True))
+        tab.wait_for_url(f"{self._site.page.address}/")
+        return tab
 
 
 def pages(site: Site) -> dict[str, str]:
@@ -46,7 +54,6 @@ def pages(site: Site) -> dict[str, str]:
         "New batch": "/new",
         "Facility": "/facility",
         "Account": "/account",
-        "API": "/docs",
     }
 
 
@@ -61,7 +68,7 @@ def faults(tab: Tab) -> list[str]:
     ]
 
 
-@pytest.mark.parametrize("theme", THEMES)
+@pytest.mark.parametrize("theme", ["light", pytest.param("dark", marks=pytest.mark.long)])
 def test_axe_finds_nothing_serious_on_any_page(site: Site, tabs: dict[str, Tab], theme: str) -> None:
     tab, found, titles = tabs[theme], list[str](), list[str]()
     for path in pages(site).values():
@@ -79,3 +86,82 @@ def test_axe_finds_nothing_serious_on_any_page(site: Site, tabs: dict[str, Tab],
     assert not found, "\n".join(found)
     assert len(set(titles)) == len(titles), titles
     assert all("Test" in title for title in titles)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("theme", THEMES)
+def test_axe_finds_nothing_serious_on_the_page_of_the_api(
+    site: Site, tabs: dict[str, Tab], theme: str
+) -> None:
+    tab = tabs[theme]
+    tab.goto(f"{site.page.address}/docs")
+    expect(tab.locator(".opblock").first).to_be_visible()
+    tab.wait_for_load_state("networkidle")
+
+    assert faults(tab) == []
+
+
+def test_the_keyboard_reaches_everything_and_shows_where_it_is(site: Site, tabs: dict[str, Tab]) -> None:
+    tab = tabs["light"]
+    tab.goto(f"{site.page.address}/facility")
+    expect(tab.get_by_role("button", name="Hold alice")).to_be_visible()
+
+    reached, rings = walk(tab)
+
+    assert {"Skip to the content", "Facility", "Hold everything", "Hold alice", "Release carol"} <= set(
+        reached
+    )
+    assert reached[0] == "Skip to the content"
+    assert all(rings), [name for name, ring in zip(reached, rings, strict=True) if not ring]
+    tab.keyboard.press("Escape")
+    tab.get_by_role("button", name="Hold alice").focus()
+    tab.keyboard.press("Enter")
+    dialog = tab.get_by_role("dialog")
+    expect(dialog).to_be_visible()
+    expect(dialog.get_by_role("button", name="Leave it as it is")).to_be_focused()
+    tab.keyboard.press("Escape")
+    expect(dialog).to_be_hidden()
+
+
+def walk(tab: Tab) -> tuple[list[str], list[bool]]:
+    """Press Tab until it begins anew: what each stop is called, and whether the ring around it is seen."""
+    tab.evaluate("document.activeElement.blur()")
+    names, rings = list[str](), list[bool]()
+    for _ in range(80):
+        tab.keyboard.press("Tab")
+        name, ring, first = tab.evaluate(_STOP)
+        if first and names:
+            break
+        names.append(name)
+        rings.append(ring)
+    return names, rings
+
+
+_STOP = """() => {
+  const at = document.activeElement, style = getComputedStyle(at);
+  if (at === document.body) return ["", true, true];
+  const outline = style.outlineStyle !== "none" && parseFloat(style.outlineWidth) > 0;
+  const seen = at.matches(":focus-visible") && (outline || style.boxShadow.includes(" 0px 0px 0px 4px"));
+  const name = at.getAttribute("aria-label") || at.innerText.split("\\n").pop().trim();
+  const again = at.dataset.walked === "1";
+  at.dataset.walked = "1";
+  return [name, seen, again];
+}"""
+
+
+def test_nothing_moves_for_who_asks_for_no_motion(site: Site, tabs: dict[str, Tab]) -> None:
+    tab = tabs["light"]
+    bar = """() => {
+      const bar = document.createElement("div");
+      bar.className = "dw-progress dw-unknown";
+      bar.innerHTML = '<div class="dw-track"><div class="dw-fill"></div></div>';
+      document.body.append(bar);
+      const style = getComputedStyle(bar.querySelector(".dw-fill"));
+      return [parseFloat(style.animationDuration), parseFloat(style.transitionDuration)];
+    }"""
+    still = tab.evaluate(bar)
+    tab.emulate_media(reduced_motion="no-preference")
+    moving = tab.evaluate(bar)
+
+    assert max(still) < 0.001
+    assert min(moving) > 0.1
