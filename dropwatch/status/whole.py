@@ -7,10 +7,12 @@ from dataclasses import dataclass
 
 from dropwatch import report
 from dropwatch.config import Config
+from dropwatch.ledger import Ledger
 from dropwatch.outbox import Letter, Shelf
 from dropwatch.outbox.shelves import Shelves
 from dropwatch.record import Line, PastClaim, Record
 from dropwatch.report import Site, Story
+from dropwatch.spool.folders import MEMORY
 from dropwatch.status.finding import Found
 from dropwatch.status.picture import Row
 from dropwatch.status.presence import presence
@@ -47,9 +49,12 @@ class Whole:
         return (*record.history, now)
 
 
-def whole(config: Config, now: float, found: Found) -> Whole:
-    """Read all that is known of the batch *found* at *now* (epoch seconds)."""
-    reader = Reader(config, presence(config.state, now), now)
+def whole(config: Config, now: float, found: Found, ledger: Ledger | None = None) -> Whole:
+    """Read all that is known of the batch *found* at *now* (epoch seconds).
+
+    ledger -- who reads records, where that is somebody special
+    """
+    reader = Reader(config, presence(config.state, now), now, ledger or Ledger(MEMORY))
     site, envelope, root = report.site_of(config), found.envelope, found.spool.root
     if envelope is None or not envelope.claim:
         assert found.dropped is not None, "what was never claimed lies in an inbox"

@@ -93,6 +93,7 @@ class Eye:
         unread = self._read_retired(reader, users)
         live = [one for one in live if os.path.lexists(one.row.path)]  # what moved on meanwhile is seen there
         retired = [one for *_, path in self._names if (one := self._retired.get(path)) is not None]
+        self.spool.check_present()  # a share that went away meanwhile looks as if all batches had
         batches = sorted([*live, *retired], key=newest, reverse=True)
         left_out = sum(len(folder.names) for folder in self._folders.values()) - len(self._names)
         return Glimpse(tuple(batches), users, tuple(self._troubles.values()), unread, left_out)

@@ -19,6 +19,7 @@ from dropwatch.status.rows import envelope_at
 from dropwatch.status.snapshot import all_targets, outbox, state_troubles
 from dropwatch.web.eye import Eye, Glimpse, newest
 from dropwatch.web.listed import Listed, Selection, Wanted, of_visitor, select
+from dropwatch.web.remembered import Remembered
 from dropwatch.web.visitor import Visitor
 from dropwatch.web.watch import IDLE, Watch
 
@@ -163,7 +164,7 @@ class Index:
 
     def whole(self, found: Found) -> Whole:
         """All there is of one batch."""
-        return whole(self.config, self.clock(), found)
+        return whole(self.config, self.clock(), found, Remembered())
 
 
 def _troubles(watch: Watch) -> tuple[Target, ...]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -18,6 +18,7 @@ Signature = tuple[tuple[int, int, int], ...]
 class _Read:
     signature: Signature
     record: Record | None
+    every: list[Line] | None = None
     lines: dict[str | None, list[Line]] = field(default_factory=dict)
 
 
@@ -36,6 +37,12 @@ class Remembered(Ledger):
         if claim not in known.lines:
             known.lines[claim] = super().lines(envelope, claim)
         return known.lines[claim]
+
+    def _read_lines(self, envelope: Path) -> Iterator[Line]:
+        known = self._read(envelope)
+        if known.every is None:
+            known.every = list(super()._read_lines(envelope))
+        return iter(known.every)
 
     def keep(self, envelopes: Collection[Path]) -> None:
         """Forget all but *envelopes*."""

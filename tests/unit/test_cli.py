@@ -363,6 +363,18 @@ def test_retry_moves_the_envelope_to_the_inbox_as_a_person_would(facility: Facil
     assert "lies in the inbox already" in twice.stderr
 
 
+def test_cancel_takes_what_waits_to_be_tried_again_back_to_where_it_was(facility: Facility) -> None:
+    path = facility.claimed("alice", "again", Place.DONE, verdict=Verdict.IMPORTED)
+    facility("retry", "again")
+
+    done = facility("cancel", "again")
+
+    assert done.exit_code == exits.GOOD, done.output
+    assert "is not tried again: it lies in done as before" in done.stderr
+    assert path.is_dir()
+    assert not list((facility.spool / "alice" / "inbox").iterdir())
+
+
 def test_an_envelope_without_its_folder_is_not_retried(facility: Facility) -> None:
     path = facility.claimed("alice", "emptied")
     (path / "emptied").rmdir()

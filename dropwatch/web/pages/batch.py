@@ -32,6 +32,7 @@ from dropwatch.web.visitor import Visitor
 
 EVERY = 1.0  #: seconds between two looks of an open page
 PATIENCE = 20.0  #: seconds that making the page may take; a spool that hangs takes index.PATIENCE of them
+FIRST = 1.0  #: seconds that the page waits for its details before it is shown; most batches are small
 SHARE = 10.0  #: reading all of a batch takes at most one part in eleven of the time
 LETTERS = (
     10.0  #: seconds after which all is read again though the batch is the same: letters go their own way
@@ -49,7 +50,8 @@ def register(house: House) -> None:
             return _no_such(house)
         with frame(house, visitor, one.row.name, "/batch") as head:
             shown = _Batch(house, visitor, one, head)
-        await shown.read()
+        reading = asyncio.create_task(shown.read())
+        await asyncio.wait({reading}, timeout=FIRST)
         ui.timer(EVERY, shown.look)
         return None
 
@@ -69,6 +71,7 @@ class _Batch:
         self._house, self._visitor, self._one = house, visitor, one
         self._site, self._gone = site_of(house.config), False
         self._read_at, self._took, self._stale = 0.0, 0.0, True
+        self._reading = False
         with head:
             self._badge = Badge(*words.STAGES[one.stage])
         self._notices = Notices(house, visitor)
@@ -158,11 +161,15 @@ class _Batch:
 
     async def read(self) -> None:
         """Read and show everything; when the batch cannot be read now, what is shown stays."""
-        begun, self._stale = time.monotonic(), False
+        if self._reading:
+            return
+        begun, self._stale, self._reading = time.monotonic(), False, True
         try:
             read = await asyncio.to_thread(self._read)
         except (DropwatchError, OSError):
             read = None
+        finally:
+            self._reading = False
         self._read_at = time.monotonic()
         self._took = self._read_at - begun
         if read is not None:
