@@ -14,6 +14,7 @@ from dropwatch.doctor.drop_folders import look_at_user
 from dropwatch.doctor.duty import look_at_daemon, on_duty
 from dropwatch.doctor.findings import Finding, State, guarded, ill
 from dropwatch.doctor.machine import look_at_formats, look_at_passwords, look_at_state
+from dropwatch.doctor.page import look_at_page
 from dropwatch.doctor.privacy import look_at_trust
 from dropwatch.doctor.servers import import_as, look_at_mail, look_at_store, store_of
 from dropwatch.doctor.source_places import look_at_places
@@ -56,6 +57,7 @@ def examine(
         yield from guarded(f"spool {spool.path}", look_at_spool(config, spool, duty, environ))
     yield from look_at_places(config, daemon, environ)
     yield from guarded("users", look_for_strangers(config))
+    yield from guarded("page", look_at_page(config))
     yield from guarded("mail server", look_at_mail(outbox, test_mail))
     if isinstance(importer, str):
         yield ill(store_of(config), importer, "Install what is missing, then check again.")

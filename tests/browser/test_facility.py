@@ -60,6 +60,7 @@ def test_what_is_held_waits_in_the_queue_until_it_is_released(site: Site, admin:
     expect(part(admin, "Queue").get_by_text("Nothing waits")).to_be_visible(timeout=SOON)
 
 
+@pytest.mark.long
 def test_everything_can_be_held_and_a_question_can_be_answered_with_no(site: Site, admin: Tab) -> None:
     admin.get_by_role("button", name="Hold everything").click()
     admin.get_by_role("dialog").get_by_role("button", name="Leave it as it is").click()

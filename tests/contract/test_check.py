@@ -10,6 +10,7 @@ import os
 import random
 import re
 import shutil
+import socket
 import subprocess
 import sys
 import time
@@ -38,15 +39,21 @@ from facility import Facility
 POSIX = pytest.mark.skipif(os.name != "posix", reason="modes and links are of POSIX")
 
 
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        return int(listening.getsockname()[1])
+
+
 @dataclass
 class Site:
     """A facility whose drop folders are as `user add` makes them, and what the doctor finds in it."""
 
     facility: Facility
     environ: dict[str, str] = field(default_factory=lambda: dict(os.environ))
+    port: int = field(default_factory=free_port)  #: of the page
 
     def config(self, **settings: Any) -> Config:
-        self.facility.settings |= settings
+        self.facility.settings |= {"web": {"port": self.port}, **settings}
         return self.facility.config()
 
     def examine(self, *, test_mail: str | None = None, **settings: Any) -> list[Finding]:
@@ -96,6 +103,34 @@ def test_a_good_site_is_well_and_stays_as_it_is(site: Site) -> None:
     assert all(not one.remedy for one in found)
     assert tree(site.facility.folder) == before
     assert site.facility.mails() == []
+
+
+def of_page(found: list[Finding]) -> list[tuple[State, str]]:
+    return [(one.state, one.text) for one in found if one.subject == "page"]
+
+
+def test_it_says_whether_the_page_can_listen(site: Site) -> None:
+    free = of_page(site.examine())
+    with socket.create_server(("127.0.0.1", site.port)):
+        taken = of_page(site.examine())
+
+    assert free == [(State.OK, f"can listen at 127.0.0.1, port {site.port}")]
+    assert taken == [
+        (State.UNKNOWN, f"cannot listen at 127.0.0.1, port {site.port}: another program listens there")
+    ]
+
+
+def test_it_says_when_passwords_for_the_page_cross_the_network_in_the_clear(site: Site) -> None:
+    open_to_all = of_page(site.examine(web={"host": "0.0.0.0", "port": site.port}))
+    behind = {"port": site.port, "url": "https://import.example.org"}
+
+    assert [text for state, text in open_to_all if state is State.UNKNOWN] == [
+        "it listens at 0.0.0.0 without TLS: passwords and images cross the network in the clear"
+    ]
+    assert [one.remedy for one in site.ills(web=behind)] == [
+        "Name the address that the proxy comes from, such as web: {proxies: [127.0.0.1]}."
+    ]
+    assert site.ills(web={**behind, "proxies": ["127.0.0.1"]}) == []
 
 
 def test_it_says_which_bio_formats_looks_at_the_files(site: Site) -> None:
