@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, expect, sync_playwright
 from playwright.sync_api import Page as Tab
 
 from tests.lives import Life
@@ -24,6 +24,9 @@ from tests.world import SandboxProcess, World, running_sandbox
 
 CHROMIUM = (
     os.environ.get("DROPWATCH_TEST_CHROMIUM") or shutil.which("chromium") or shutil.which("google-chrome")
+)
+_PATIENCE = (
+    30_000  #: milliseconds that a step may take: a test waits for what it sees, and the machine may be busy
 )
 _FLAGS = [
     "--no-sandbox",
@@ -54,6 +57,7 @@ def browser() -> Iterator[Browser]:
     """Chromium without a window."""
     if CHROMIUM is None:
         pytest.skip("no chromium here (.ci/fault-tools installs it as root)")
+    expect.set_options(timeout=_PATIENCE)
     with sync_playwright() as playwright:
         launched = playwright.chromium.launch(executable_path=CHROMIUM, args=_FLAGS)
         try:
@@ -68,7 +72,7 @@ def context(browser: Browser) -> Iterator[BrowserContext]:
     made = browser.new_context(
         viewport={"width": 1280, "height": 860}, locale="en-GB", timezone_id="Europe/Paris"
     )
-    made.set_default_timeout(15_000)
+    made.set_default_timeout(_PATIENCE)
     try:
         yield made
     finally:
