@@ -61,11 +61,14 @@ def test_somebody_signs_in_by_keyboard_and_signs_out(page: Page, tab: Tab) -> No
     tab.keyboard.type("alice")
     tab.keyboard.press("Enter")
     expect(tab.get_by_role("heading", name="My batches")).to_be_visible()
+    tab.evaluate("sessionStorage.setItem('kept by a form', 'alices notes')")
     tab.get_by_role("button", name="Sign out").click()
     expect(tab.get_by_role("heading", name="Sign in")).to_be_visible()
+    kept = tab.evaluate("sessionStorage.length")
     tab.go_back()
 
     expect(tab.get_by_role("heading", name="Sign in")).to_be_visible()
+    assert kept == 0
     assert serious == []
 
 

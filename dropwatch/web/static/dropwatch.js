@@ -16,3 +16,8 @@
     document.cookie = `${name}=${theme}; path=/; max-age=31536000; samesite=lax`;
   };
 })();
+
+// What a form kept in this tab is nothing for who signs in here next.
+document.addEventListener("submit", (event) => {
+  if (event.target.getAttribute("action") === "/sign-out") sessionStorage.clear();
+});
