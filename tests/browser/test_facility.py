@@ -129,7 +129,8 @@ def test_outages_and_a_dead_daemon_are_told_with_what_to_do(site: Site, admin: T
 
 
 def test_nobody_else_gets_there(site: Site, tab: Tab, admin: Tab) -> None:
-    letter = site.world.letters("sent")[0]["id"]
+    site.world.drop("alice", "private", {"private.fake": b"p"})
+    letter = wait_until(lambda: site.world.letters("sent"))[0]["id"]
     tab.goto(site.page.link)
     tab.wait_for_url(f"{site.page.address}/")
     expect(tab.get_by_role("link", name="Facility")).to_have_count(0)
