@@ -6,7 +6,6 @@ the newest are kept: a page that lists more helps nobody, and memory is bounded.
 
 from __future__ import annotations
 
-import hashlib
 import os
 import time
 from collections.abc import Iterable, Iterator
@@ -23,7 +22,7 @@ from dropwatch.spool.folders import Spool
 from dropwatch.status import Found, Row, Target
 from dropwatch.status.presence import Presence
 from dropwatch.status.rows import Reader, envelope_at
-from dropwatch.web.listed import Listed, stage_of
+from dropwatch.web.listed import Listed, drop_key, stage_of
 from dropwatch.web.remembered import Remembered
 
 KEPT = 20_000  #: retired batches of a spool, the newest
@@ -218,9 +217,3 @@ class Eye:
 def newest(one: Listed) -> tuple[float, str]:
     """What the list is sorted by, descending."""
     return (one.begun, one.key)
-
-
-def drop_key(spool: Path, user: str, name: str) -> str:
-    """What the page of a drop is called that has no claim stamp yet."""
-    said = "\0".join((str(spool), user, name))
-    return f"drop-{hashlib.sha256(os.fsencode(said)).hexdigest()[:20]}"

@@ -15,6 +15,7 @@ from dropwatch.task import make_importer
 from dropwatch.web.doorkeeper import Doorkeeper, make_doorkeeper
 from dropwatch.web.images import Images
 from dropwatch.web.index import Index
+from dropwatch.web.lookout import Lookout
 from dropwatch.web.previews import Previews
 from dropwatch.web.uploads.uploads import Uploads
 
@@ -30,6 +31,7 @@ class House:
     doorkeeper: Doorkeeper
     index: Index
     images: Images
+    lookout: Lookout
     previews: Previews
     uploads: Uploads
     outbox: Outbox | None
@@ -37,6 +39,7 @@ class House:
     def close(self) -> None:
         """End what pages and API have open elsewhere, in a few seconds."""
         self.images.close()
+        self.lookout.close()
         self.previews.close()
         self.uploads.close()
 
@@ -51,6 +54,7 @@ def build(config: Config, clock: Callable[[], float]) -> House:
         doorkeeper=doorkeeper,
         index=Index(config, clock),
         images=Images(hand, time.monotonic),
+        lookout=Lookout(),
         uploads=Uploads(config, clock),
         previews=Previews(config, config.state / STATE / "previews"),
         # Letters are read here, and put back into the queue. Only the daemon sends them: no password is needed.

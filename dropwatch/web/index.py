@@ -18,7 +18,7 @@ from dropwatch.status.presence import Presence, presence
 from dropwatch.status.rows import envelope_at
 from dropwatch.status.snapshot import all_targets, outbox, state_troubles
 from dropwatch.web.eye import Eye, Glimpse, newest
-from dropwatch.web.listed import Listed, Selection, Wanted, of_visitor, select
+from dropwatch.web.listed import Listed, Selection, Wanted, is_drop, of_visitor, select
 from dropwatch.web.remembered import Remembered
 from dropwatch.web.visitor import Visitor
 from dropwatch.web.watch import IDLE, Watch
@@ -71,11 +71,11 @@ class Index:
             watch.ask()
         return self._view()
 
-    def fresh(self) -> View:
-        """What is there now; older where a spool does not answer soon."""
+    def fresh(self, seconds: float = FRESH) -> View:
+        """What was there *seconds* ago or later; older where a spool does not answer soon."""
         now = time.monotonic()
         for watch in self._watches:
-            watch.wait(now - FRESH, now + PATIENCE)
+            watch.wait(now - seconds, now + PATIENCE)
         return self._view()
 
     def status(self) -> Status:
@@ -130,7 +130,8 @@ class Index:
 
     def lookup(self, visitor: Visitor, key: str) -> Listed | None:
         """As batch(); an old batch that was not read yet is read for who asks by its claim stamp."""
-        view = self.fresh()
+        # Who follows a drop has only just dropped it, and an older batch may have had the same name.
+        view = self.fresh(0.0) if is_drop(key) else self.fresh()
         one = self.batch(visitor, key, view)
         for watch in self._watches if one is None and view.unread else ():
             root = watch.eye.spool.root

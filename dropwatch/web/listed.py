@@ -5,6 +5,8 @@ Values only; nothing here looks at a disk.
 
 from __future__ import annotations
 
+import hashlib
+import os
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -15,6 +17,7 @@ from dropwatch.model import Place, Verdict
 from dropwatch.status import Row
 from dropwatch.web.visitor import Visitor
 
+_DROP = "drop-"
 _CLOCKS = 60.0  #: seconds that the clocks of file server and daemon may differ
 
 
@@ -35,6 +38,17 @@ def stage_of(row: Row, *, lacking: bool) -> Stage:
     if row.place is Place.DONE:
         return Stage.DONE
     return Stage.WAITING if row.progress is None else Stage.IMPORTING
+
+
+def drop_key(spool: Path, user: str, name: str) -> str:
+    """What the page of a drop is called that has no claim stamp yet."""
+    said = "\0".join((str(spool), user, name))
+    return f"{_DROP}{hashlib.sha256(os.fsencode(said)).hexdigest()[:20]}"
+
+
+def is_drop(key: str) -> bool:
+    """Whether *key* was made by drop_key()."""
+    return key.startswith(_DROP)
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +77,9 @@ class Listed:
     link: str = ""
 
     def is_called(self, key: str) -> bool:
-        """Whether *key* is its claim stamp of now or before, or its batch id."""
+        """Whether *key* is its claim stamp of now or before, its batch id, or what its page was called as a drop."""
+        if is_drop(key):
+            return key == drop_key(self.spool, self.row.user, self.dropped or self.row.name)
         return key in (self.key, self.row.id, *self.stamps)
 
     def follows(self, before: Listed) -> bool:

@@ -62,6 +62,7 @@ class UploadPanel:
         self.element = ui.element("dropwatch-upload")
         self.element.props["data-off"] = _why_off(visitor)
         self.element.props["data-user"] = folder.user if folder else ""
+        self.element.props["data-spool"] = str(folder.spool) if folder else ""
         self.element.on("changed", self._changed, js_handler="(event) => emit(event.detail)")
         ui.timer(_OPEN, self._touch)
 

@@ -10,12 +10,15 @@ from pathlib import Path
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Locator, expect
 from playwright.sync_api import Page as Tab
-from playwright.sync_api import expect
 
-from dropwatch.sandbox.samples import ome_tiff
+from dropwatch.sandbox.samples import corrupt_tiff, ome_tiff
 from tests.browser.conftest import Site, running_site
-from tests.world import wait_until
+from tests.browser.looking import PHONE, WIDE, image
+from tests.images import PLATE, fake
+from tests.page import running_page
+from tests.world import World, running_sandbox, wait_until
 
 PLACE = "Confocal 1"
 
@@ -29,12 +32,17 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
         (disk / run).mkdir(parents=True)
         for position in range(1, number + 1):
             ome_tiff(disk / run / f"{run} position {position}.ome.tif", seed=len(run) * 10 + position, size=8)
+    (disk / "unsorted").mkdir()
+    ome_tiff(disk / "unsorted" / "cells.ome.tif", seed=77, size=8)
+    fake(disk / "unsorted", PLATE)
+    corrupt_tiff(disk / "unsorted" / "corrupt.tif")
     (disk / "<img src=x onerror=alert(1)>.ome.tif").write_bytes(b"x")
     (disk / "to the password.ome.tif").symlink_to("/etc/passwd")
     places = {
         PLACE: {"path": str(disk), "users": ["*"]},
         "Light sheet": {"path": str(root / "unplugged"), "users": ["alice"]},
         "Private": {"path": str(root / "private"), "users": ["bob"]},
+        "Shared by lab-a": {"path": str(root / "shared"), "users": ["group:lab-a"]},
     }
     with running_site(root, places=places, mail={"send_to": ["*@example.org"]}) as site:
         ome_tiff(root / "old.ome.tif", size=8)
@@ -74,7 +82,11 @@ def tick(tab: Tab, name: str) -> None:
 
 
 def assert_accessible(tab: Tab) -> None:
-    # The framework's own bar at the top of the window is there while something is fetched.
+    # Colours that are about to change are no colours yet. The framework's own bar at the top of the window is there
+    # while something is fetched.
+    tab.wait_for_function(
+        "document.getAnimations().every((one) => one.effect.getTiming().iterations === Infinity)"
+    )
     found = Axe().run(tab, context={"exclude": [[".q-loading-bar"]]}).response["violations"]
     serious = [
         (one["id"], [node["html"] for node in one["nodes"]])
@@ -161,6 +173,10 @@ def drag_and_drop(tab: Tab, files: dict[str, bytes]) -> None:
     )
 
 
+def uploaded(tab: Tab, told: str) -> Locator:
+    return tab.locator(".dw-upload-figures", has_text=told).filter(visible=True)
+
+
 def test_a_set_of_three_files_is_dragged_onto_the_page_and_seen_until_it_is_in_omero(
     site: Site, tab: Tab, tmp_path: Path
 ) -> None:
@@ -176,11 +192,8 @@ def test_a_set_of_three_files_is_dragged_onto_the_page_and_seen_until_it_is_in_o
     tab.get_by_role("button", name="Submit").click()
     expect(tab.get_by_role("heading", name="You can log out now")).to_be_visible()
     tab.get_by_role("link", name="Watch it in My batches").click()
-    row = tab.get_by_role("link", name="Dragged set").first
-    expect(row).to_be_visible()
-    wait_until(lambda: list((site.world.spool / "alice" / "done").glob("*_Dragged set")), 30)
-    row.click()
     expect(tab.get_by_role("heading", name="Dragged set")).to_be_visible()
+    wait_until(lambda: list((site.world.spool / "alice" / "done").glob("*_Dragged set")), 30)
     link = tab.locator("a[href^='http://localhost/webclient']").first
     expect(link).to_be_visible()
     imported = [line for line in site.sandbox.imports() if "cells_T" in str(line["files"])]
@@ -211,8 +224,75 @@ def test_what_is_wrong_is_said_beside_its_field_and_nothing_is_handed_over(site:
     expect(tab.get_by_text("This facility sends no mail to pi@elsewhere.org.")).to_be_visible()
     expect(tab.get_by_text("Not submitted yet. Please look at")).to_be_visible()
     expect(tab.get_by_label("Name of the dataset")).to_be_focused()
-    assert_accessible(tab)
+    for scheme, size in (("light", WIDE), ("dark", PHONE)):
+        tab.emulate_media(color_scheme=scheme, reduced_motion="reduce")
+        tab.set_viewport_size(size)
+        assert_accessible(tab)
+        assert tab.evaluate("document.documentElement.scrollWidth - window.innerWidth") <= 0
     assert len(submitted(site)) == known
+
+
+@pytest.mark.long
+def test_what_cannot_be_read_and_what_goes_to_a_wrong_place_is_said_before_it_is_submitted(
+    site: Site, tab: Tab
+) -> None:
+    sign_in(site, tab)
+    tab.get_by_role("button", name="unsorted", exact=True).click()
+    tick(tab, "corrupt.tif")
+    tick(tab, "cells.ome.tif")
+    tab.get_by_label("Name of the dataset").fill("day 3")
+    expect(tab.get_by_text("1 image file with 1 image. 1 file would not be imported.")).to_be_visible(
+        timeout=40_000
+    )
+    expect(tab.get_by_text("Replace it by a good copy")).to_be_visible()
+    warning = tab.get_by_text("go to a screen").filter(visible=True)
+    expect(warning).to_have_count(0)
+    tab.set_viewport_size(PHONE)
+    assert_accessible(tab)
+    assert tab.evaluate("document.documentElement.scrollWidth - window.innerWidth") <= 0
+    tab.set_viewport_size(WIDE)
+
+    tick(tab, PLATE)
+    expect(warning).to_have_text("1 plate among the files: plates go to a screen, not to a dataset.")
+    tab.get_by_label("A new screen, for plates").click()
+    expect(warning).to_have_text("1 image file among the files: only plates go to a screen.")
+    tick(tab, "corrupt.tif")
+    tick(tab, "cells.ome.tif")
+    expect(tab.get_by_text("1 image file with 6 images, 1 plate among them.")).to_be_visible()
+    expect(warning).to_have_count(0)
+
+
+@pytest.mark.long
+def test_without_omero_the_places_known_by_name_are_there_and_words_for_the_rest(
+    site: Site, tab: Tab
+) -> None:
+    sign_in(site, tab, "bob")
+    bobs = tab.get_by_label("Where the files are")
+    bobs.click()
+    expect(tab.get_by_role("option", name="Shared by lab-a")).to_be_visible()
+    site.page.stop()  # what it knows of bob is good for a minute
+    site.sandbox.stop()
+    try:
+        site.page.start()
+        tab.goto(site.page.link_to_come_in("bob"))
+        tab.wait_for_url(f"{site.page.address}/")
+        tab.goto(f"{site.page.address}/new")
+        expect(tab.get_by_text("Places for groups are shown when it answers: then reload.")).to_be_visible(
+            timeout=25_000
+        )
+        bobs.click()
+
+        expect(tab.get_by_role("option", name="Private")).to_be_visible()
+        expect(tab.get_by_role("option", name="Shared by lab-a")).to_have_count(0)
+        tab.keyboard.press("Escape")
+        tick(tab, "run 7")
+        tab.get_by_role("button", name="Submit").click()
+        expect(tab.get_by_role("heading", name="You can log out now")).to_be_visible()
+        expect(tab.get_by_text("To which address, OMERO does not tell at the moment.")).to_be_visible(
+            timeout=25_000
+        )
+    finally:
+        site.sandbox.start()
 
 
 @pytest.mark.long
@@ -227,6 +307,7 @@ def test_names_of_others_do_nothing_and_what_cannot_be_fetched_says_why(site: Si
     places = tab.get_by_label("Where the files are")
     places.click()
     expect(tab.get_by_role("option", name="Private")).to_have_count(0)
+    expect(tab.get_by_role("option", name="Shared by lab-a")).to_be_visible()
     tab.get_by_role("option", name="Light sheet").click()
     expect(tab.get_by_text("The place Light sheet is not there, or empty.")).to_be_visible()
 
@@ -284,3 +365,69 @@ def tab_to(tab: Tab, name: str) -> None:
         if tab.evaluate(told) == name:
             return
     raise AssertionError(f"no Tab leads to {name}")
+
+
+@pytest.mark.long
+def test_an_upload_goes_to_the_drop_folder_that_was_chosen(tmp_path: Path, tab: Tab) -> None:
+    with running_sandbox(tmp_path / "sandbox") as sandbox:
+        world = World(tmp_path, sandbox, {}, ("alice",))
+        other = tmp_path / "other"
+        for place in ("inbox", "processing", "done", "failed"):
+            (other / "alice" / place).mkdir(parents=True)
+        (other / ".dropwatch-spool").write_text("{}")
+        settings = json.loads(world.config.read_text())
+        settings["spools"].append({"path": str(other), "settle": "300ms"})
+        world.config.write_text(json.dumps(settings))
+        with running_page(world.config, tmp_path / "web.log", "alice") as page:
+            tab.goto(page.link)
+            tab.wait_for_url(f"{page.address}/")
+            tab.goto(f"{page.address}/new")
+            drag_and_drop(tab, {"first.ome.tif": image()})
+            expect(uploaded(tab, "1 of 1 files")).to_be_visible()
+            tab.get_by_label("Drop folder").click()
+            tab.get_by_role("option", name=f"alice in {other}").click()
+            expect(uploaded(tab, "1 of 1 files")).to_have_count(0)
+            drag_and_drop(tab, {"second.ome.tif": image(), "third.ome.tif": image()})
+            expect(uploaded(tab, "2 of 2 files")).to_be_visible()
+            tab.get_by_label("Drop folder").click()
+            tab.get_by_role("option", name=f"alice in {world.spool}").click()
+            expect(tab.get_by_text("You uploaded this before, and it is complete.")).to_be_visible()
+            expect(uploaded(tab, "1 of 1 files")).to_be_visible()
+            tab.get_by_label("Drop folder").click()
+            tab.get_by_role("option", name=f"alice in {other}").click()
+            expect(uploaded(tab, "2 of 2 files")).to_be_visible()
+            tab.get_by_label("Name of the batch").fill("Elsewhere")
+            tab.get_by_role("button", name="Submit").click()
+            expect(tab.get_by_role("heading", name="You can log out now")).to_be_visible()
+
+    here = sorted(path.name for path in (other / "alice" / "inbox" / "Elsewhere").glob("*.tif"))
+    assert here == ["second.ome.tif", "third.ome.tif"]
+    assert list((world.spool / "alice" / "inbox").iterdir()) == []
+
+
+@pytest.mark.long
+def test_images_that_go_to_folders_need_no_tree_and_a_person_without_drop_folder_is_told_so(
+    tmp_path: Path, tab: Tab
+) -> None:
+    folders = {"importer": "folder", "folder": {"path": str(tmp_path / "images")}, "mail": None}
+    with running_sandbox(tmp_path / "sandbox") as sandbox:
+        world = World(tmp_path, sandbox, folders, ("alice",))
+        with running_page(world.config, tmp_path / "web.log", "alice") as page:
+            tab.goto(page.link)
+            tab.wait_for_url(f"{page.address}/")
+            tab.goto(f"{page.address}/new")
+            expect(tab.get_by_label("Name of the dataset")).to_be_visible()
+            expect(tab.get_by_label("One that I have already")).to_have_count(0)
+            drag_and_drop(tab, {"first.ome.tif": image()})
+            expect(uploaded(tab, "1 of 1 files")).to_be_visible()
+            tab.get_by_role("button", name="Submit").click()
+            expect(tab.get_by_role("heading", name="You can log out now")).to_be_visible()
+            expect(tab.get_by_text("This facility sends no mails")).to_be_visible()
+            tab.context.clear_cookies()
+            tab.goto(page.link_to_come_in("zoe", admin=True))
+            tab.wait_for_url(f"{page.address}/")
+            tab.goto(f"{page.address}/new")
+
+            expect(tab.get_by_role("heading", name="You have no drop folder yet")).to_be_visible()
+            expect(tab.get_by_text("help@example.org")).to_be_visible()
+            assert_accessible(tab)

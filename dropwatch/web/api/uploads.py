@@ -24,6 +24,7 @@ class Upload(BaseModel):
 
     draft: str = Field(description="Names the upload from now on.")
     user: str = Field(description="The drop folder.")
+    spool: str = Field(description="The tree that it is in.")
     files: int
     size: int = Field(description="Bytes that its files will have.")
     received: int = Field(description="Bytes of them that are on the disk.")
@@ -60,14 +61,19 @@ def router(house: House) -> APIRouter:
         user: Annotated[
             str | None, Body(embed=True, max_length=255, description="Which of your drop folders.")
         ] = None,
+        spool: Annotated[
+            str | None, Body(embed=True, max_length=4096, description="The tree that it is in.")
+        ] = None,
         visitor: Visitor = asking,
     ) -> Upload:
         """Begin an upload. Then send its files by tus (tus.io) to /uploads/files, each with the metadata `draft` (what
         is returned here), `path` (below the batch, parted by /) and `modified` (milliseconds since 1970)."""
-        folder = next((one for one in visitor.folders if one.user == user), None)
-        if user is not None and folder is None:
+        fitting = [
+            one for one in visitor.folders if user in (None, one.user) and spool in (None, str(one.spool))
+        ]
+        if visitor.folders and not fitting:
             raise Refused(404, "You have no such drop folder.")
-        return _shown(uploads.begin(visitor, folder))
+        return _shown(uploads.begin(visitor, fitting[0] if fitting else None))
 
     @made.get("/{draft}", responses=documented(404, 422))
     def files(draft: str, visitor: Visitor = asking) -> WholeUpload:
@@ -88,6 +94,7 @@ def _shown(draft: Draft) -> Upload:
     return Upload(
         draft=draft.id,
         user=draft.staging.user,
+        spool=str(draft.staging.spool),
         files=len(draft.files()),
         size=size,
         received=size - draft.awaited(),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from nicegui import ui
@@ -14,7 +14,7 @@ from dropwatch.places import Source
 from dropwatch.spool.submit import Wishes, submit_from
 from dropwatch.web.house import House
 from dropwatch.web.pages.new_draft import Picks, suggested
-from dropwatch.web.pages.new_places import Eyes, PlaceBrowser
+from dropwatch.web.pages.new_places import PlaceBrowser
 from dropwatch.web.pages.preview_panel import PreviewPanel
 from dropwatch.web.pieces import Say, hide
 from dropwatch.web.upload_panel import UploadPanel
@@ -24,26 +24,37 @@ _DISK, _HERE = "From a microscope or data disk", "From this computer"
 
 
 class Files:
-    """The two ways, one of them open. *changed* is told whenever other files are chosen."""
+    """The two ways, one of them open. *changed* is told whenever other files are chosen.
+
+    into -- the drop folder that uploads go to
+    """
 
     def __init__(
-        self, house: House, visitor: Visitor, sources: list[Source], eyes: Eyes, changed: Callable[[], None]
+        self,
+        house: House,
+        visitor: Visitor,
+        sources: Sequence[Source],
+        into: DropFolder,
+        changed: Callable[[], None],
     ) -> None:
-        self._house, self._sources = house, {source.name: source for source in sources}
-        self._told_changed = changed
+        self._house, self._visitor, self._told_changed = house, visitor, changed
+        self._sources = {source.name: source for source in sources}
         self.preview: Preview | None = None
         self._make_tabs(with_disk=bool(sources))
         with (
             ui.element("div").props(f'role=tabpanel aria-label="{_DISK}"').classes("dw-way") as self._of_disk
         ):
-            self._browser = PlaceBrowser(house.config, sources, eyes, self._changed) if sources else None
+            self._browser = (
+                PlaceBrowser(house.config, sources, house.lookout, self._changed) if sources else None
+            )
         with (
             ui.element("div").props(f'role=tabpanel aria-label="{_HERE}"').classes("dw-way") as self._of_here
         ):
-            self._upload = UploadPanel(house, visitor, on_change=self._changed)
+            self._upload = self._panel(into)
         self._missing = Say("p", "", "dw-problem").props("role=alert")
         self._look = PreviewPanel(house.previews, self._previewed)
-        self._turn()
+        self._show_way()
+        self._tabs.on_value_change(self._turn)
 
     @property
     def picks(self) -> Picks:
@@ -96,6 +107,17 @@ class Files:
         if self._browser is not None:
             await self._browser.show()
 
+    def upload_to(self, folder: DropFolder) -> None:
+        """Uploads go to *folder* from now on. What went to another stays there until it is gone on with."""
+        self._of_here.clear()
+        with self._of_here:
+            self._upload = self._panel(folder)
+        self._changed()
+
+    def leave(self) -> None:
+        """They are handed over: nobody wants to know any more what is in them."""
+        self._look.of("", Path(), ())
+
     async def drop(self, folder: DropFolder, wishes: Wishes) -> Path:
         """Hand them over; returns the batch's folder in the inbox. Raises as submit_from() and UploadPanel.submit()."""
         if self._uploads:
@@ -108,36 +130,35 @@ class Files:
     # -- which of the two ------------------------------------------------------------------------------------
 
     def _make_tabs(self, *, with_disk: bool) -> None:
-        with (
-            ui.tabs(on_change=self._turn)
-            .props("no-caps align=left inline-label")
-            .classes("dw-tabs") as self._tabs
-        ):
+        with ui.tabs().props("no-caps align=left inline-label").classes("dw-tabs") as self._tabs:
             if with_disk:
                 ui.tab(_DISK, icon="dns")
             ui.tab(_HERE, icon="computer")
-        with self._tabs.props.suspend_updates():
-            self._tabs.value = _DISK if with_disk else _HERE
+        self._tabs.value = _DISK if with_disk else _HERE
         hide(self._tabs, not with_disk)
 
     @property
     def _uploads(self) -> bool:
         return bool(self._tabs.value == _HERE)
 
+    def _panel(self, folder: DropFolder) -> UploadPanel:
+        return UploadPanel(self._house, self._visitor, folder=folder, on_change=self._changed)
+
     def _turn(self) -> None:
-        if hasattr(self, "_look"):
-            hide(self._of_disk, self._uploads)
-            hide(self._of_here, not self._uploads)
-            self._changed()
+        self._show_way()
+        self._changed()
+
+    def _show_way(self) -> None:
+        hide(self._of_disk, self._uploads)
+        hide(self._of_here, not self._uploads)
 
     # -- what is in them -------------------------------------------------------------------------------------
 
     def _changed(self) -> None:
-        if not hasattr(self, "_look"):
-            return
         if self._uploads:
             there = self._upload.folder if self._upload.ready else None
-            self._look.of("your files", there or Path(), ("",) if there else ())
+            here = [staged.path for staged in self._upload.files()] if there else ()
+            self._look.of("your files", there or Path(), here)
         elif self.picks.paths:
             self._look.of(self.picks.place, self._sources[self.picks.place].path, self.picks.paths)
         else:

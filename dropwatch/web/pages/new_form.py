@@ -4,22 +4,23 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections.abc import Sequence
 from contextlib import suppress
 
 from nicegui import ui
 
 from dropwatch import report
 from dropwatch.errors import DropwatchError
-from dropwatch.places import sources
+from dropwatch.places import Source, sources
 from dropwatch.report.words import count, listed
 from dropwatch.spool.submit import Wishes
 from dropwatch.web.house import House
+from dropwatch.web.listed import drop_key
 from dropwatch.web.pages.new_details import Details
 from dropwatch.web.pages.new_draft import Draft, Kept, from_text, problems, to_text
 from dropwatch.web.pages.new_fields import choice, complain, line
 from dropwatch.web.pages.new_files import Files
-from dropwatch.web.pages.new_places import Eyes
-from dropwatch.web.pages.new_submit import Refused, attempt, confirmation
+from dropwatch.web.pages.new_submit import Refused, attempt, confirmation, who_hears
 from dropwatch.web.pages.new_target import WhereTo
 from dropwatch.web.pieces import Notice, Say, Tone, button, hide, part
 from dropwatch.web.visitor import DropFolder, Visitor
@@ -39,13 +40,17 @@ _FIELDS |= {"tags": "the tags", "key_values": "the key-value pairs", "notify": "
 
 
 class Form:
-    """One form in one tab of *visitor*, made in the element *place*. begin() once the browser is there."""
+    """One form in one tab of *visitor*, made in the element *place*. begin() once the browser is there.
 
-    def __init__(self, house: House, visitor: Visitor, eyes: Eyes, place: ui.element) -> None:
+    disks -- the places that the visitor may use
+    """
+
+    def __init__(self, house: House, visitor: Visitor, disks: Sequence[Source], place: ui.element) -> None:
         self._house, self._visitor, self._place = house, visitor, place
         self._ready = self._handing_over = False
         self._kept = ""
-        self._build(eyes)
+        self._hidden = any(source.groups for source in sources(house.config) if source not in disks)
+        self._build(disks)
 
     async def begin(self) -> None:
         """Bring back what was there before a reload, then look at the places and ask OMERO."""
@@ -62,12 +67,11 @@ class Form:
 
     # -- what it is made of ----------------------------------------------------------------------------------
 
-    def _build(self, eyes: Eyes) -> None:
+    def _build(self, disks: Sequence[Source]) -> None:
         config = self._house.config
-        names = (self._visitor.name, *(folder.user for folder in self._visitor.folders))
-        mine = [source for source in sources(config) if source.may_use(*names)]
         with part("Files", "dw-card"):
-            self._files = Files(self._house, self._visitor, mine, eyes, self._changed)
+            self._folder = self._choose_folder()
+            self._files = Files(self._house, self._visitor, disks, self._into, self._changed)
         with part("Name and target", "dw-card"):
             self._name = line("Name of the batch", self._changed)
             self._where = WhereTo(self._changed, self._ask_omero)
@@ -77,7 +81,6 @@ class Form:
         with part("About the images", "dw-card"):
             self._details = Details(config, self._changed)
         with ui.element("div").classes("dw-submit"):
-            self._folder = self._choose_folder()
             with ui.element("div").classes("dw-grow"):
                 self._summary = Say("p").props("role=status")
                 self._trouble = Say("p", "", "dw-problem").props("role=alert")
@@ -88,7 +91,7 @@ class Form:
         if len(folders) < 2:
             return None
         options = {str(number): f"{one.user} in {one.spool}" for number, one in enumerate(folders)}
-        return choice("Drop folder", options, "0", self._changed)
+        return choice("Drop folder", options, "0", self._other_folder)
 
     # -- what it says ----------------------------------------------------------------------------------------
 
@@ -105,6 +108,10 @@ class Form:
     def _into(self) -> DropFolder:
         chosen = str(self._folder.value) if self._folder else "0"
         return self._visitor.folders[int(chosen)]
+
+    def _other_folder(self) -> None:
+        self._files.upload_to(self._into)
+        self._changed()
 
     def _changed(self) -> None:
         if not self._ready:
@@ -147,8 +154,10 @@ class Form:
             tree = await self._house.images.containers(self._visitor.name, self._where.group)
         except DropwatchError as err:
             self._where.away()
+            without = " Places for groups are shown when it answers: then reload." if self._hidden else ""
             self._omero.set(
-                report.clean(err.message), "You can submit all the same, and name where the images go."
+                report.clean(err.message),
+                f"You can submit all the same, and name where the images go.{without}",
             )
             return
         self._omero.set("")
@@ -189,10 +198,14 @@ class Form:
             self._trouble.say(done.why)
             return
         ui.run_javascript(f'sessionStorage.removeItem("{_KEEP}")')
-        address = await self._address()
+        folder = self._into
+        self._files.leave()
         self._place.clear()
         with self._place:
-            confirmation(self._house.config, done.name, address)
+            outcome = confirmation(
+                self._house.config, done.name, f"/batch/{drop_key(folder.spool, folder.user, done.name)}"
+            )
+        outcome.say(await who_hears(self._house, self._visitor, folder))
 
     def _wishes(self) -> Wishes:
         draft = self._draft
@@ -217,12 +230,3 @@ class Form:
             self._trouble.say(f"Not submitted yet. Please look at {listed(wrong)}.")
             ui.run_javascript(_TO_PROBLEM)
         return not wrong
-
-    async def _address(self) -> str | None:
-        """Whom the outcome goes to."""
-        user = self._house.config.user(self._into.user)
-        if user.email:
-            return user.email
-        with suppress(DropwatchError):  # the mail is sent in any case; we do not know where to
-            return (await self._house.images.account(self._visitor.name)).email
-        return None

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Sequence
-from typing import TypeVar
 
 from nicegui import background_tasks, ui
 from nicegui.events import ValueChangeEventArguments
@@ -14,34 +13,18 @@ from dropwatch import places, report
 from dropwatch.config import Config
 from dropwatch.errors import DropwatchError
 from dropwatch.places import Entry, Source
-from dropwatch.web.errands import Errands
+from dropwatch.web.lookout import Lookout
 from dropwatch.web.pages.new_basket import Basket
 from dropwatch.web.pages.new_draft import Picks
 from dropwatch.web.pages.new_listing import FolderList
 from dropwatch.web.pages.new_submit import sorry
 from dropwatch.web.pieces import Say, button
 
-Result = TypeVar("Result")
-
 MOST = 20_000  #: entries of one folder that a browser gets; the rest is found by searching
 _FOUND = 500  #: hits of a search
-_PATIENCE = 20.0  #: seconds until we say that a place does not answer
 _ENOUGH = 12.0  #: seconds after which a search, or counting, tells what it has
-_THREADS = 3  #: for each place
 _PAUSE = 0.35  #: seconds without a key before we search
 _SHOWN = 12  #: chosen things that are named one by one
-
-
-class Eyes:
-    """Looks into places beside the page. A place that does not answer keeps its own few threads, and no others."""
-
-    def __init__(self) -> None:
-        self._errands: dict[str, Errands] = {}
-
-    async def look(self, source: Source, work: Callable[[], Result]) -> Result:
-        """What *work* returns. Raises what it raises, and Unavailable when that takes too long."""
-        errands = self._errands.setdefault(source.name, Errands(source.name, _THREADS))
-        return await errands.answer(errands.send(work), _PATIENCE)
 
 
 class PlaceBrowser:
@@ -52,9 +35,9 @@ class PlaceBrowser:
     """
 
     def __init__(
-        self, config: Config, sources: Sequence[Source], eyes: Eyes, changed: Callable[[], None]
+        self, config: Config, sources: Sequence[Source], lookout: Lookout, changed: Callable[[], None]
     ) -> None:
-        self._config, self._eyes, self._changed = config, eyes, changed
+        self._config, self._lookout, self._changed = config, lookout, changed
         self._sources = {source.name: source for source in sources}
         self._source = sources[0]
         self._baskets = {source.name: Basket() for source in sources}
@@ -88,7 +71,7 @@ class PlaceBrowser:
         self._crumbs.refresh()
         source, folder = self._source, self._folder
         try:
-            found = await self._eyes.look(source, lambda: places.listing(source, folder, most=MOST))
+            found = await self._lookout.look(source, lambda: places.listing(source, folder, most=MOST))
         except DropwatchError as err:
             self._say(mine, (), sorry(self._config, err))
             return
@@ -189,7 +172,7 @@ class PlaceBrowser:
             return
         source, folder = self._source, self._folder
         try:
-            found = await self._eyes.look(
+            found = await self._lookout.look(
                 source,
                 lambda: places.search(
                     source, wanted, folder, most=_FOUND, stopped=_until(lambda: mine != self._looking)
@@ -286,7 +269,7 @@ class PlaceBrowser:
         if not paths or mine != self._measuring:
             return
         try:
-            found = await self._eyes.look(
+            found = await self._lookout.look(
                 source, lambda: places.measure(source, paths, stopped=_until(lambda: mine != self._measuring))
             )
         except DropwatchError as err:

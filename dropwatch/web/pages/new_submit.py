@@ -14,8 +14,12 @@ from nicegui import ui
 from dropwatch import report, storage
 from dropwatch.config import Config
 from dropwatch.errors import DropwatchError, OperatorError, Unavailable
+from dropwatch.web.house import House
 from dropwatch.web.pieces import Say, button, go, icon
-from dropwatch.web.visitor import DropFolder
+from dropwatch.web.visitor import DropFolder, Visitor
+
+_NO_MAIL = "This facility sends no mails; My batches shows how it went."
+_MAILED = "The outcome will be mailed to you."
 
 
 @dataclass(frozen=True)
@@ -50,8 +54,8 @@ def ask_facility(config: Config) -> str:
     return f"Please tell {report.clean(config.site.name)}{f' ({report.clean(contact)})' if contact else ''}."
 
 
-def confirmation(config: Config, name: str, address: str | None) -> None:
-    """What takes the place of the form. *address*: whom the outcome is mailed to; None: nobody knows one."""
+def confirmation(config: Config, name: str, address: str) -> Say:
+    """What takes the place of the form; gives the sentence for who_hears(). *address*: the page of the batch."""
     with (
         ui.element("section")
         .classes("dw-card dw-handed-over")
@@ -60,18 +64,25 @@ def confirmation(config: Config, name: str, address: str | None) -> None:
         icon("task_alt").classes("dw-handed-sign")
         Say("h2", "You can log out now").props("id=handed-over")
         Say("p", f"{name} is handed over. It is imported as soon as its turn comes, also while you are away.")
-        Say("p", _who_hears(config, address), "dw-quiet")
+        outcome = Say("p", _NO_MAIL if config.mail is None else _MAILED, "dw-quiet").props("role=status")
         with ui.element("div").classes("dw-actions"):
-            go("Watch it in My batches", "/", kind="main")
+            go("Watch it in My batches", address, kind="main")
             button("Submit another batch", ui.navigate.reload)
     ui.run_javascript(f"getHtmlElement({card.id}).focus()")
+    return outcome
 
 
-def _who_hears(config: Config, address: str | None) -> str:
+async def who_hears(house: House, visitor: Visitor, folder: DropFolder) -> str:
+    """Whom the outcome goes to, as a sentence. OMERO may have to be asked, so this can take some seconds."""
+    config = house.config
     if config.mail is None:
-        return "This facility sends no mails; My batches shows how it went."
+        return _NO_MAIL
+    address = config.user(folder.user).email
+    if not address:
+        try:
+            address = (await house.images.account(visitor.name)).email
+        except DropwatchError:  # the daemon asks again when it has something to say
+            return f"{_MAILED} To which address, OMERO does not tell at the moment."
     if address:
         return f"The outcome goes to {address}."
-    return (
-        f"OMERO has no mail address of yours, so the outcome goes to {config.site.name}, who will tell you."
-    )
+    return f"No mail address of yours is known, so the outcome goes to {config.site.name}, who will tell you."

@@ -1,15 +1,16 @@
-"""A part of a form that says what Bio-Formats makes of the chosen files, when it is asked to. It submits nothing.
+"""A part of a form: what Bio-Formats makes of the chosen files, once they stay as they are. It submits nothing.
 
 Whoever shows it tells it what is chosen (of()), and has seen to it that the visitor may read there.
 """
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from nicegui import ui
+from nicegui import background_tasks, ui
 
 from dropwatch.errors import DropwatchError, Interrupted
 from dropwatch.model import Fileset, Preview, Refused
@@ -18,6 +19,7 @@ from dropwatch.report.words import number
 from dropwatch.web.pieces import Badge, Bar, Notice, Say, Tone, button, hide
 from dropwatch.web.previews import Asking, Previews
 
+_QUIET = 1.5  #: seconds that the chosen files stay the same before they are looked at
 _SHOWN = 100  #: lines of each list
 _PACE = 0.4  #: seconds between two looks at how far it is
 _NAMED = 20  #: files that are left aside, by name
@@ -39,15 +41,14 @@ class PreviewPanel:
         self._previews, self._seen = previews, seen
         self._chosen: _Chosen | None = None
         self._asking: Asking | None = None
-        with ui.element("div").classes("dw-row"):
-            self._ask = button("Check the chosen files", self._check, sign="fact_check")
-            self._stop = button("Stop", self._cancel)
         self._bar = Bar("Files that were looked at")
         self._notice = Notice(Tone.WAIT)
-        self._result = ui.element("div").classes("dw-part").props("role=status")
+        self._result = ui.element("div").classes("dw-part dw-found").props("role=status")
+        self._stop = button("Stop", self._give_up)
+        self._ask = button("Check again", self._check, sign="fact_check")
         self._timer = ui.timer(_PACE, self._show_progress, active=False)
         self._rest()
-        self._ask.set_enabled(False)
+        hide(self._ask)
         hide(self._notice)
         ui.context.client.on_delete(self._leave)
 
@@ -57,11 +58,18 @@ class PreviewPanel:
         if chosen == self._chosen:
             return
         self._chosen = chosen
-        self._ask.set_enabled(chosen is not None)
         self._cancel()
+        hide(self._ask)
         self._result.clear()
         self._notice.set("")
         self._seen(None)
+        if chosen is not None:
+            background_tasks.create(self._check_soon(chosen))
+
+    async def _check_soon(self, chosen: _Chosen) -> None:
+        await asyncio.sleep(_QUIET)
+        if chosen is self._chosen:  # else others were chosen, and a later call looks at those
+            await self._check()
 
     async def _check(self) -> None:
         chosen = self._chosen
@@ -79,9 +87,11 @@ class PreviewPanel:
         except DropwatchError as err:
             if chosen == self._chosen:
                 self._notice.set(err.message, err.remedy)
+                hide(self._ask, False)
         else:
             if chosen == self._chosen:
                 self._show(preview)
+                hide(self._ask, not (preview.unfinished or preview.refused))
                 self._seen(preview)
         finally:
             if self._asking is asking and not self._ask.is_deleted:
@@ -89,8 +99,13 @@ class PreviewPanel:
 
     def _leave(self) -> None:
         """The visitor is gone: others are waiting."""
+        self._chosen = None
         if self._asking is not None:
             self._asking.cancel()
+
+    def _give_up(self) -> None:
+        self._cancel()
+        hide(self._ask, False)
 
     def _cancel(self) -> None:
         if self._asking is not None:
@@ -107,7 +122,6 @@ class PreviewPanel:
 
     def _rest(self) -> None:
         self._asking = None
-        hide(self._ask, False)
         hide(self._stop)
         hide(self._bar)
         self._timer.active = False

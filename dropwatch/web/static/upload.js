@@ -145,6 +145,7 @@ class DropwatchUpload extends HTMLElement {
     this.paused = false;
     this.still = new StandStill();
     this.samples = [];
+    this.releases = [];            // of the locks that this tab holds
     this.build();
     const off = this.dataset.off || (window.tus ? "" : "A part of this page could not be loaded. Reload it.");
     if (off) return this.turnOff(off);
@@ -157,6 +158,9 @@ class DropwatchUpload extends HTMLElement {
   disconnectedCallback() {
     clearInterval(this.timer);
     for (const one of this.files.values()) one.tus?.abort();
+    this.files.clear();
+    this.releases.forEach((release) => release());
+    this.still.end();
   }
 
   // -- what it looks like
@@ -294,7 +298,7 @@ class DropwatchUpload extends HTMLElement {
 
   async adopt() {  // what an earlier life of this page left
     try {
-      const drafts = (await ask("GET", API)).filter((draft) => draft.files);
+      const drafts = (await ask("GET", API)).filter((draft) => draft.files && this.isMine(draft));
       const known = sessionStorage.getItem(REMEMBERED);
       drafts.sort((one, other) => (other.draft === known) - (one.draft === known));
       for (const { draft } of drafts) {
@@ -304,6 +308,10 @@ class DropwatchUpload extends HTMLElement {
       this.say(error.message);
     }
     this.show();
+  }
+
+  isMine({ user, spool }) {  // of the drop folder that was chosen
+    return !this.dataset.user || (user === this.dataset.user && spool === this.dataset.spool);
   }
 
   async recall(draft) {
@@ -328,15 +336,15 @@ class DropwatchUpload extends HTMLElement {
   async hold(draft) {  // two tabs do not put one batch together
     if (!navigator.locks) return true;
     return new Promise((resolve) => navigator.locks.request(`${REMEMBERED}-${draft}`, { ifAvailable: true }, (lock) => {
-      resolve(Boolean(lock));
-      return lock ? new Promise(() => {}) : undefined;
+      resolve(Boolean(lock) && this.isConnected);
+      return lock && this.isConnected ? new Promise((release) => { this.releases.push(release); }) : undefined;
     }));
   }
 
   async ensureDraft() {
     this.beginning ??= (async () => {
       if (!this.draft) {
-        const { draft } = await ask("POST", API, this.dataset.user ? { user: this.dataset.user } : {});
+        const { draft } = await ask("POST", API, this.dataset.user ? { user: this.dataset.user, spool: this.dataset.spool } : {});
         await this.hold(draft);
         this.remember(draft);
       }
