@@ -16,7 +16,7 @@ from dropwatch.web.entrance import asking_at
 from dropwatch.web.house import House
 from dropwatch.web.uploads.draft import Draft
 from dropwatch.web.uploads.room import Refused
-from dropwatch.web.visitor import Visitor
+from dropwatch.web.visitor import DropFolder, Visitor
 
 
 class Upload(BaseModel):
@@ -68,12 +68,8 @@ def router(house: House) -> APIRouter:
     ) -> Upload:
         """Begin an upload. Then send its files by tus (tus.io) to /uploads/files, each with the metadata `draft` (what
         is returned here), `path` (below the batch, parted by /) and `modified` (milliseconds since 1970)."""
-        fitting = [
-            one for one in visitor.folders if user in (None, one.user) and spool in (None, str(one.spool))
-        ]
-        if visitor.folders and not fitting:
-            raise Refused(404, "You have no such drop folder.")
-        return _shown(uploads.begin(visitor, fitting[0] if fitting else None))
+        folder = _folder(visitor, user, spool)
+        return _shown(uploads.begin(visitor, folder))
 
     @made.get("/{draft}", responses=documented(404, 422))
     def files(draft: str, visitor: Visitor = asking) -> WholeUpload:
@@ -87,6 +83,16 @@ def router(house: House) -> APIRouter:
         uploads.discard(visitor, draft)
 
     return made
+
+
+def _folder(visitor: Visitor, user: str | None, spool: str | None) -> DropFolder | None:
+    """The first of theirs that is meant; None when they have none at all. Raises Refused."""
+    for one in visitor.folders:
+        if user in (None, one.user) and spool in (None, str(one.spool)):
+            return one
+    if visitor.folders or user is not None:
+        raise Refused(404, "You have no such drop folder.")
+    return None
 
 
 def _shown(draft: Draft) -> Upload:
