@@ -26,7 +26,8 @@ _DISK, _HERE = "From a microscope or data disk", "From this computer"
 class Files:
     """The two ways, one of them open. *changed* is told whenever other files are chosen.
 
-    into -- the drop folder that uploads go to
+    into    -- the drop folder that uploads go to
+    learned -- told when more is known of the same files
     """
 
     def __init__(
@@ -36,8 +37,10 @@ class Files:
         sources: Sequence[Source],
         into: DropFolder,
         changed: Callable[[], None],
+        learned: Callable[[], None],
     ) -> None:
-        self._house, self._visitor, self._told_changed = house, visitor, changed
+        self._house, self._visitor = house, visitor
+        self._told_changed, self._learned = changed, learned
         self._sources = {source.name: source for source in sources}
         self.preview: Preview | None = None
         self._make_tabs(with_disk=bool(sources))
@@ -45,7 +48,9 @@ class Files:
             ui.element("div").props(f'role=tabpanel aria-label="{_DISK}"').classes("dw-way") as self._of_disk
         ):
             self._browser = (
-                PlaceBrowser(house.config, sources, house.lookout, self._changed) if sources else None
+                PlaceBrowser(house.config, sources, house.lookout, self._changed, learned)
+                if sources
+                else None
             )
         with (
             ui.element("div").props(f'role=tabpanel aria-label="{_HERE}"').classes("dw-way") as self._of_here
@@ -167,4 +172,4 @@ class Files:
 
     def _previewed(self, preview: Preview | None) -> None:
         self.preview = preview
-        self._told_changed()
+        self._learned()

@@ -71,7 +71,7 @@ class Form:
         config = self._house.config
         with part("Files", "dw-card"):
             self._folder = self._choose_folder()
-            self._files = Files(self._house, self._visitor, disks, self._into, self._changed)
+            self._files = Files(self._house, self._visitor, disks, self._into, self._changed, self._learned)
         with part("Name and target", "dw-card"):
             self._name = line("Name of the batch", self._changed)
             self._where = WhereTo(self._changed, self._ask_omero)
@@ -122,6 +122,10 @@ class Form:
         self._complain()
         self._files.say("")
         self._trouble.say("")
+        self._learned()
+
+    def _learned(self) -> None:
+        """More is known of the same files: what was said about problems stays."""
         chosen = self._files.told
         self._summary.say(
             f"{chosen}, to {self._where.told(self._called)}" if chosen else "Nothing chosen yet"

@@ -31,13 +31,19 @@ class PlaceBrowser:
     """The places that one person may use, in one tab of a browser.
 
     picks   -- what is chosen, of the place that is shown
-    changed -- told whenever that changed
+    changed -- told whenever that changed; learned -- told when its size is known
     """
 
     def __init__(
-        self, config: Config, sources: Sequence[Source], lookout: Lookout, changed: Callable[[], None]
+        self,
+        config: Config,
+        sources: Sequence[Source],
+        lookout: Lookout,
+        changed: Callable[[], None],
+        learned: Callable[[], None],
     ) -> None:
-        self._config, self._lookout, self._changed = config, lookout, changed
+        self._config, self._lookout = config, lookout
+        self._changed, self._learned = changed, learned
         self._sources = {source.name: source for source in sources}
         self._source = sources[0]
         self._baskets = {source.name: Basket() for source in sources}
@@ -284,7 +290,7 @@ class PlaceBrowser:
         if mine == self._measuring:
             self._size = told
             self._sum.text = self._told()
-            self._changed()
+            self._learned()
 
 
 def _until(given_up: Callable[[], bool]) -> Callable[[], bool]:
