@@ -79,11 +79,12 @@ class Reader:
 
     def story(self, spool: Path, envelope: Envelope, record: Record, lines: Sequence[Line]) -> Story:
         """What there is to tell of a claimed batch."""
-        waits = self._waits(spool, envelope.user, record) if record.verdict is None else ""
+        waits = self.waits(spool, envelope.user, record) if record.verdict is None else ""
         told = report.tell(envelope, record, lines, spool, envelope.user, waits)
         return replace(told, next_attempt=None) if self.presence.in_hand(record.batch) else told
 
-    def _waits(self, spool: Path, user: str, record: Record) -> str:
+    def waits(self, spool: Path, user: str, record: Record) -> str:
+        """What a batch in processing has to wait for, in words; "" when it goes on."""
         if not self.presence.running:
             return _NOT_RUNNING
         if self.presence.held(user):

@@ -16,6 +16,7 @@ from dropwatch.config import Config
 from dropwatch.errors import Unavailable
 from dropwatch.model import CLAIM_STAMP, Dropped, Envelope, Place
 from dropwatch.pipeline import glance
+from dropwatch.record import Record
 from dropwatch.report import Site, site_of
 from dropwatch.report.links import container_link
 from dropwatch.spool.folders import Spool
@@ -141,11 +142,10 @@ class Eye:
             spool=self.spool.root,
             row=row,
             key=envelope.claim,
-            stamps=tuple({record.batch, *(past.claim for past in record.history)} - {envelope.claim}),
+            stamps=tuple(_stamps(self.spool.root, envelope, record)),
             begun=record.claimed_at,
-            stage=stage_of(row, lacking=False),
+            stage=stage_of(row, waits=bool(reader.waits(self.spool.root, row.user, record))),
             text=f"{row.name}\n{record.dropped}\n{row.user}\n{where}\n{names}".casefold(),
-            dropped=record.dropped or record.name,
             where=where,
             link=container_link(self._site, record.container),
         )
@@ -217,3 +217,11 @@ class Eye:
 def newest(one: Listed) -> tuple[float, str]:
     """What the list is sorted by, descending."""
     return (one.begun, one.key)
+
+
+def _stamps(spool: Path, envelope: Envelope, record: Record) -> Iterator[str]:
+    """What the page of a batch was called before. Loose files get a time behind their name when they are claimed."""
+    yield record.batch
+    yield from (past.claim for past in record.history)
+    name = record.dropped or record.name
+    yield drop_key(spool, envelope.user, name.rpartition(", ")[0] if record.loose else name)

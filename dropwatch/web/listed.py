@@ -31,13 +31,21 @@ class Stage(StrEnum):
     CANCELLED = "cancelled"
 
 
-def stage_of(row: Row, *, lacking: bool) -> Stage:
-    """*lacking*: it lies in the inbox, and something is missing that its owner has to bring."""
+def stage_of(row: Row, *, lacking: bool = False, waits: bool = False) -> Stage:
+    """Where *row* is.
+
+    lacking -- it lies in the inbox, and something is missing that its owner has to bring
+    waits   -- it lies in processing, and nothing moves before something else does
+    """
     if row.place is Place.FAILED or lacking:
         return Stage.CANCELLED if row.verdict is Verdict.CANCELLED else Stage.NEEDS_YOU
     if row.place is Place.DONE:
         return Stage.DONE
-    return Stage.WAITING if row.progress is None else Stage.IMPORTING
+    if row.progress is not None:
+        return Stage.IMPORTING
+    # Between two files no worker has anything of it: that is no waiting.
+    begun = row.place is Place.PROCESSING and row.tally.total and row.next_attempt is None and not waits
+    return Stage.IMPORTING if begun else Stage.WAITING
 
 
 def drop_key(spool: Path, user: str, name: str) -> str:
@@ -57,10 +65,9 @@ class Listed:
 
     spool  -- root of the spool it lies in
     key    -- what its page is called: the claim stamp; of a drop that was never claimed something made up of its name
-    stamps -- claim stamps by which it was known before
+    stamps -- what its page was called before: claim stamps, and what it was called as a drop
     begun  -- when it was claimed, or (inbox) changed last; epoch seconds. It orders the list, and a batch keeps it
               when it is done: so nothing moves while one reads
-    dropped -- its name before a manifest gave it another
     where, link -- the target and its address in OMERO.web, as far as they are known
     text   -- what a search looks through, case folded
     """
@@ -72,14 +79,11 @@ class Listed:
     begun: float
     stage: Stage
     text: str
-    dropped: str = ""
     where: str = ""
     link: str = ""
 
     def is_called(self, key: str) -> bool:
         """Whether *key* is its claim stamp of now or before, its batch id, or what its page was called as a drop."""
-        if is_drop(key):
-            return key == drop_key(self.spool, self.row.user, self.dropped or self.row.name)
         return key in (self.key, self.row.id, *self.stamps)
 
     def follows(self, before: Listed) -> bool:
@@ -88,9 +92,8 @@ class Listed:
             return False
         if before.row.id is not None:
             return self.row.id == before.row.id or self.is_called(before.key)
-        # A drop has no id yet. Loose files get a time behind their name when they are claimed.
-        called = self.dropped == before.row.name or self.dropped.startswith(f"{before.row.name}, ")
-        return self.key == before.key or (called and self.begun >= before.begun - _CLOCKS)
+        # A drop has no id yet; an older batch may have had the same name.
+        return self.is_called(before.key) and self.begun >= before.begun - _CLOCKS
 
 
 @dataclass(frozen=True)

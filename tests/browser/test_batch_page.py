@@ -49,8 +49,8 @@ def test_a_failed_batch_is_mended_and_tried_again_from_its_page(site: Site, alic
 
 
 def test_an_import_is_stopped_after_a_question(site: Site, alice: Tab) -> None:
-    site.sandbox.set_faults(omero={"slow_upload": "2500ms"})
-    site.world.drop("alice", "too much", {f"b{number}.ome.tif": image() for number in range(5)})
+    site.sandbox.set_faults(omero={"slow_upload": "1s"})
+    site.world.drop("alice", "too much", {f"b{number}.ome.tif": image() for number in range(15)})
     alice.goto(site.page.address)
     row(alice, "too much").get_by_text("Importing", exact=True).wait_for()
     row(alice, "too much").get_by_role("link", name="too much").click()
@@ -62,8 +62,8 @@ def test_an_import_is_stopped_after_a_question(site: Site, alice: Tab) -> None:
     alice.get_by_role("dialog").get_by_role("button", name="Stop the import").click()
 
     expect(alice.get_by_text("will be cancelled within seconds")).to_be_visible()
-    site.sandbox.set_faults()
     expect(alice.locator(".dw-head .dw-badge")).to_have_text(re.compile("Cancelled"), timeout=SOON)
+    site.sandbox.set_faults()
 
 
 def test_a_batch_of_somebody_else_is_as_if_there_were_none(site: Site, browser: Browser, alice: Tab) -> None:
@@ -84,8 +84,8 @@ def test_a_batch_of_somebody_else_is_as_if_there_were_none(site: Site, browser: 
 
 def test_the_page_dies_in_mid_import_and_the_tab_comes_back_by_itself(site: Site, alice: Tab) -> None:
     before = len(site.sandbox.imports())
-    site.sandbox.set_faults(omero={"slow_upload": "2500ms"})
-    drop = site.world.drop("alice", "while it dies", {f"c{number}.ome.tif": image() for number in range(4)})
+    site.sandbox.set_faults(omero={"slow_upload": "1s"})
+    drop = site.world.drop("alice", "while it dies", {f"c{number}.ome.tif": image() for number in range(12)})
     alice.goto(site.page.address)
     row(alice, "while it dies").get_by_text("Importing", exact=True).wait_for()
     row(alice, "while it dies").get_by_role("link", name="while it dies").click()
@@ -99,7 +99,7 @@ def test_the_page_dies_in_mid_import_and_the_tab_comes_back_by_itself(site: Site
     expect(alice.locator(".dw-head .dw-badge")).to_have_text(re.compile("Done"), timeout=SOON)
     wait_until(lambda: site.world.place(drop) == "done")
     site.world.assert_whole(drop)
-    assert len(site.sandbox.imports()) == before + 4
+    assert len(site.sandbox.imports()) == before + 12
 
 
 @pytest.mark.long

@@ -32,7 +32,7 @@ def test_who_has_no_batch_is_told_the_two_ways_to_make_one(site: Site, alice: Ta
 
 
 def test_a_batch_is_watched_to_its_end_and_nothing_moves_meanwhile(site: Site, alice: Tab) -> None:
-    site.sandbox.set_faults(omero={"slow_upload": "3s"})
+    site.sandbox.set_faults(omero={"slow_upload": "4s"})
     site.world.drop("alice", "HeLa day 3", {"a.ome.tif": image()})
     one = row(alice, "HeLa day 3")
     expect(one).to_be_visible()
@@ -41,9 +41,9 @@ def test_a_batch_is_watched_to_its_end_and_nothing_moves_meanwhile(site: Site, a
     one.evaluate("line => line.mark = 'the same line'")
     one.get_by_role("heading").evaluate("line => getSelection().selectAllChildren(line)")
 
-    expect(one.get_by_text("Importing")).to_be_visible()
-    expect(one.get_by_role("progressbar", name="How far it is")).to_be_visible()
-    expect(one.get_by_text("Done", exact=True)).to_be_visible()
+    expect(one.get_by_text("Importing", exact=True)).to_be_visible()
+    expect(one.get_by_role("progressbar", name="How far it is")).to_be_visible(timeout=SOON)
+    expect(one.get_by_text("Done", exact=True)).to_be_visible(timeout=SOON)
     expect(one.get_by_text("1 of 1 imported.")).to_be_visible()
     expect(one.get_by_role("link", name="OMERO.web")).to_have_attribute(
         "href", re.compile(r"\?show=dataset-\d+$")
@@ -64,7 +64,7 @@ def test_names_of_others_are_text_and_what_needs_somebody_comes_first(site: Site
     )
 
     urgent = alice.get_by_role("region", name="Needs you")
-    expect(urgent.get_by_role("link")).to_have_text(HOSTILE.replace("\u202e", "\\u202e"))
+    expect(urgent.get_by_role("link")).to_have_text(HOSTILE.replace("\u202e", "\\u202e"), timeout=SOON)
     expect(urgent).to_contain_text("999999")
     assert faults_of(alice) == []
 

@@ -60,6 +60,22 @@ def test_a_batch_of_somebody_else_is_as_if_it_were_not_there(tmp_path: Path) -> 
     assert index.batch(visitor(index, "carol"), theirs.key) is None
 
 
+def test_the_address_of_a_drop_still_leads_to_it_when_it_was_claimed(tmp_path: Path) -> None:
+    index, spool = make_index(tmp_path), tmp_path / "spool"
+    alice, inbox = visitor(index, "alice"), spool / "alice" / "inbox"
+    (inbox / "HeLa knockdown 0").mkdir()
+    (inbox / "HeLa knockdown 0" / "a.czi").write_bytes(b"a")
+    dropped = index.select(alice, Wanted()).rows[0]
+
+    shutil.rmtree(inbox / "HeLa knockdown 0")
+    retire_many(spool, "alice", 1)
+    until(lambda: [row.place for row in index.rows(alice)] == [Place.DONE])
+
+    found = index.batch(alice, dropped.key)
+    assert found is not None
+    assert (found.row.name, found.row.place) == ("HeLa knockdown 0", Place.DONE)
+
+
 def test_a_search_counts_each_stage_and_gives_a_part(tmp_path: Path) -> None:
     index = make_index(tmp_path, 28)
     alice = visitor(index, "alice")
