@@ -69,22 +69,30 @@ def test_names_of_others_are_text_and_what_needs_somebody_comes_first(site: Site
     assert faults_of(alice) == []
 
 
-def test_what_is_searched_and_chosen_stays_when_the_page_is_loaded_again(site: Site, alice: Tab) -> None:
-    alice.get_by_label("Search name, target or file").fill("HELA a.ome")
-    expect(alice.locator("li.dw-batch")).to_have_count(1)
-    alice.get_by_label("Search name, target or file").fill("")
-    expect(alice.locator("li.dw-batch")).to_have_count(2)
-    alice.get_by_role("button", name="Needs you 1").click()
-    expect(alice.locator("li.dw-batch")).to_have_count(1)
-    expect(alice.get_by_role("button", name="Needs you 1")).to_have_attribute("aria-pressed", "true")
+def test_what_is_searched_and_chosen_stays_when_the_page_is_loaded_again(
+    site: Site, browser: Browser
+) -> None:
+    site.world.drop("carol", "HeLa day 3", {"a.ome.tif": image()})
+    lost = {"b.ome.tif": image(), "batch.yaml": b"target: Dataset:999999\n"}
+    site.world.drop("carol", "kidney", lost, bad=("b.ome.tif",))
+    with visit(site, browser, "carol") as carol:
+        expect(row(carol, "HeLa day 3").get_by_text("Done", exact=True)).to_be_visible(timeout=SOON)
+        expect(carol.get_by_role("button", name="Needs you 1")).to_be_visible(timeout=SOON)
+        carol.get_by_label("Search name, target or file").fill("HELA a.ome")
+        expect(carol.locator("li.dw-batch")).to_have_count(1)
+        carol.get_by_label("Search name, target or file").fill("")
+        expect(carol.locator("li.dw-batch")).to_have_count(2)
+        carol.get_by_role("button", name="Needs you 1").click()
+        expect(carol.locator("li.dw-batch")).to_have_count(1)
+        expect(carol.get_by_role("button", name="Needs you 1")).to_have_attribute("aria-pressed", "true")
 
-    alice.reload()
+        carol.reload()
 
-    expect(alice.get_by_role("button", name="Needs you 1")).to_have_attribute("aria-pressed", "true")
-    expect(alice.locator("li.dw-batch")).to_have_count(1)
-    alice.get_by_label("From").fill("2031-01-01")
-    expect(alice.get_by_text("No batch is like that.")).to_be_visible()
-    alice.get_by_role("button", name="All 0").click()
+        expect(carol.get_by_role("button", name="Needs you 1")).to_have_attribute("aria-pressed", "true")
+        expect(carol.locator("li.dw-batch")).to_have_count(1)
+        carol.get_by_label("From").fill("2031-01-01")
+        expect(carol.get_by_text("No batch is like that.")).to_be_visible()
+        carol.get_by_role("button", name="All 0").click()
 
 
 def test_dark_is_remembered_and_known_before_the_page_is_painted(site: Site, alice: Tab) -> None:
