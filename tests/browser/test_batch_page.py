@@ -67,7 +67,9 @@ def test_an_import_is_stopped_after_a_question(site: Site, alice: Tab) -> None:
 
 
 def test_a_batch_of_somebody_else_is_as_if_there_were_none(site: Site, browser: Browser, alice: Tab) -> None:
-    claim = next((site.world.spool / "alice" / "done").iterdir()).name.partition("_")[0]
+    drop = site.world.drop("alice", "nobody else's", {"d.ome.tif": image()})
+    wait_until(lambda: site.world.place(drop) == "done")
+    claim = site.world.envelope(drop).name.partition("_")[0]
 
     with visit(site, browser, "bob") as bob:
         theirs = bob.goto(f"{site.page.address}/batch/{claim}")
