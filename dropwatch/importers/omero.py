@@ -211,7 +211,7 @@ def _found(
         own = [one.fileset for one in stock.values()]
         missing = [one for one in filesets if one.id not in found]
         # Before what is there already: an import that ends in between is found there.
-        found |= inventory.running_elsewhere(session, container, {one.id for one in missing})
+        found |= duplicates.find_running(session, container, order, missing)
         missing = [one for one in filesets if one.id not in found]
         found |= duplicates.find(session, container, order, missing, own)
     return found

@@ -1,4 +1,5 @@
-"""Which filesets and attachments of a batch the owner already has in the target, by name, size and checksum.
+"""Which filesets and attachments of a batch the owner already has in the target, or will have as soon as the server
+has finished: by name, size and checksum.
 
 A file is read only when one of its name and size is there already.
 """
@@ -6,16 +7,16 @@ A file is read only when one of its name and size is there already.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from dropwatch.errors import DropwatchError
+from dropwatch.importers import omero_inventory as inventory
 from dropwatch.importers import omero_keys, reading
 from dropwatch.importers import omero_queries as queries
 from dropwatch.importers.omero_checksums import ALGORITHMS
-from dropwatch.importers.omero_inventory import images
 from dropwatch.importers.omero_session import Session
 from dropwatch.importers.omero_settings import plain_name
-from dropwatch.model import Attached, Attachment, Container, FileFact, Fileset, Kind, Order, Skipped
+from dropwatch.model import Attached, Attachment, Container, FileFact, Fileset, Kind, Order, Running, Skipped
 
 Known = tuple[str, int, str, str]  # name, size, checksum, its algorithm
 Outline = tuple[tuple[str, int], ...]  # names and sizes
@@ -29,15 +30,28 @@ def find(
     not_these: Iterable[int],
 ) -> dict[str, Skipped]:
     """By fileset id, those that are there already. *not_these*: OMERO's ids of the batch's own filesets."""
-    there = _there(session, container, filesets, frozenset(not_these))
-    same: dict[str, int] = {}
-    for fileset in filesets:
-        alike = there.get(tuple(sorted((_name(fact), fact.size) for fact in fileset.files)), ())
-        match = next((id for id, files in alike if _is_same(order.folder_of(fileset), fileset, files)), None)
-        if match is not None:
-            same[fileset.id] = match
-    shown = images(session, set(same.values()), container.kind)
+    same = _same(order, filesets, _there(session, container, filesets, frozenset(not_these)))
+    shown = inventory.images(session, set(same.values()), container.kind)
     return {key: Skipped(shown[id], id) for key, id in same.items() if id in shown}
+
+
+def find_running(
+    session: Session, container: Container, order: Order, filesets: Sequence[Fileset]
+) -> dict[str, Running]:
+    """By fileset id, those that the server is still importing into *container* under another batch id.
+
+    Copied once more, the same files have other times, and so another fileset id: then their bytes tell.
+    """
+    keys = inventory.unfinished(session) if filesets else {}
+    wanted = {one.id for one in filesets}
+    same = {key[1]: id for id, key in keys.items() if key[1] in wanted}
+    left = [one for one in filesets if one.id not in same]
+    others = {id: key for id, key in keys.items() if key[0] != order.batch and key[1] not in wanted}
+    alike = _alike(session, left, others)
+    running = inventory.running_into(session, container, {id: keys[id] for id in (*same.values(), *alike)})
+    # Only now are files read: of most that look alike the import has ended long ago.
+    same |= _same(order, left, _by_outline({id: files for id, files in alike.items() if id in running}))
+    return {key: Running(id) for key, id in same.items() if id in running}
 
 
 def find_attached(
@@ -76,12 +90,49 @@ def _there(
     counted = session.ask_in_pages(
         queries.FILES_OF_FILESETS, "ids", list(found), everywhere=True, owner=session.owner_id
     )
-    by_outline: dict[Outline, list[tuple[int, list[Known]]]] = defaultdict(list)
-    for id, count in counted:
-        if count == len(found[id]):
-            outline = tuple(sorted((name, size) for name, size, _, _ in found[id]))
-            by_outline[outline].append((id, found[id]))
-    return by_outline
+    return _by_outline({id: found[id] for id, count in counted if count == len(found[id])})
+
+
+def _alike(
+    session: Session, filesets: Sequence[Fileset], keys: Mapping[int, tuple[str, str]]
+) -> dict[int, list[Known]]:
+    """Those of *keys* (OMERO's ids) of which names and sizes of all files are those of one of *filesets*."""
+    outlines = {_outline(one) for one in filesets}
+    found: dict[int, list[Known]] = defaultdict(list)
+    half = set()
+    for id, name, size, checksum, algorithm in session.ask_in_pages(
+        queries.FILES_OF_THESE, "ids", list(keys) if outlines else [], everywhere=True, owner=session.owner_id
+    ):
+        if size is None or not checksum or algorithm not in ALGORITHMS:
+            half.add(id)
+        else:
+            found[id].append((name, size, checksum, algorithm))
+    by_outline = _by_outline({id: files for id, files in found.items() if id not in half})
+    return dict(one for outline, alike in by_outline.items() if outline in outlines for one in alike)
+
+
+def _by_outline(files: Mapping[int, list[Known]]) -> dict[Outline, list[tuple[int, list[Known]]]]:
+    found: dict[Outline, list[tuple[int, list[Known]]]] = defaultdict(list)
+    for id, known in files.items():
+        found[tuple(sorted((name, size) for name, size, _, _ in known))].append((id, known))
+    return found
+
+
+def _outline(fileset: Fileset) -> Outline:
+    return tuple(sorted((_name(fact), fact.size) for fact in fileset.files))
+
+
+def _same(
+    order: Order, filesets: Sequence[Fileset], there: Mapping[Outline, list[tuple[int, list[Known]]]]
+) -> dict[str, int]:
+    """By fileset id, the first of *there* (OMERO's id) with the same files. Where they look alike, ours are read."""
+    found: dict[str, int] = {}
+    for fileset in filesets:
+        alike = there.get(_outline(fileset), ())
+        match = next((id for id, files in alike if _is_same(order.folder_of(fileset), fileset, files)), None)
+        if match is not None:
+            found[fileset.id] = match
+    return found
 
 
 def _is_same(folder: str, fileset: Fileset, there: list[Known]) -> bool:

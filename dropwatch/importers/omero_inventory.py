@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import logging
 from collections import defaultdict
-from collections.abc import Collection, Iterable
+from collections.abc import Iterable, Mapping
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from typing import Any
@@ -98,29 +98,28 @@ def take_stock(session: Session, order: Order, kind: Kind) -> dict[str, Imported
     return {**running, **_imported(session, imported, kind)}
 
 
-def running_elsewhere(session: Session, container: Container, wanted: Collection[str]) -> dict[str, Running]:
-    """By fileset id, those of *wanted* that the server is still importing into *container* under another batch id.
+def unfinished(session: Session) -> dict[int, tuple[str, str]]:
+    """The owner's filesets without images, whichever batch they are of: OMERO's id -> batch id and fileset id.
 
     A folder that its user takes out of processing/ and drops anew is another batch, and the import of the one before
     may go on: it has no images yet by which duplicates are found. Nothing of another batch is closed or deleted here.
-    Where a closed process does not tell the target (`omero import`), it may be another one: waiting does no harm.
     """
-    if not wanted:
-        return {}
     rows = session.ask(
         queries.FILESETS_WITHOUT_IMAGES,
         everywhere=True,
         owner=session.owner_id,
         prefix=f"%{omero_keys.ANY_BATCH}",  # as in look()
     )
-    keys = {id: omero_keys.told_by(path) for id, path in rows}
-    alike = {id: key for id, key in keys.items() if key[1] in wanted}
-    running = _running_into(session, container, alike) if alike else set()
-    return {alike[id][1]: Running(id) for id in running}
+    return {id: omero_keys.told_by(path) for id, path in rows}
 
 
-def _running_into(session: Session, container: Container, keys: dict[int, tuple[str, str]]) -> set[int]:
-    """Those of the filesets without images (OMERO's id: batch id and fileset id) that may still become images there."""
+def running_into(session: Session, container: Container, keys: Mapping[int, tuple[str, str]]) -> set[int]:
+    """Those of *keys*, as unfinished() gives them, that the server may still make images of in *container*.
+
+    Where a closed process does not tell the target (`omero import`), it may be another one: waiting does no harm.
+    """
+    if not keys:
+        return set()
     told: dict[object, list[_Process]] = defaultdict(list)
     with ExitStack() as visits:
         processes, closed = _processes(session, visits)

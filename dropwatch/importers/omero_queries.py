@@ -147,6 +147,18 @@ FILES_OF_FILESETS = (
 columns      -- fileset id (long), number of files (long)
 """
 
+FILES_OF_THESE = (
+    "select fs.id, f.name, f.size, f.hash, h.value"
+    " from Fileset fs join fs.usedFiles e join e.originalFile f left outer join f.hasher h"
+    " where fs.details.owner.id = :owner and fs.id in (:ids)"
+)
+"""What was uploaded of some filesets. Sent with ALL_GROUPS, for those without images only. The server knows size and
+checksum of a file when its upload has ended (omero-blitz RepoRawFileStoreI.java, omero-server RawFileBean.java).
+
+:owner, :ids -- long, list of long
+columns      -- as of FILES_IN_DATASET
+"""
+
 TAGS_BY_NAME = (
     "select t.id, t.textValue from TagAnnotation t"
     " where t.details.owner.id = :owner and t.ns is null and t.textValue in (:names) order by t.id"

@@ -64,6 +64,7 @@ class Case:
     wake: float = 0.0
     waiting_for: str = ""
     reported_at: float = 0.0
+    _looks: tuple[Plan | None, frozenset[tuple[str, int]]] = (None, frozenset())
 
     @property
     def key(self) -> Path:
@@ -92,6 +93,28 @@ class Case:
     def _order(self) -> Order | None:
         order = self.plan.order if self.plan else None
         return order or (self.wants.order if self.wants else None)
+
+    def resembles(self, other: Case) -> bool:
+        """Whether files of the same names and sizes go to the same target for the same person in both: one of the two
+        may be a copy of the other. False where the manifest wants duplicates."""
+        if self is other or (order := self._order) is None or order.duplicates == "import":
+            return False
+        their = other._order
+        if their is None or (order.owner, order.group, order.target) != (
+            their.owner,
+            their.group,
+            their.target,
+        ):
+            return False
+        return not self._outline().isdisjoint(other._outline())
+
+    def _outline(self) -> frozenset[tuple[str, int]]:
+        """Names and sizes of what each fileset begins with; worked out once for each plan."""
+        if self._looks[0] is not self.plan:
+            first = [fileset.files[0] for fileset in self.plan.filesets] if self.plan else []
+            looks = frozenset((fact.path.rpartition("/")[2], fact.size) for fact in first)
+            self._looks = (self.plan, looks)
+        return self._looks[1]
 
     def stop(self) -> None:
         """Tell its workers to stop."""

@@ -80,18 +80,23 @@ class Crew:
         for one case, and sees to it if that fails.
 
         One ask of an owner at a time: two that want the same new dataset would both make it, and tidy up after.
-        And none while an upload goes on from a folder that was taken away: it may be what is asked about, dropped anew.
+        And none while an upload goes on from a folder that was taken away, or of files that look the same: it may be
+        what is asked about, dropped anew or twice.
         """
-        opened = Counter(case.user for case in self.desk.cases.values() if self._is_open(case))
+        under_way = [case for case in self.desk.cases.values() if self._is_open(case)]
+        opened = Counter(case.user for case in under_way)
         owners = {case.owner for case in self.desk.cases.values() if self._asks(case)}
         if self.asking:
             owners |= {case.owner for case in self.desk.cases.values() if self._was_taken_away(case)}
         for case in sorted(self.asking.values(), key=lambda case: case.envelope.claim):
             if opened[case.user] > self.turns.per_user or case.owner in owners:
                 continue
+            if any(map(case.resembles, under_way)):
+                continue
             if not self._blocked(case, self.asking):
                 del self.asking[case.key]
                 opened[case.user] += 1
+                under_way.append(case)
                 owners.add(case.owner)
                 guarded(case, ask)
         while self._start_one(guarded):
@@ -121,11 +126,12 @@ class Crew:
         return self._asks(case) or case.key in self.importing or bool(case.flying or case.queue)
 
     def _blocked(self, case: Case, waiting: dict[Any, Case]) -> bool:
-        """A case that was blocked after it had got in line goes back to the line's next step."""
+        """A case that was blocked after it had got in line goes back to the line's next step. What OMERO had before
+        the pause says nothing of after."""
         if self.desk.blocked(case) is None:
             return False
         del waiting[case.key]
-        case.wake = 0.0
+        case.asked, case.wake = False, 0.0
         return True
 
     def _start_one(self, guarded: Guarded) -> bool:

@@ -123,23 +123,20 @@ KNOWN = (
         )
     ),
     Known(
-        """select distinct fs.id, f.id, f.name, f.size, f.hash, h.value
-        from ScreenPlateLink l join l.child p join p.wells w join w.wellSamples ws join ws.image i
-        join i.fileset fs join fs.usedFiles e join e.originalFile f left outer join f.hasher h
-        where l.parent.id = :id and fs.details.owner.id = :owner and f.name in (:names)""",
-        """select distinct fs.id, f.id, f.name, f.size, f.hash, f.hasher
-        from link l join image i on i.plate = l.child join fileset fs on fs.id = i.fileset
-        join entry e on e.fileset = fs.id join originalfile f on f.id = e.file
-        where l.kind = 'ScreenPlateLink' and {fs} and l.parent = :id
-        and fs.owner = :owner and f.name in (:names)""",
-        "llslss",
-    ),
-    Known(
         """select fs.id, count(e.id) from Fileset fs join fs.usedFiles e
         where fs.details.owner.id = :owner and fs.id in (:ids) group by fs.id""",
         """select fs.id, count(e.id) from fileset fs join entry e on e.fileset = fs.id
         where {fs} and fs.owner = :owner and fs.id in (:ids) group by fs.id""",
         "ll",
+    ),
+    Known(
+        """select fs.id, f.name, f.size, f.hash, h.value
+        from Fileset fs join fs.usedFiles e join e.originalFile f left outer join f.hasher h
+        where fs.details.owner.id = :owner and fs.id in (:ids)""",
+        """select fs.id, f.name, f.size, f.hash, f.hasher
+        from fileset fs join entry e on e.fileset = fs.id join originalfile f on f.id = e.file
+        where {fs} and fs.owner = :owner and fs.id in (:ids)""",
+        "lslss",
     ),
     Known(
         """select distinct i.id from ImageAnnotationLink l join l.parent i join i.fileset fs join l.child a

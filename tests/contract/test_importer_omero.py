@@ -677,13 +677,19 @@ def left_to_the_server(importer: OmeroImporter, batch: Batch, fileset: Fileset) 
 
 
 def test_files_that_the_server_still_imports_for_another_batch_are_waited_for(
-    sandbox: Any, importer: OmeroImporter, batch: Batch
+    sandbox: Any, importer: OmeroImporter, batch: Batch, tmp_path: Path
 ) -> None:
     fileset, again = batch.image(), batch.but(batch=OTHER_STAMP)
     for_bob = again.but(owner="bob", user="bob")
+    copied = make_batch(tmp_path / "copied", batch=OTHER_STAMP)
+    copied.copy(batch, "a.ome.tif", "a.ome.tif")
+    another = copied.image("run 2/a.ome.tif", seed=1)
+    os.utime(copied.folder / "a.ome.tif", (1e9, 1e9))
+    later = copied.fileset("a.ome.tif")
     sandbox.set_faults(slow_after_verify="3s")
     left_to_the_server(importer, batch, fileset)
     asked = importer.ask(again.order, [fileset]).found
+    by_bytes = importer.ask(copied.order, [later, another]).found
     elsewhere = importer.ask(again.but(target=OTHER).order, [fileset]).found
     all_the_same = importer.ask(again.but(duplicates="import").order, [fileset]).found
     of_bob = importer.ask(for_bob.order, [fileset]).found
@@ -692,6 +698,7 @@ def test_files_that_the_server_still_imports_for_another_batch_are_waited_for(
     (line,) = completed(sandbox)
 
     assert asked == still == {fileset.id: Running(line["fileset"])}
+    assert later.id != fileset.id and by_bytes == {later.id: Running(line["fileset"])}
     assert (elsewhere, all_the_same, of_bob) == ({}, {}, {})
     assert [image.id for image in importer.ask(batch.order, [fileset]).found[fileset.id].images] == line[
         "images"

@@ -146,13 +146,31 @@ MUTATIONS = (
         "another batch's import is nobody's business",
         "dropwatch/importers/omero.py",
         {
-            "        found |= inventory.running_elsewhere(session, container, {one.id for one in missing})\n": "",
+            "        found |= duplicates.find_running(session, container, order, missing)\n": "",
         },
         (
             "tests/contract/test_importer_omero.py"
             "::test_files_that_the_server_still_imports_for_another_batch_are_waited_for",
             f"{BESIDE}::test_what_is_taken_out_and_dropped_anew_waits_for_the_import_that_goes_on",
         ),
+    ),
+    Mutation(
+        "an import under way is known by its id alone",
+        "dropwatch/importers/omero_duplicates.py",
+        {
+            "    same |= _same(order, left, _by_outline("
+            "{id: files for id, files in alike.items() if id in running}))\n": "",
+        },
+        (
+            "tests/contract/test_importer_omero.py"
+            "::test_files_that_the_server_still_imports_for_another_batch_are_waited_for",
+        ),
+    ),
+    Mutation(
+        "ask while the same files are uploaded for another batch",
+        "dropwatch/pipeline/crew.py",
+        {"            if any(map(case.resembles, under_way)):\n                continue\n": ""},
+        ("tests/faults/test_fairness.py::test_the_same_files_dropped_twice_at_once_are_imported_once",),
     ),
     Mutation(
         "ask while an upload goes on from a folder that was taken away",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import threading
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -98,3 +99,18 @@ def test_an_owner_is_asked_about_once_at_a_time(facility: Make) -> None:
     assert counting.most == {"alice": 1, "bob": 1}
     assert counting.together == 2, "one owner waits for another"
     assert [name for (name,) in place.ask_server("select name from project")] == ["HeLa", "HeLa"]
+
+
+def test_the_same_files_dropped_twice_at_once_are_imported_once(facility: Make) -> None:
+    place = facility()
+    first = place.drop("alice", "run 7", "a.ome.tif", manifest="target: 'Dataset:runs'")
+    made = shutil.copytree(first, place.folder / "made" / "run 7 again", copy_function=shutil.copyfile)
+    place.bring("alice", made)
+    place.faults(omero={"slow_upload": "300ms", "slow_after_verify": "300ms"})
+
+    place.start()
+    place.until(lambda: place.retired("alice", 2))
+
+    reports = [(one / "REPORT.txt").read_text() for one in place.envelopes("alice", "done")]
+    assert place.imported() == ["a.ome.tif"]
+    assert sum("already" in report for report in reports) == 1
