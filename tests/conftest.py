@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +20,12 @@ if TYPE_CHECKING:
 def no_width_from_outside() -> None:
     """How wide somebody's terminal is must not decide what a test sees."""
     os.environ.pop("COLUMNS", None)
+
+
+@pytest.fixture(autouse=True, scope="session")
+def signals_as_at_a_terminal() -> None:
+    """A shell starts what runs in its background deaf to Ctrl-C, and so would be each process that a test starts."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @dataclass

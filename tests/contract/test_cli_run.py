@@ -228,7 +228,11 @@ def test_watching_ends_well_on_ctrl_c(facility: Callable[..., Facility]) -> None
     place.drop("alice", "seen", "a.ome.tif")
     ours, theirs = pty.openpty()
 
-    with subprocess.Popen(command(place, "status", "--watch"), stdout=theirs, stderr=theirs) as watching:
+    with contextlib.ExitStack() as stack:
+        watching = stack.enter_context(
+            subprocess.Popen(command(place, "status", "--watch"), stdout=theirs, stderr=theirs)
+        )
+        stack.callback(watching.kill)
         os.close(theirs)
         shown = b""
         while b"seen" not in shown:
@@ -237,7 +241,7 @@ def test_watching_ends_well_on_ctrl_c(facility: Callable[..., Facility]) -> None
         with contextlib.suppress(OSError):  # Linux: the other end has gone
             while os.read(ours, 4096):
                 pass
-        code = watching.wait(10)
+        code = watching.wait(60)
     os.close(ours)
 
     assert code == exits.GOOD
