@@ -17,7 +17,10 @@
   };
 })();
 
-// What a form kept in this tab is nothing for who signs in here next.
+// What a form kept in this tab is nothing for who signs in here next. And the page does not load itself anew when its
+// wire ends before the answer has come: that would put another page into the history than the one that was left.
 document.addEventListener("submit", (event) => {
-  if (event.target.getAttribute("action") === "/sign-out") sessionStorage.clear();
+  if (event.target.getAttribute("action") !== "/sign-out") return;
+  sessionStorage.clear();
+  window.socket?.off().disconnect();
 });
