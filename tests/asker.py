@@ -58,7 +58,7 @@ class Asker:
         return self.ask("POST", path, urlencode(fields).encode(), Content_Type=kind)
 
     def ask(self, method: str, path: str, body: bytes = b"", **headers: str) -> Answer:
-        line = http.client.HTTPConnection(self.page.address.removeprefix("http://"), timeout=30)
+        line = http.client.HTTPConnection(self.page.address.removeprefix("http://"), timeout=60)
         try:
             line.request(method, path, body, self.having(**headers).headers)
             got = line.getresponse()

@@ -63,13 +63,13 @@ class FaultyMount:
                 stderr=log,
                 start_new_session=True,
             )
-        wait_until(lambda: os.path.ismount(self.mountpoint), 20, "the FUSE file system")
+        wait_until(lambda: os.path.ismount(self.mountpoint), what="the FUSE file system")
 
     def die(self) -> None:
         """The process that serves it dies: whoever looks gets ENOTCONN."""
         if self._process is not None:
             self._process.kill()
-            self._process.wait(10)
+            self._process.wait(60)
             assert self._process.stdin is not None
             self._process.stdin.close()
             self._process = None

@@ -35,7 +35,7 @@ from dropwatch.task.eyes import ByName
 from dropwatch.workers import Perform
 from tests.threads import thread_staff
 
-LONGEST = 120  #: seconds; a forgotten daemon ends itself
+LONGEST = 1200  #: seconds; a forgotten daemon ends itself, and the stories of a whole module may share one
 
 _forks = multiprocessing.get_context("forkserver")
 _forks.set_forkserver_preload(["__main__", "tests.lives"])
@@ -192,7 +192,7 @@ class Life:
         with self._looking:
             return not self._process.is_alive()
 
-    def end(self, seconds: float = 30.0) -> int:
+    def end(self, seconds: float = 90.0) -> int:
         """Wait for its end; its exit code, negative for a signal. Killed when it takes longer than *seconds*."""
         if not self.ends_within(seconds):
             self.kill()
@@ -210,7 +210,7 @@ class Life:
             if group and os.getpgid(self.pid) == self.pid:
                 os.killpg(self.pid, signal.SIGKILL)
         self._process.kill()
-        self.ends_within(10)
+        self.ends_within(60)
 
 
 def _live(
@@ -248,7 +248,7 @@ def dies_writing(work: Callable[[], None], size: int) -> bool:
     """
     child = _forks.Process(target=_write, args=(work, size))
     child.start()
-    child.join(30)
+    child.join(60)
     return child.exitcode == -signal.SIGXFSZ
 
 

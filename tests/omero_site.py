@@ -52,7 +52,7 @@ def filesets(sandbox: Any) -> int:
     return int(rows(sandbox, "select count(*) from fileset")[0][0])
 
 
-def wait_until(true: Callable[[], object], seconds: float = 20.0) -> None:
+def wait_until(true: Callable[[], object], seconds: float = 90.0) -> None:
     end = time.monotonic() + seconds
     while not true():
         assert time.monotonic() < end, "waited too long"

@@ -6,7 +6,6 @@ import http.client
 import re
 import subprocess
 import sys
-import urllib.error
 import urllib.parse
 import urllib.request
 from collections.abc import Iterator
@@ -43,7 +42,7 @@ class Page:
         self.address = self._said(r"ready (\S+)")
         self._port = int(self.address.rpartition(":")[2])
         self.link = self._said(r"sign in (\S+)") if link_for else ""
-        wait_until(self._answers, 20, f"the page does not answer, see {self.log}")
+        wait_until(self._answers, what=f"the page does not answer, see {self.log}")
 
     def link_to_come_in(self, name: str, *, admin: bool = False) -> str:
         """What `dropwatch web-link` prints while the page runs."""
@@ -54,7 +53,7 @@ class Page:
     def cookie(self, link: str) -> str:
         """Come in by *link* as a browser does, without one: the value of the header `Cookie` from then on."""
         address = urllib.parse.urlsplit(link)
-        asked = http.client.HTTPConnection(self.address.removeprefix("http://"), timeout=20)
+        asked = http.client.HTTPConnection(self.address.removeprefix("http://"), timeout=60)
         headers = {"Origin": self.address, "Content-Type": "application/x-www-form-urlencoded"}
         asked.request("POST", address.path, address.query, headers)
         answer = asked.getresponse()
@@ -67,7 +66,7 @@ class Page:
         if self._process is not None:
             self._process.terminate()
             try:
-                self._process.wait(20)
+                self._process.wait(60)
             finally:
                 self.kill()
 
@@ -90,9 +89,9 @@ class Page:
 
     def _answers(self) -> bool:
         try:
-            with urllib.request.urlopen(f"{self.address}/sign-in", timeout=5):
+            with urllib.request.urlopen(f"{self.address}/sign-in", timeout=60):
                 return True
-        except urllib.error.URLError:
+        except OSError:
             return False
 
 

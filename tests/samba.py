@@ -106,13 +106,13 @@ class Samba:
             self._server = subprocess.Popen(
                 command, stdin=subprocess.DEVNULL, stdout=out, stderr=out, start_new_session=True
             )
-        wait_until(self.listens, 20, "smbd listens")
+        wait_until(self.listens, what="smbd listens")
 
     def stop(self) -> None:
         if self._server is not None:
             self._server.terminate()
             try:
-                self._server.wait(20)
+                self._server.wait(60)
             finally:
                 with suppress(ProcessLookupError):
                     os.killpg(self._server.pid, signal.SIGKILL)
@@ -182,7 +182,7 @@ class Samba:
             input=f"{PASSWORD}\n{PASSWORD}\n",
             text=True,
             capture_output=True,
-            timeout=30,
+            timeout=60,
             check=True,
         )
 

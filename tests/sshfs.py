@@ -48,7 +48,7 @@ class Sshfs:
         self._pids.write_text("")
         words = ["sshfs", "-f", f"-ossh_command={script}", *(f"-o{option}" for option in self.options)]
         self._processes.append(subprocess.Popen([*words, f"server:{self.real}", str(self.point)]))
-        wait_until(self.is_mounted, 20, "sshfs mounts")
+        wait_until(self.is_mounted, what="sshfs mounts")
 
     def is_mounted(self) -> bool:
         with suppress(OSError):
@@ -74,14 +74,14 @@ class Sshfs:
         for pid in self.servers():
             os.kill(pid, signal.SIGKILL)
         if "reconnect" not in self.options:
-            wait_until(lambda: not self.is_mounted(), 10, "sshfs ends")
+            wait_until(lambda: not self.is_mounted(), what="sshfs ends")
 
     def die(self) -> None:
         """sshfs is killed: the mount stays, and whoever asks it gets an error."""
         for process in self._processes:
             process.kill()
-            process.wait(10)
-        wait_until(self._fails, 10, "the mount is dead")
+            process.wait(60)
+        wait_until(self._fails, what="the mount is dead")
 
     def _fails(self) -> bool:
         try:
@@ -94,12 +94,12 @@ class Sshfs:
         """Take the mount away, whoever still uses it, and end sshfs."""
         for process in self._processes:
             process.kill()
-            process.wait(10)
+            process.wait(60)
         self._processes.clear()
         for pid in self.servers():
             with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
-        subprocess.run(["umount", "--lazy", self.point], capture_output=True, timeout=30, check=False)
+        subprocess.run(["umount", "--lazy", self.point], capture_output=True, timeout=60, check=False)
 
     def close(self) -> None:
         with suppress(FileNotFoundError):

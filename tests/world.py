@@ -32,10 +32,12 @@ PLACES = ("inbox", "processing", "done", "failed")
 OURS = (".dropwatch", "REPORT.txt", "REPORT.txt.part")
 
 _LETTER = re.compile(r"<(?P<claim>\d{8}-\d{6}-[a-z0-9]{4})-(?P<kind>.+)-[0-9a-f]{16}@")
-_START = 30.0  #: seconds that a sandbox may take to listen
+_END = 60.0  #: seconds that a sandbox may take to end
+#: Seconds that anything may take: only what is broken takes so long, also on a machine that is busy with other things.
+PATIENCE = 90.0
 
 
-def wait_until(condition: Callable[[], Any], seconds: float = 30.0, what: str = "") -> Any:
+def wait_until(condition: Callable[[], Any], seconds: float = PATIENCE, what: str = "") -> Any:
     """The first true value of *condition*; fails the test when there is none within *seconds*."""
     deadline = time.monotonic() + seconds
     while not (value := condition()):
@@ -84,7 +86,7 @@ class SandboxProcess:
             return
         self._process.terminate()
         try:
-            self._process.wait(_START)
+            self._process.wait(_END)
         finally:
             self._process.kill()
             assert self._process.stdout is not None
@@ -115,7 +117,7 @@ class SandboxProcess:
             "select e.client_path, count(i.id) from entry e join fileset f on f.id = e.fileset"
             " left join image i on i.fileset = f.id group by e.id"
         )
-        base = sqlite3.connect(self.folder / "omero" / "omero.db", timeout=10)
+        base = sqlite3.connect(self.folder / "omero" / "omero.db", timeout=60)
         try:
             return [(path, images) for path, images in base.execute(query)]
         finally:

@@ -143,7 +143,14 @@ def _kill(stage: Stage) -> None:
     screen.chapter("3. The worst moment to die")
 
     def in_mid_import() -> bool:
-        return len(imports(scene)) >= 2 and bool(half_uploaded(scene, DROPS))
+        """Whether a file is half uploaded, and stays so: who is to kill may be slow."""
+        if len(imports(scene)) < 2 or not half_uploaded(scene, DROPS):
+            return False
+        set_faults(scene, omero={"hold_upload": True}, smtp={"refuse": True})
+        if half_uploaded(scene, DROPS):
+            return True
+        set_faults(scene, omero=_SLOW, smtp={"refuse": True})
+        return False
 
     stage.wait(in_mid_import, _PATIENCE, "An upload to be interrupted")
     stage.daemon.kill()

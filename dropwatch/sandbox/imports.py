@@ -86,7 +86,8 @@ class _Import:
     def metadata(self) -> None:
         """Open the file, and save what it holds."""
         self.log(f"IMPORT_STARTED Logfile: {self._stored.log.id}")
-        if self.cancel(seconds(self._shared.faults.get("omero").get("slow_after_verify"))):
+        slow = seconds(self._shared.faults.get("omero").get("slow_after_verify"))
+        if self.cancel(slow) or self._shared.hold("hold_after_verify", self.cancel):
             raise Cancelled
         with self._logged():
             series = open_file(self._shared.formats, self._file)

@@ -124,6 +124,7 @@ class Uploader:
         if self._slow:
             self._slow = False
             self._shared.stopping.wait(seconds(self._shared.faults.get("omero").get("slow_upload")))
+        self._shared.hold("hold_upload", self._shared.stopping.wait)
 
     @contextmanager
     def _one_call(self, current: Any) -> Iterator[None]:

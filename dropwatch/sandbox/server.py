@@ -14,8 +14,9 @@ Trouble on order, section ``omero`` of ``FOLDER/faults.yaml`` (see faults.py; fo
 ``disk_full: true`` importFileset (``disk_full`` writing too); ``expire: n`` the session is gone at
 importFileset or a write; ``drop_after_bytes: n`` the connection is cut; ``checksum: n`` verifyUpload, or saving an
 attachment, finds a difference; ``lose_reply: n`` imported, and the client cut off; ``lose_saved: n`` the same
-after IUpdate.saveAndReturnObject, ``lose_closed: n`` after closing a raw file store; ``slow_upload: 5s`` and
-``slow_after_verify: 30s``.
+after IUpdate.saveAndReturnObject, ``lose_closed: n`` after closing a raw file store; ``slow_upload: 5s`` after
+a file's first block, ``slow_after_verify: 30s``; ``hold_upload: true`` after each block, and ``hold_after_verify:
+true``, for as long as they are set.
 
 Only this module puts the parts together.
 """
@@ -27,6 +28,7 @@ import json
 import signal
 import time
 import uuid
+from collections.abc import Callable
 from pathlib import Path
 from threading import Event, Thread
 from typing import Any
@@ -64,11 +66,20 @@ _TICK = 0.05  #: seconds between two looks at the fault "refuse" and at idle ses
 class Sandbox:
     """Both servers below *folder*. Port 0 is any free one; it is kept in the folder and used again if free.
 
-    start() after stop() is a restart: data stay, sessions and running imports are lost.
+    start() after stop() is a restart: data stay, sessions and running imports are lost. *clock* tells the seconds
+    after which sessions end.
     """
 
-    def __init__(self, folder: Path, *, omero_port: int = 0, smtp_port: int = 0) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        omero_port: int = 0,
+        smtp_port: int = 0,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._folder = folder
+        self._clock = clock
         self._asked = {"omero": omero_port, "smtp": smtp_port, "omero-tls": 0}
         self._ports: dict[str, int] = {}
         self._faults = Faults(folder / "faults.yaml")
@@ -93,7 +104,7 @@ class Sandbox:
         ports = self._folder / "ports.json"
         kept = json.loads(ports.read_text()) if ports.exists() else {}
         wanted = {name: port or kept.get(name, 0) for name, port in self._asked.items()}
-        self._omero = _Omero(self._folder / "omero", self._faults)
+        self._omero = _Omero(self._folder / "omero", self._faults, self._clock)
         try:
             self._ports = self._omero.start(wanted, fixed=bool(self._asked["omero"]))
             self._mail = self._start_mail(wanted["smtp"])
@@ -144,7 +155,7 @@ def serve(folder: Path, omero_port: int = 0, smtp_port: int = 0) -> None:
 class _Omero:
     """The OMERO half, below *folder*."""
 
-    def __init__(self, folder: Path, faults: Faults) -> None:
+    def __init__(self, folder: Path, faults: Faults, clock: Callable[[], float]) -> None:
         formats = bio_formats()
         self._ice = communicator(_identity(folder))
         store = Store(folder / "omero.db")
@@ -153,7 +164,7 @@ class _Omero:
         wire = Wire(self._ice)
         self._shared = Shared(
             store=store,
-            sessions=Sessions(time.monotonic, wire.remove_category),
+            sessions=Sessions(clock, wire.remove_category),
             faults=faults,
             wire=wire,
             repository=folder / "ManagedRepository",

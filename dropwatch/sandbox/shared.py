@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Event
@@ -13,6 +14,8 @@ from dropwatch.sandbox.journal import Journal
 from dropwatch.sandbox.sessions import Sessions
 from dropwatch.sandbox.store import Store
 from dropwatch.sandbox.wire import Wire
+
+_LOOK = 0.02  #: seconds between two looks at a fault that holds something up
 
 
 @dataclass(frozen=True)
@@ -39,3 +42,13 @@ class Shared:
     def fault(self, name: str) -> bool:
         """Whether fault *name* of the section ``omero`` applies now; counts down."""
         return self.faults.use("omero", name)
+
+    def hold(self, name: str, wait: Callable[[float], bool]) -> bool:
+        """Wait as long as fault *name* is set: a story goes on when its teller says so, however slow the machine is.
+
+        wait -- waits for some seconds and says whether all is over meanwhile; then so does this
+        """
+        while self.faults.get("omero").get(name):
+            if wait(_LOOK):
+                return True
+        return False

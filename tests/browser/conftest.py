@@ -25,9 +25,8 @@ from tests.world import SandboxProcess, World, running_sandbox
 CHROMIUM = (
     os.environ.get("DROPWATCH_TEST_CHROMIUM") or shutil.which("chromium") or shutil.which("google-chrome")
 )
-_PATIENCE = (
-    30_000  #: milliseconds that a step may take: a test waits for what it sees, and the machine may be busy
-)
+#: Milliseconds that a step may take: a test waits for what it sees, and the machine may be busy.
+_PATIENCE = 60_000
 _FLAGS = [
     "--no-sandbox",
     "--disable-gpu",

@@ -15,7 +15,7 @@ from playwright.sync_api import Page as Tab
 from dropwatch.sandbox.samples import ome_tiff
 from tests.browser.conftest import Site
 
-SOON = 30_000  #: milliseconds
+SOON = 60_000  #: milliseconds
 PHONE = {"width": 390, "height": 844}
 WIDE = {"width": 1280, "height": 860}
 

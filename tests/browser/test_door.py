@@ -212,4 +212,4 @@ def serving(folder: Path) -> Iterator[str]:
             yield f"http://127.0.0.1:{server.server_port}/"
         finally:
             server.shutdown()
-            thread.join(10)
+            thread.join(60)

@@ -126,7 +126,7 @@ def test_files_are_picked_where_they_lie_and_come_to_a_dataset_of_ones_own(site:
     expect(tab.get_by_role("heading", name="You can log out now")).to_be_visible()
     expect(tab.get_by_text("The outcome goes to alice@example.org.")).to_be_visible()
     assert_accessible(tab)
-    done = wait_until(lambda: list((site.world.spool / "alice" / "done").glob("*_HeLa knockdown")), 30)
+    done = wait_until(lambda: list((site.world.spool / "alice" / "done").glob("*_HeLa knockdown")))
 
     assert len(done) == 1
     assert len(submitted(site)) == known + 1, "two clicks made two batches"
@@ -145,8 +145,7 @@ def test_files_are_picked_where_they_lie_and_come_to_a_dataset_of_ones_own(site:
             {mail.to for mail in site.sandbox.mails() if "HeLa knockdown" in mail.subject}
             == {"alice@example.org", "pi@example.org"}
         ),
-        10,
-        f"{told}",
+        what=f"{told}",
     )
 
 
@@ -193,7 +192,7 @@ def test_a_set_of_three_files_is_dragged_onto_the_page_and_seen_until_it_is_in_o
     expect(tab.get_by_role("heading", name="You can log out now")).to_be_visible()
     tab.get_by_role("link", name="Watch it in My batches").click()
     expect(tab.get_by_role("heading", name="Dragged set")).to_be_visible()
-    wait_until(lambda: list((site.world.spool / "alice" / "done").glob("*_Dragged set")), 30)
+    wait_until(lambda: list((site.world.spool / "alice" / "done").glob("*_Dragged set")))
     link = tab.locator("a[href^='http://localhost/webclient']").first
     expect(link).to_be_visible()
     imported = [line for line in site.sandbox.imports() if "cells_T" in str(line["files"])]
@@ -201,7 +200,7 @@ def test_a_set_of_three_files_is_dragged_onto_the_page_and_seen_until_it_is_in_o
     assert sorted(file["sha1"] for line in imported for file in line["files"]) == sorted(
         hashlib.sha1((tmp_path / name).read_bytes()).hexdigest() for name in names
     )
-    wait_until(lambda: [mail for mail in site.sandbox.mails() if "Dragged set" in mail.subject], 10)
+    wait_until(lambda: [mail for mail in site.sandbox.mails() if "Dragged set" in mail.subject])
 
 
 @pytest.mark.long

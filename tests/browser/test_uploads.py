@@ -51,7 +51,7 @@ def come_in(tab: Tab, page: Page, name: str = "alice", address: str = "") -> Non
     expect(tab.get_by_role("button", name="Choose files")).to_be_visible()
 
 
-def figures(tab: Tab, text: str, seconds: float = 15) -> None:
+def figures(tab: Tab, text: str, seconds: float = 60) -> None:
     expect(tab.locator(".dw-upload-figures")).to_contain_text(text, timeout=seconds * 1000)
 
 
@@ -151,8 +151,8 @@ def test_an_upload_is_paused_goes_on_and_is_discarded(
 
     tab.get_by_role("button", name="Pause").click()
     figures(tab, "paused")
-    staged = wait_until(lambda: list((world.spool / UPLOADS / "alice").rglob("p.fake")), 5)[0]
-    at = wait_until(lambda: _noted(staged), 10, "what came is made sure of")
+    staged = wait_until(lambda: list((world.spool / UPLOADS / "alice").rglob("p.fake")))[0]
+    at = wait_until(lambda: _noted(staged), what="what came is made sure of")
     fast()
     tab.get_by_role("button", name="Go on").click()
     figures(tab, "1 of 1 files")
@@ -160,7 +160,7 @@ def test_an_upload_is_paused_goes_on_and_is_discarded(
     tab.get_by_role("button", name="Discard all").click()
     tab.get_by_role("button", name="Really discard all?").click()
     expect(tab.locator(".dw-upload-summary")).to_be_hidden()
-    wait_until(lambda: not staged.exists(), 5)
+    wait_until(lambda: not staged.exists())
 
     assert 0 < at < 4 * MB
     assert whole == 4 * MB
@@ -180,8 +180,8 @@ def test_a_cut_line_a_killed_page_and_a_reloaded_tab_cost_nothing_but_time(
     fast = slow_down(tab, 10 * MB)
     relay.cut_after(3 * MB, 3 * MB)
     tab.locator("[data-chooses=folder]").set_input_files(tmp_path / "long")
-    staged = wait_until(lambda: list((world.spool / UPLOADS / "alice").rglob("x.fake")), 10)[0]
-    wait_until(lambda: staged.stat().st_size > 8 * MB, 20, "it goes on after two cuts")
+    staged = wait_until(lambda: list((world.spool / UPLOADS / "alice").rglob("x.fake")))[0]
+    wait_until(lambda: staged.stat().st_size > 8 * MB, what="it goes on after two cuts")
 
     page.kill()
     at_death = _noted(staged)
@@ -189,7 +189,7 @@ def test_a_cut_line_a_killed_page_and_a_reloaded_tab_cost_nothing_but_time(
     # NiceGUI would load the page again, and the files that were dropped would be gone with it.
     tab.wait_for_function("document.querySelector('dropwatch-upload').still.due", timeout=20_000)
     at_return = staged.stat().st_size
-    wait_until(lambda: staged.stat().st_size > at_return, 20, "it goes on by itself")
+    wait_until(lambda: staged.stat().st_size > at_return, what="it goes on by itself")
     tab.reload()
     figures(tab, "1 to be dropped again")
     expect(tab.get_by_text("Drop the file that is not complete again")).to_be_visible()
@@ -267,7 +267,6 @@ def test_two_gibibytes_come_over_a_line_that_is_cut_twice_and_the_page_stays_sma
 
 @needs_client
 @pytest.mark.long
-@pytest.mark.timeout(300)
 def test_two_thousand_small_files_come_through_while_few_rows_are_drawn(
     world: World, page: Page, tab: Tab, tmp_path: Path
 ) -> None:
@@ -302,7 +301,7 @@ class Client:
     def ask(
         self, method: str, path: str, body: Any = None, **headers: str
     ) -> tuple[int, dict[str, str], Any]:
-        asked = http.client.HTTPConnection(self.page.address.removeprefix("http://"), timeout=20)
+        asked = http.client.HTTPConnection(self.page.address.removeprefix("http://"), timeout=60)
         sent = {"Origin": self.page.address, "Cookie": self.cookie, "Tus-Resumable": "1.0.0"}
         sent |= {name.replace("_", "-"): value for name, value in headers.items()}
         asked.request(method, path, body, sent)
@@ -389,7 +388,7 @@ def test_a_line_that_says_no_goodbye_gives_way_to_the_next(page: Page) -> None:
             status, *_ = alice.send(address, 0, b"b" * 100_000)
             return int(alice.ask("HEAD", address)[1]["upload-offset"]) if status == 409 else 0
 
-        at = wait_until(offset, 10, "the line that sleeps gives way, and what it brought is kept")
+        at = wait_until(offset, what="the line that sleeps gives way, and what it brought is kept")
         rest = alice.send(address, at, b"c" * (100_000 - at))
 
     assert rest[:1] == (204,)

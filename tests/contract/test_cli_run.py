@@ -55,7 +55,7 @@ def running(place: Facility) -> Iterator[subprocess.Popen[str]]:
         yield daemon
     finally:
         daemon.kill()
-        daemon.wait(10)
+        daemon.wait(60)
 
 
 def status(place: Facility) -> dict[str, Any]:
@@ -180,7 +180,7 @@ def test_a_cancelled_batch_stops_and_one_signal_ends_the_daemon_in_good_order(
         cancelled = dropwatch(place, "cancel", "long")
         place.until(lambda: place.envelopes("alice", "failed") != [])
         daemon.terminate()
-        code = daemon.wait(20)
+        code = daemon.wait(60)
     after = status(place)
     log = (place.folder / "log").read_text().splitlines()
 
@@ -212,7 +212,7 @@ def test_a_second_signal_ends_a_daemon_whose_worker_hangs(facility: Callable[...
         with pytest.raises(subprocess.TimeoutExpired):
             daemon.wait(1)
         daemon.send_signal(signal.SIGINT)
-        code = daemon.wait(5)
+        code = daemon.wait(60)
     seen = status(place)
 
     assert code == exits.FAILED

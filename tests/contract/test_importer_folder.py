@@ -217,7 +217,7 @@ def test_many_at_once_with_one_name_all_get_a_place(archive: Path, tmp_path: Pat
         batch, fileset, importer = batches[number], filesets[number], importers[number % 2]
         try:
             answers = importer.ask(batch.order, [fileset])
-            together.wait(20)
+            together.wait(60)
             run(importer, batch, fileset, answers)
         except BaseException as error:
             wrong.append(error)
@@ -226,7 +226,7 @@ def test_many_at_once_with_one_name_all_get_a_place(archive: Path, tmp_path: Pat
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(30)
+        thread.join(60)
     copies = {(archive / path).read_bytes() for path in tree(archive)}
 
     assert wrong == []

@@ -226,7 +226,7 @@ def test_two_users_at_once_in_two_threads(sandbox: Any, importer: OmeroImporter,
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(30)
+        thread.join(60)
 
     assert wrong == []
     assert sorted(line["user"] for line in completed(sandbox)) == ["alice"] * 5 + ["bob"] * 5
@@ -237,7 +237,7 @@ def at_once(*acts: Callable[[], Any]) -> list[Any]:
     together = threading.Barrier(len(acts))
 
     def act(one: Callable[[], Any]) -> Any:
-        together.wait(20)
+        together.wait(60)
         return one()
 
     with ThreadPoolExecutor(len(acts)) as pool:
@@ -593,10 +593,10 @@ def import_in_a_process_and_kill_it(
             if line.strip() == stage:
                 break
         child.send_signal(signal.SIGKILL)
-        child.wait(10)
+        child.wait(60)
     finally:
         child.kill()
-        child.wait(10)
+        child.wait(60)
         child.stdout.close()  # type: ignore[union-attr]
 
 

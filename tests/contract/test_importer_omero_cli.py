@@ -113,7 +113,7 @@ class InTheBackground:
             self._end = error
 
     def ended(self) -> Any:
-        self._thread.join(30)
+        self._thread.join(60)
         assert not self._thread.is_alive()
         if isinstance(self._end, BaseException):
             raise self._end
@@ -418,7 +418,7 @@ def test_what_is_kept_is_bounded(tmp_path: Path, memory: Beside) -> None:
     line = f"here is {uuid.uuid4()}"
     script = f"yes '{line}' | head -n 70000; echo the end"
     with Leashed(["sh", "-c", script], os.environ, room, memory, "new") as leashed:
-        code = leashed.ended(30)
+        code = leashed.ended(60)
         heard = list(leashed.said(last=True))
     told = kept(memory, "out")
 
@@ -628,7 +628,7 @@ def worker(sandbox: Any, tmp_path: Path, trouble: str) -> subprocess.Popen[bytes
     told = {"tests": str(Path(__file__).parents[1]), "folder": str(tmp_path), "trouble": trouble}
     code = textwrap.dedent(WORKER.format(**told, port=sandbox.server.omero_port))
     made = subprocess.Popen([sys.executable, "-c", code], stderr=subprocess.DEVNULL)
-    wait_until(lambda: (tmp_path / "mark").exists() or made.poll() is not None, 60)
+    wait_until(lambda: (tmp_path / "mark").exists() or made.poll() is not None)
     assert made.poll() is None
     return made
 

@@ -180,7 +180,7 @@ class TestEveryImporter:
         with closing(store.connect()) as importer:
 
             def work(batch: Batch) -> None:
-                together.wait(20)
+                together.wait(60)
                 answers.append(importer.ask(batch.order, []))
 
             threads = [threading.Thread(target=work, args=(batch,)) for batch in batches]

@@ -765,7 +765,7 @@ class Greeter:
     def __exit__(self, *_: object) -> None:
         self._listener.shutdown(socket.SHUT_RDWR)
         self._listener.close()
-        self._thread.join(10)
+        self._thread.join(60)
         for taken in self._taken:
             taken.close()
 
@@ -797,7 +797,7 @@ class Relay:
         self._listener.shutdown(socket.SHUT_RDWR)
         self._listener.close()
         for thread in self._threads:
-            thread.join(10)
+            thread.join(60)
 
     def _start(self, run: Callable[[], None]) -> None:
         self._threads.append(Thread(target=run))

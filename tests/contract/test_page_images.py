@@ -27,7 +27,7 @@ from dropwatch.web.images import KEPT, Images
 from dropwatch.web.shelf import Shelf
 
 T = TypeVar("T")
-DEADLINE = 20.0
+DEADLINE = 60.0
 
 
 class Watched(OmeroImporter):

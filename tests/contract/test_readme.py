@@ -62,7 +62,7 @@ def run(place: Facility, line: str) -> subprocess.CompletedProcess[str]:
     words = [sys.executable, "-m", "dropwatch", *shlex.split(line)[1:]]
     environ = {**os.environ, "DROPWATCH_CONFIG": str(place.folder / "dropwatch.yaml")}
     return subprocess.run(
-        words, cwd=place.folder, env=environ, capture_output=True, text=True, timeout=60, check=False
+        words, cwd=place.folder, env=environ, capture_output=True, text=True, timeout=100, check=False
     )
 
 
@@ -72,11 +72,11 @@ def run_until_stopped(place: Facility) -> int:
     daemon = subprocess.Popen(
         [sys.executable, "-m", "dropwatch", "run"], env=environ, stderr=subprocess.DEVNULL
     )
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 90
     while not (place.folder / "state" / "heartbeat.json").exists() and time.monotonic() < deadline:
         assert daemon.poll() is None
     daemon.send_signal(signal.SIGTERM)
-    return daemon.wait(30)
+    return daemon.wait(60)
 
 
 def serve_until_stopped(place: Facility) -> int:
@@ -89,7 +89,7 @@ def serve_until_stopped(place: Facility) -> int:
         assert page.stdout is not None
         assert page.stdout.readline().startswith("ready http://127.0.0.1:")
         page.send_signal(signal.SIGTERM)
-        return page.wait(30)
+        return page.wait(60)
 
 
 def test_every_command_of_readme_runs_in_its_order(place: Facility) -> None:

@@ -754,7 +754,7 @@ def test_many_clients_import_at_once(sandbox: Running, image: Path) -> None:
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(30)
+        thread.join(60)
 
     lines = told(sandbox)
     assert len(lines) == 30
@@ -795,7 +795,7 @@ def test_sandbox_runs_as_a_process_until_it_is_told_to_stop(tmp_path: Path) -> N
         port = int(line.split("omero=127.0.0.1:")[1].split()[0])
         with logged_in(port, "alice"):
             process.send_signal(signal.SIGTERM)
-            assert process.wait(10) == 0
+            assert process.wait(60) == 0
     finally:
         process.kill()
         process.wait()
@@ -808,7 +808,7 @@ def test_sandbox_runs_as_a_process_until_it_is_told_to_stop(tmp_path: Path) -> N
 def test_sandbox_without_bio_formats_says_what_to_install(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "dropwatch.sandbox", "--dir", str(tmp_path / "box")]
     environ = {**os.environ, "DROPWATCH_BIOFORMATS_JAR": str(tmp_path / "none.jar")}
-    refused = subprocess.run(command, env=environ, capture_output=True, text=True, timeout=30, check=False)
+    refused = subprocess.run(command, env=environ, capture_output=True, text=True, timeout=60, check=False)
 
     assert refused.returncode == 1
     assert refused.stdout == ""

@@ -17,7 +17,7 @@ import pytest
 from dropwatch.sandbox.faults import Faults
 from dropwatch.sandbox.smtp import MailServer
 
-TIMEOUT = 10.0
+TIMEOUT = 60.0
 
 
 @pytest.fixture
@@ -75,7 +75,7 @@ def test_a_reader_never_sees_half_a_mail(server: MailServer) -> None:
             with connect(server) as smtp:
                 smtp.sendmail("a@example.org", ["b@example.org"], f"Subject: big\r\n\r\n{body}\r\n")
         (server.mail / "stop").touch()
-        _, torn = reader.communicate(timeout=30)
+        _, torn = reader.communicate(timeout=60)
 
     assert (reader.returncode, torn) == (0, "")
     assert len(mails(server)) == 4

@@ -203,7 +203,7 @@ def test_a_request_has_a_bound(alice: Asker) -> None:
 
 
 def test_a_request_that_does_not_say_how_long_it_is_has_the_same_bound(page: Page, alice: Asker) -> None:
-    line = http.client.HTTPConnection(page.address.removeprefix("http://"), timeout=30)
+    line = http.client.HTTPConnection(page.address.removeprefix("http://"), timeout=60)
     try:
         headers = {**alice.headers, "Content-Type": "application/json"}
         with suppress(OSError):  # it need not wait for the rest to answer

@@ -104,7 +104,7 @@ def live_on(world: World, *, until: int | str = 0, syncs: bool = False) -> bool:
     until -- or the beginning of the label of the point; "{spool}" and "{state}" stand for these folders
     syncs -- whether the syncs of folders are points too
     """
-    already, deadline = len(passed(world)), time.monotonic() + 60
+    already, deadline = len(passed(world)), time.monotonic() + 200
     before = until.format(spool=world.spool, state=world.state) if isinstance(until, str) else ""
     while time.monotonic() < deadline:
         at = until + already - len(passed(world)) if until and isinstance(until, int) else 0

@@ -125,7 +125,7 @@ class Soak:
 
     def run(self) -> None:
         """Live through it, and let it come to rest."""
-        wait_until(self.life.has_started, 60)
+        wait_until(self.life.has_started)
         began, measured, nap = time.monotonic(), -MEASURE_EVERY, threading.Event()
         while (now := time.monotonic() - began) < self.minutes * 60:
             assert not self.life.ends_within(0), f"the daemon ended, see {self.world.log}"

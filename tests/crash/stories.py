@@ -115,7 +115,7 @@ def typo(world: World) -> None:
 def returned(world: World) -> None:
     """A partial batch whose corrupt file was replaced, and whose envelope was moved back to the inbox."""
     partial(world)
-    assert Life(world.config, world.log, once=True).end(90) == 0
+    assert Life(world.config, world.log, once=True).end() == 0
     drop = world.drops.pop()
     envelope = world.envelope(drop)
     (envelope / drop.name / "b.tif").unlink()

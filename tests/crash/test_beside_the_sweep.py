@@ -161,7 +161,7 @@ def test_a_batch_that_kills_the_daemon_each_time_is_given_up_and_told(
         assert deaths <= 4, "the attempts have no bound"
         assert world.record(world.envelope(drop))["attempts"] == deaths
     assert code == 0
-    wait_until(lambda: world.is_quiet() or live_once(world) != 0, 20)
+    wait_until(lambda: world.is_quiet() or live_once(world) != 0)
 
     assert deaths == 4  # three intervals, four attempts
     assert world.place(drop) == "failed"
@@ -198,7 +198,7 @@ def test_a_batch_that_kills_the_daemon_does_not_take_another_one_down_with_it(
 
     for _ in range(8):
         live_once(world, before="import verify killer")
-    wait_until(lambda: world.is_quiet() or live_once(world) != 0, 20)
+    wait_until(lambda: world.is_quiet() or live_once(world) != 0)
 
     assert (world.place(killer), world.place(quiet)) == ("failed", "done")
     assert_imported_once(world, quiet)
@@ -227,7 +227,7 @@ def test_the_next_daemon_waits_for_an_import_that_the_server_goes_on_with(
 
     assert live_once(world, before="import follow") == KILLED
     assert live_once(world) == 0
-    wait_until(lambda: world.is_quiet() or live_once(world) != 0, 20)
+    wait_until(lambda: world.is_quiet() or live_once(world) != 0)
 
     assert world.place(drop) == "done"
     assert_imported_once(world, drop)
@@ -248,7 +248,7 @@ def test_what_is_taken_out_and_dropped_anew_waits_for_the_import_that_goes_on(
         envelope = world.envelope(drop)
         first = world.record(envelope)["batch"]
         (envelope / drop.name).rename(world.spool / drop.user / "inbox" / drop.name)
-        wait_until(lambda: world.place(drop) == "done" and world.is_quiet(), 40)
+        wait_until(lambda: world.place(drop) == "done" and world.is_quiet())
     finally:
         life.kill()
 
@@ -270,7 +270,7 @@ def test_what_is_taken_out_of_an_upload_and_dropped_anew_is_not_asked_about_befo
             lambda: any(path.endswith("/out.ome.tif") for path in world.sandbox.filesets_without_images())
         )
         (world.envelope(drop) / drop.name).rename(world.spool / drop.user / "inbox" / drop.name)
-        wait_until(lambda: world.place(drop) == "done" and world.is_quiet(), 40)
+        wait_until(lambda: world.place(drop) == "done" and world.is_quiet())
     finally:
         life.kill()
 
@@ -317,7 +317,7 @@ def test_what_was_cancelled_after_a_stop_but_too_late_is_told_as_imported(
     envelope = world.envelope(drop)
     (envelope / ".dropwatch" / "cancel").write_text(envelope.name[:20])
 
-    wait_until(lambda: live_once(world) == 0 and world.is_quiet(), 30)
+    wait_until(lambda: live_once(world) == 0 and world.is_quiet())
 
     assert_imported_once(world, drop)
     assert world.place(drop) == "done"

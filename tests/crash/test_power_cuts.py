@@ -52,7 +52,6 @@ def require(*kinds: FileSystem) -> None:
             pytest.skip(reason)
 
 
-@pytest.mark.timeout(120)
 def test_the_power_may_fail_at_each_commit_of_a_batch(lanes: list[Lane]) -> None:
     require(EXT4)
     story = STORY["fresh folder"]

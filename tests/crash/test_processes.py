@@ -33,8 +33,6 @@ from tests.world import (
     wait_until,
 )
 
-pytestmark = pytest.mark.timeout(180)
-
 
 @pytest.fixture(scope="module")
 def sandbox(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SandboxProcess]:
@@ -81,7 +79,7 @@ def in_mid_upload(world: World) -> bool:
 
 
 def finish(world: World, life: Life, drop: Drop, *, place: str = "done") -> None:
-    wait_until(world.is_quiet, 60, f"see {world.log}")
+    wait_until(world.is_quiet, what=f"see {world.log}")
 
     assert world.place(drop) == place
     world.assert_whole(drop)
@@ -90,7 +88,7 @@ def finish(world: World, life: Life, drop: Drop, *, place: str = "done") -> None
     assert list(leftovers(world, [drop])) == []
     children = workers_of(life.pid)
     assert life.stop() == 0
-    wait_until(lambda: not any(is_alive(pid) for pid in children), 10, "an orphan is left")
+    wait_until(lambda: not any(is_alive(pid) for pid in children), what="an orphan is left")
 
 
 def slides(world: World, count: int = 4, size: int = 300) -> dict[str, bytes]:
@@ -111,14 +109,14 @@ def test_killed_in_mid_upload_everything_is_imported_once_and_no_process_is_left
     drop = world.drop("alice", f"run, kill {whom}", slides(world))
     life = start(world)
     try:
-        wait_until(lambda: in_mid_upload(world), 30, f"see {world.log}")
+        wait_until(lambda: in_mid_upload(world), what=f"see {world.log}")
         children = workers_of(life.pid)
         if whom == "a worker":
             for pid in filter(is_worker, children):
                 os.kill(pid, signal.SIGKILL)
         else:
             life.kill(group="group" in whom)
-            wait_until(lambda: not any(is_alive(pid) for pid in children), 10, "an orphan is left")
+            wait_until(lambda: not any(is_alive(pid) for pid in children), what="an orphan is left")
         world.sandbox.set_faults()
         if whom != "a worker":
             life = start(world)
@@ -142,14 +140,14 @@ def test_killed_in_mid_fetch_everything_is_imported_once_and_no_original_touched
     drop = world.drop_from("alice", f"run, kill {whom}", files, "run7")
     life = start(world)
     try:
-        wait_until(lambda: any(world.spool.rglob(".dropwatch.part")), 30, f"see {world.log}")
+        wait_until(lambda: any(world.spool.rglob(".dropwatch.part")), what=f"see {world.log}")
         children = workers_of(life.pid)
         if whom == "a worker":
             for pid in filter(is_worker, children):
                 os.kill(pid, signal.SIGKILL)
         else:
             life.kill(group="group" in whom)
-            wait_until(lambda: not any(is_alive(pid) for pid in children), 10, "an orphan is left")
+            wait_until(lambda: not any(is_alive(pid) for pid in children), what="an orphan is left")
         world.assert_whole(drop)
         if whom != "a worker":
             life = start(world)
@@ -166,13 +164,13 @@ def test_nobody_acts_on_a_batch_while_a_worker_of_a_dead_daemon_still_lives(worl
     drop = world.drop("alice", "held", slides(world))
     life = start(world, partial(slow_to_die, config.load(world.config)))
     try:
-        wait_until(lambda: in_mid_upload(world), 30, f"see {world.log}")
+        wait_until(lambda: in_mid_upload(world), what=f"see {world.log}")
         workers = {pid for pid in workers_of(life.pid) if is_worker(pid)}
         assert holders(world.envelope(drop)) & workers
         life.kill()
         world.sandbox.set_faults()
         life = start(world)
-        wait_until(lambda: f" {life.pid} adopt " in world.log.read_text(), 30)
+        wait_until(lambda: f" {life.pid} adopt " in world.log.read_text())
         acted = f" {life.pid} import "
         while True:
             said = world.log.read_text()
@@ -181,7 +179,7 @@ def test_nobody_acts_on_a_batch_while_a_worker_of_a_dead_daemon_still_lives(worl
             assert acted not in said
             assert not life.ends_within(0.05)
 
-        wait_until(lambda: acted in world.log.read_text() or world.is_quiet(), 30)
+        wait_until(lambda: acted in world.log.read_text() or world.is_quiet())
         finish(world, life, drop)
     finally:
         life.kill()
@@ -200,7 +198,7 @@ def test_a_file_that_crashes_its_worker_and_one_that_hangs_it_stop_no_other(
     calm = world.drop("carol", "calm", slides(world, 1))
     life = start(world, partial(Hostile, config.load(world.config)))
     try:
-        wait_until(lambda: world.place(calm) == "done", 60, f"see {world.log}")
+        wait_until(lambda: world.place(calm) == "done", what=f"see {world.log}")
         finish(world, life, drop, place="failed")
     finally:
         life.kill()
@@ -222,7 +220,7 @@ def test_files_that_hang_or_kill_bio_formats_are_refused_and_the_others_imported
     calm = world.drop("carol", "undisturbed", slides(world, 1))
     life = start(world)
     try:
-        wait_until(lambda: world.place(calm) == "done", 60, f"see {world.log}")
+        wait_until(lambda: world.place(calm) == "done", what=f"see {world.log}")
         finish(world, life, drop, place="failed")
     finally:
         life.kill()
@@ -245,7 +243,7 @@ def test_a_stop_lets_running_uploads_end_when_there_is_grace(world: World) -> No
     drop = world.drop("alice", "graceful", slides(world))
     life = start(world)
     try:
-        wait_until(lambda: in_mid_upload(world), 30, f"see {world.log}")
+        wait_until(lambda: in_mid_upload(world), what=f"see {world.log}")
         world.sandbox.set_faults()
         assert life.stop() == 0
         done = len(world.sandbox.imports())
@@ -261,7 +259,7 @@ def test_the_daemon_itself_holds_neither_ice_nor_java(world: World) -> None:
     command = [sys.executable, "-m", "dropwatch", "--config", str(world.config), "run"]
     with world.log.open("a") as log, subprocess.Popen(command, stderr=log) as daemon:
         try:
-            wait_until(lambda: world.place(drop) == "done", 60, f"see {world.log}")
+            wait_until(lambda: world.place(drop) == "done", what=f"see {world.log}")
             maps = Path(f"/proc/{daemon.pid}/maps").read_text()
         finally:
             daemon.terminate()

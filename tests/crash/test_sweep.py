@@ -100,7 +100,7 @@ every_story = pytest.mark.parametrize("story", STORIES, ids=[story.name for stor
         for story in STORIES
     ],
 )
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(900)
 def test_the_daemon_may_die_at_any_point_of(story: Story, lanes: list[Lane]) -> None:
     came = Sweep(telling(story), ((point,) for point in count(1)), to_the_end=True).run(lanes)
 

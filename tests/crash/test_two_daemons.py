@@ -67,7 +67,7 @@ class Machine:
 
     def start(self) -> None:
         self.life = Life(self.config, self.log, pace=PACE, longest=1500)
-        wait_until(self.life.has_started, 20)
+        wait_until(self.life.has_started)
 
     def freeze(self) -> None:
         """The machine sleeps: all threads of its daemon do."""
@@ -152,28 +152,27 @@ def assert_each_once(world: World) -> None:
 
 
 @on_two_machines
-@pytest.mark.timeout(180)
 def test_the_second_waits_and_says_why_and_takes_over_from_one_that_sleeps(
     world: World, machines: tuple[Machine, Machine]
 ) -> None:
     first, second = machines
     first.start()
-    wait_until(first.serves, 20)
+    wait_until(first.serves)
     second.start()
-    wait_until(lambda: "Another dropwatch daemon serves the spool" in second.reason(), 20)
+    wait_until(lambda: "Another dropwatch daemon serves the spool" in second.reason())
 
     world.sandbox.set_faults(omero={"slow_upload": "2s"})
     drop(world, "alice", "in the middle", 3)
-    wait_until(lambda: " claim " in first.log.read_text(), 20)
+    wait_until(lambda: " claim " in first.log.read_text())
     first.freeze()
-    wait_until(second.serves, 30)
+    wait_until(second.serves)
     drop(world, "bob", "for the second")
     world.sandbox.set_faults()
-    wait_until(world.is_quiet, 60)
+    wait_until(world.is_quiet)
     first.wake()
-    wait_until(lambda: "Another" in first.reason(), 30)
+    wait_until(lambda: "Another" in first.reason())
     drop(world, "carol", "after all", 2)
-    wait_until(lambda: world.is_quiet() and all(machine.is_quiet() for machine in machines), 60)
+    wait_until(lambda: world.is_quiet() and all(machine.is_quiet() for machine in machines))
 
     assert_each_once(world)
     assert [mail.subject for mail in world.sandbox.mails() if mail.kind == "withdrawn"] == []
@@ -197,14 +196,14 @@ def test_a_thousand_batches_are_imported_once_while_the_spool_changes_hands(
         serving = next((machine for machine in machines if machine.serves()), None)
         other = machines[1] if serving is machines[0] else machines[0]
         if serving is None or not world.envelopes("processing"):
-            wait_until(lambda: any(machine.serves() for machine in machines) or world.is_quiet(), 60)
+            wait_until(lambda: any(machine.serves() for machine in machines) or world.is_quiet())
             continue
         serving.freeze()
-        wait_until(other.serves, 60)
+        wait_until(other.serves)
         before = len(world.envelopes("done"))
         wait_until(lambda: len(world.envelopes("done")) > before + 20 or world.is_quiet(), 300)  # noqa: B023
         serving.wake()
-        wait_until(lambda: not serving.serves() or world.is_quiet(), 60)  # noqa: B023
+        wait_until(lambda: not serving.serves() or world.is_quiet())  # noqa: B023
         changes += 1
     wait_until(lambda: world.is_quiet() and all(machine.is_quiet() for machine in machines), 900)
 
@@ -220,10 +219,10 @@ def test_a_second_daemon_of_this_machine_is_refused_also_with_a_state_folder_of_
     other.write_text(json.dumps(settings | {"state": str(world.root / "other")}))
     first, second = Life(world.config, world.log), None
     try:
-        wait_until(first.has_started, 20)
+        wait_until(first.has_started)
         log = world.root / "other.log"
         second = Life(other, log)
-        code = second.end(20)
+        code = second.end(60)
         first_lives = not first.ends_within(0)
     finally:
         first.kill()
@@ -243,17 +242,17 @@ def test_a_spool_that_was_away_at_the_start_is_locked_when_it_comes(world: World
     world.spool.mkdir()  # what a mountpoint looks like with nothing mounted
     life = Life(world.config, world.log)
     try:
-        wait_until(life.has_started, 20)
-        wait_until(lambda: " pause " in world.log.read_text(), 20)
+        wait_until(life.has_started)
+        wait_until(lambda: " pause " in world.log.read_text())
         left = list(world.spool.iterdir())
         world.spool.rmdir()
         away.rename(world.spool)
         drop(world, "alice", "patient")
-        wait_until(world.is_quiet, 40)
+        wait_until(world.is_quiet)
         settings = json.loads(world.config.read_text())
         other = world.root / "other.yaml"
         other.write_text(json.dumps(settings | {"state": str(world.root / "other")}))
-        refused = Life(other, world.root / "other.log").end(20)
+        refused = Life(other, world.root / "other.log").end(60)
     finally:
         life.kill()
 

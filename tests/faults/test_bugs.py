@@ -47,7 +47,7 @@ def both_end(place: Facility) -> Path:
     place.drop("alice", "bad", "a.ome.tif")
     place.drop("bob", "good", "b.ome.tif")
     place.until(lambda: place.retired("bob"))
-    place.until(lambda: place.retired("alice"), 60)
+    place.until(lambda: place.retired("alice"))
     place.until(lambda: [s for s in place.subjects("admin@") if s.startswith("Error in dropwatch")])
 
     assert place.imported() == ["b.ome.tif"]

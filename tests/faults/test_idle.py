@@ -51,7 +51,7 @@ def test_nobody_lists_done_or_failed(tmp_path: Path, watch: str) -> None:
         )
         before = len(notes.read_bytes().splitlines())
         wait_until(
-            lambda: len(notes.read_bytes().splitlines()) > before + 20, 30, "it does not look any more"
+            lambda: len(notes.read_bytes().splitlines()) > before + 20, what="it does not look any more"
         )
     finally:
         daemon.send_signal(signal.SIGTERM)

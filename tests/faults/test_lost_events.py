@@ -32,7 +32,6 @@ from tests.world import wait_until
 
 pytestmark = [
     pytest.mark.skipif(sys.platform != "linux", reason="inotify is Linux's"),
-    pytest.mark.timeout(300),
 ]
 
 QUEUE = Path("/proc/sys/fs/inotify/max_queued_events")
@@ -81,9 +80,9 @@ def test_one_users_burst_hides_nobody_elses_batch(tmp_path: Path) -> None:
 
         begun = time.monotonic()
         os.kill(life.pid, signal.SIGCONT)
-        wait_until(lambda: quiet.claimed("bob"), 30, f"see {quiet.log}")
+        wait_until(lambda: quiet.claimed("bob"), what=f"see {quiet.log}")
         took = time.monotonic() - begun
-        wait_until(lambda: quiet.overflows() >= 1, 15)
+        wait_until(lambda: quiet.overflows() >= 1)
 
         assert took < 20
         assert quiet.said(" overflow ")
@@ -108,7 +107,7 @@ def test_an_inbox_that_was_removed_and_made_anew_is_watched_again(tmp_path: Path
 
         assert bell.watch({"alice": inbox}) == []  # as each sweep does
         (inbox / "a.tif").touch()
-        assert rung.get(timeout=10) == "alice"
+        assert rung.get(timeout=60) == "alice"
     finally:
         bell.close()
 
@@ -123,7 +122,7 @@ def test_an_inbox_that_cannot_be_watched_leaves_the_others_watched(tmp_path: Pat
         assert len(failures) == 1
         assert str(tmp_path / "alice") in failures[0]
         (tmp_path / "bob" / "a.tif").touch()
-        assert rung.get(timeout=10) == "bob"
+        assert rung.get(timeout=60) == "bob"
         (tmp_path / "alice").mkdir()
         assert bell.watch({"alice": tmp_path / "alice", "bob": tmp_path / "bob"}) == []
     finally:
@@ -138,7 +137,7 @@ def test_a_user_with_hundreds_of_drops_does_not_keep_another_from_being_claimed(
     folders(quiet.inbox("alice"), 300, 1)
     folders(quiet.inbox("bob"), 1, 1)
     with quiet.daemon():
-        wait_until(lambda: bobs_claim(quiet), 60)
+        wait_until(lambda: bobs_claim(quiet))
 
         assert bobs_claim(quiet) <= 101
 
@@ -258,7 +257,7 @@ def test_of_20000_files_that_come_while_the_daemon_stands_still_none_is_missed(t
         wanted = contents(quiet.inbox("alice"), quiet.inbox("bob"))
         os.kill(life.pid, signal.SIGCONT)
         wait_until(quiet.is_quiet, 800, f"see {quiet.log}")
-        wait_until(lambda: quiet.overflows() >= 1, 15)
+        wait_until(lambda: quiet.overflows() >= 1)
 
         assert sum(wanted.values()) == 40010
         assert contents(*quiet.claimed("alice"), *quiet.claimed("bob")) == wanted
@@ -275,7 +274,7 @@ def test_of_a_burst_of_50000_files_none_is_missed(tmp_path: Path) -> None:
         writer, begun = burst(quiet.inbox("alice"), 50, 1000), time.monotonic()
         time.sleep(1.0)
         drop_listed(quiet.inbox("bob"), "meanwhile")
-        wait_until(lambda: quiet.claimed("bob"), 60, "bob waits for alice")
+        wait_until(lambda: quiet.claimed("bob"), what="bob waits for alice")
         bob = time.monotonic() - begun
         assert writer.wait(300) == 0
         alices = [quiet.inbox("alice"), quiet.place("alice", "processing")]

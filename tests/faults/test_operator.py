@@ -25,7 +25,7 @@ def test_wrong_service_password_pauses_all_and_resumes_when_it_is_put_right(faci
     assert "password" in told
     assert place.imports() == []
     place.password.write_text("dropwatch\n")
-    place.until(lambda: place.retired("alice") and place.retired("bob"), 60)
+    place.until(lambda: place.retired("alice") and place.retired("bob"))
     assert place.imported() == ["a.ome.tif", "b.ome.tif"]
     assert len(place.subjects("admin@")) == 1
 

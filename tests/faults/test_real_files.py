@@ -33,7 +33,6 @@ def bring_all(place: Facility) -> set[str]:
 
 
 @pytest.mark.long
-@pytest.mark.timeout(300)
 def test_each_gets_a_verdict_and_a_sentence_and_nothing_crashes(facility: Callable[..., Facility]) -> None:
     place = facility(retry={"import": ["200ms"]})
     dropped = bring_all(place)

@@ -23,7 +23,6 @@ from tests.samba import Samba
 from tests.world import SandboxProcess, World, running_sandbox, wait_until
 
 pytestmark = [
-    pytest.mark.timeout(180),
     pytest.mark.skipif(bool(samba.missing()), reason=samba.missing() or "never"),
 ]
 
@@ -50,7 +49,7 @@ class Site:
         for daemon in self.daemons:
             daemon.terminate()
             try:
-                daemon.wait(30)
+                daemon.wait(60)
             finally:
                 daemon.kill()
                 daemon.wait()
@@ -187,7 +186,7 @@ def test_a_file_that_the_workstation_still_writes_at_the_claim_is_imported_whole
         writes(writer, whole[half:])
         assert writer.stdin is not None
         writer.stdin.close()
-        code = writer.wait(30)
+        code = writer.wait(60)
     done = site.envelope("done", "run", seconds=60)
 
     assert code == 0

@@ -37,7 +37,6 @@ from tests.world import (
 )
 
 pytestmark = [
-    pytest.mark.timeout(180),
     pytest.mark.skipif(bool(sshfs.missing()), reason=sshfs.missing() or "never"),
 ]
 
@@ -68,7 +67,7 @@ def world(tmp_path: Path, sandbox: SandboxProcess, share: Sshfs) -> Iterator[Wor
 def start(world: World, *, processes: bool = False) -> Life:
     make = partial(open_workshop, config.load(world.config)) if processes else None
     life = Life(world.config, world.log, make=make)
-    wait_until(life.has_started, 20)
+    wait_until(life.has_started)
     return life
 
 
@@ -98,7 +97,7 @@ def dropwatch(world: World, *words: str) -> str:
 
 
 def finish(world: World, *drops: Drop) -> None:
-    wait_until(world.is_quiet, 60, f"see {world.log}")
+    wait_until(world.is_quiet, what=f"see {world.log}")
     for drop in drops:
         assert world.place(drop) == "done"
         world.assert_whole(drop)
@@ -120,7 +119,7 @@ def test_a_spool_on_sshfs_is_polled_which_is_said_and_what_comes_behind_the_moun
 ) -> None:
     life = start(world)
     try:
-        wait_until(lambda: heartbeat(world).get("spools", {}).get(str(share.point), {}).get("watch"), 20)
+        wait_until(lambda: heartbeat(world).get("spools", {}).get(str(share.point), {}).get("watch"))
         first = world.drop("alice", "moved in", slides(world))
         second = world.drop("bob", "copied in", slides(world, 3), move=False)
         finish(world, first, second)
@@ -172,7 +171,7 @@ def test_a_file_whose_share_is_lost_while_it_is_read_failed_for_a_while_only(
     share.mount()
     with pytest.raises(TemporaryError), opened(str(share.point), fact) as descriptor:
         lost(share)
-        wait_until(lambda: fails(lambda: os.fstat(descriptor)), 10, "the kernel forgets what it knew")
+        wait_until(lambda: fails(lambda: os.fstat(descriptor)), what="the kernel forgets what it knew")
 
 
 def test_a_planned_file_is_the_same_after_its_share_was_mounted_again(tmp_path: Path, share: Sshfs) -> None:
@@ -222,10 +221,10 @@ def test_a_share_lost_in_mid_upload_and_mounted_again_loses_and_doubles_nothing(
     drop = world.drop("alice", "the run", slides(world, 4, 300))
     life = start(world, processes=processes)
     try:
-        wait_until(lambda: in_mid_upload(world), 60, f"see {world.log}")
+        wait_until(lambda: in_mid_upload(world), what=f"see {world.log}")
         lost(share)
         wait_until(
-            lambda: f"spool:{share.point}" in heartbeat(world).get("targets", {}), 60, "it is not said"
+            lambda: f"spool:{share.point}" in heartbeat(world).get("targets", {}), what="it is not said"
         )
         seen = dropwatch(world, "status")
         share.unmount()
@@ -281,19 +280,19 @@ def test_a_share_that_hangs_keeps_nobody_else_waiting_and_is_told_of(
         finish(world, before)
         share.hang()
         drop = world.drop("alice", "meanwhile", slides(world))
-        wait_until(lambda: heartbeat(world).get("hanging"), 60, "it is in the heartbeat")
+        wait_until(lambda: heartbeat(world).get("hanging"), what="it is in the heartbeat")
         done = drop_at(second)
-        wait_until(lambda: list(done.iterdir()), 30, "the other spool is served")
+        wait_until(lambda: list(done.iterdir()), what="the other spool is served")
         seen, found = dropwatch(world, "status"), dropwatch(world, "check")
-        mails = wait_until(lambda: mails_that_say(world, words), 30, "the admins are told")
+        mails = wait_until(lambda: mails_that_say(world, words), what="the admins are told")
         if ending == "the server goes on":
             share.go_on()
         else:
-            subprocess.run(["umount", "-f", "-l", share.point], check=True, timeout=30)
+            subprocess.run(["umount", "-f", "-l", share.point], check=True, timeout=60)
             share.unmount()
             share.mount()
         finish(world, drop)
-        wait_until(lambda: not heartbeat(world)["hanging"], 20)
+        wait_until(lambda: not heartbeat(world)["hanging"])
     finally:
         share.go_on()
         code = life.stop()
@@ -318,15 +317,15 @@ def test_a_drop_folder_that_hangs_and_stops_everything_is_told_of_and_given_up_b
     second, words = configure(world), f"umount -f -l {world.spool}"
     life = start(world)
     try:
-        wait_until(lambda: heartbeat(world).get("spools", {}).get(str(world.spool), {}).get("why"), 20)
+        wait_until(lambda: heartbeat(world).get("spools", {}).get(str(world.spool), {}).get("why"))
         told = heartbeat(world)["spools"][str(world.spool)]
         share.hang()
-        wait_until(lambda: heartbeat(world).get("hanging"), 90, "it is in the heartbeat")
+        wait_until(lambda: heartbeat(world).get("hanging"), what="it is in the heartbeat")
         done = drop_at(second)
         seen, found = dropwatch(world, "status"), dropwatch(world, "check")
-        mails = wait_until(lambda: mails_that_say(world, words), 30, "the admins are told")
-        subprocess.run(["umount", "-f", "-l", share.point], check=True, timeout=30)
-        wait_until(lambda: list(done.iterdir()), 60, "the other spool is served")
+        mails = wait_until(lambda: mails_that_say(world, words), what="the admins are told")
+        subprocess.run(["umount", "-f", "-l", share.point], check=True, timeout=60)
+        wait_until(lambda: list(done.iterdir()), what="the other spool is served")
     finally:
         share.go_on()
         share.close()

@@ -120,9 +120,9 @@ def state_share(tmp_path: Path) -> Iterator[FaultyMount]:
 
 def assert_all_well(place: Site, *images: str, user: str = "alice") -> None:
     """Imported once, told once, and nothing is in trouble any more."""
-    place.until(lambda: place.retired(user), 60)
+    place.until(lambda: place.retired(user))
     place.until(lambda: len(place.subjects(f"{user}@")) == 1)
-    place.until(lambda: not place.targets(), 90)
+    place.until(lambda: not place.targets())
 
     assert place.imported() == list(images)
     assert place.leftovers() == []
@@ -183,7 +183,7 @@ def test_a_full_state_folder_holds_the_letter_and_so_the_batch_and_the_admin_hea
     assert place.subjects("alice@") == []
     assert place.envelopes("bob", "processing") == [], "claimed, and nobody can be told of it"
     state.empty()
-    place.until(lambda: place.retired("bob"), 60)
+    place.until(lambda: place.retired("bob"))
     assert_all_well(place, "a.ome.tif", "b.ome.tif")
     place.until(lambda: list((state.mountpoint / "outbox" / "sent").glob("*fault*")))
     assert len(place.subjects("admin@")) == 1, "what was sent from memory was sent again from the disk"
@@ -224,7 +224,6 @@ def test_nothing_is_claimed_while_the_spool_is_nearly_full(
 
 
 @with_shares
-@pytest.mark.timeout(120)
 @pytest.mark.long
 def test_an_attempt_that_cannot_be_written_down_is_not_made_and_does_not_count(
     site: Make, share: FaultyMount
@@ -236,14 +235,13 @@ def test_an_attempt_that_cannot_be_written_down_is_not_made_and_does_not_count(
     place.until(lambda: "omero" in place.targets())
     share.fail("write", "ENOSPC", "*/record.json.part", count=4)
     place.faults()
-    place.until(lambda: len(share.met()) == 4, 60)
+    place.until(lambda: len(share.met()) == 4)
 
     assert_all_well(place, "a.ome.tif")
     assert place.attempts(place.envelopes("alice", "done")[0]) == 1
 
 
 @with_shares
-@pytest.mark.timeout(120)
 @pytest.mark.long
 def test_an_attempt_whose_end_cannot_be_written_down_is_asked_about_before_the_next(
     site: Make, share: FaultyMount
@@ -271,7 +269,6 @@ PHASES: dict[str, Callable[[Site], object]] = {
 
 
 @with_shares
-@pytest.mark.timeout(150)
 @pytest.mark.parametrize(
     ("phase", "how"),
     [
@@ -300,7 +297,7 @@ def test_a_share_that_is_lost_and_comes_back_costs_nothing_but_time(
     bring_back(share, how)
     place.faults()
     if phase == "idle":
-        place.until(lambda: not place.targets(), 60)
+        place.until(lambda: not place.targets())
         place.drop("alice", "run", "a.ome.tif", "b.ome.tif")
 
     assert_all_well(place, "a.ome.tif", "b.ome.tif")
@@ -327,7 +324,6 @@ def bring_back(share: FaultyMount, how: str) -> None:
 
 
 @with_shares
-@pytest.mark.timeout(120)
 @pytest.mark.long
 def test_what_a_share_does_not_show_for_a_moment_is_not_withdrawn(site: Make, share: FaultyMount) -> None:
     spool = {"path": str(share.mountpoint), "settle": "200ms", "sweep": "1s", "watch": "poll", "poll": "1s"}
@@ -346,7 +342,6 @@ def test_what_a_share_does_not_show_for_a_moment_is_not_withdrawn(site: Make, sh
 
 
 @with_shares
-@pytest.mark.timeout(120)
 def test_a_rename_that_failed_and_happens_later_costs_no_file(site: Make, share: FaultyMount) -> None:
     place = site()
     share.fail("rename", "EIO", "*/processing/*/run", count=1, late=True)
@@ -357,7 +352,6 @@ def test_a_rename_that_failed_and_happens_later_costs_no_file(site: Make, share:
 
 
 @with_shares
-@pytest.mark.timeout(120)
 @pytest.mark.long
 def test_a_file_that_cannot_be_read_fails_alone_and_not_the_share(site: Make, share: FaultyMount) -> None:
     place = site()
@@ -365,7 +359,7 @@ def test_a_file_that_cannot_be_read_fails_alone_and_not_the_share(site: Make, sh
     place.drop("bob", "other", "c.ome.tif")
     share.fail("read", "EIO", "*/a.ome.tif")
     place.start()
-    place.until(lambda: place.retired("alice") and place.retired("bob"), 60)
+    place.until(lambda: place.retired("alice") and place.retired("bob"))
 
     assert place.imported() == ["b.ome.tif", "c.ome.tif"]
     assert len(place.envelopes("alice", "failed")) == 1
@@ -373,7 +367,6 @@ def test_a_file_that_cannot_be_read_fails_alone_and_not_the_share(site: Make, sh
 
 
 @with_shares
-@pytest.mark.timeout(120)
 @pytest.mark.long
 def test_what_a_share_shows_late_is_not_claimed_early(site: Make, share: FaultyMount) -> None:
     """Another machine writes; what this one sees of it is up to three seconds old."""
@@ -403,7 +396,6 @@ def test_what_a_share_shows_late_is_not_claimed_early(site: Make, share: FaultyM
 
 
 @with_shares
-@pytest.mark.timeout(120)
 @pytest.mark.long
 def test_a_letter_that_was_sent_and_cannot_be_put_away_is_not_sent_again(
     site: Make, state_share: FaultyMount
@@ -412,7 +404,7 @@ def test_a_letter_that_was_sent_and_cannot_be_put_away_is_not_sent_again(
     state_share.fail("rename", "EIO", "*/outbox/sent/*", count=1)
     place.drop("alice", "run", "a.ome.tif")
     place.start()
-    place.until(lambda: list((place.folder / "state" / "outbox" / "sent").glob("*outcome*")), 60)
+    place.until(lambda: list((place.folder / "state" / "outbox" / "sent").glob("*outcome*")))
 
     assert_all_well(place, "a.ome.tif")
     assert len(state_share.met()) == 1

@@ -124,7 +124,7 @@ def fails_at(lane: Lane, story: Story, folder: str, fault: Fault, point: int) ->
     life = Life(world.config, world.log)
     try:
         try:
-            wait_until(lambda: is_quiet(world), 90, "the end of the story")
+            wait_until(lambda: is_quiet(world), what="the end of the story")
         finally:
             met = lane.mount.heal()
             life.stop()
@@ -191,7 +191,6 @@ def sweep(
         return sum((one.result() for one in [pool.submit(tell, lane) for lane in lanes]), Counter())["points"]
 
 
-@pytest.mark.timeout(120)
 def test_a_disk_that_is_full_for_a_moment_loses_nothing(lanes: list[Lane]) -> None:
     assert fails_at(lanes[0], STORY["fresh folder"], "spool", Fault("ENOSPC", 6), 17)
 

@@ -23,7 +23,7 @@ from dropwatch.workers import DIED, Bug, Done, Squad, Work, Workers
 from tests.alive import is_alive
 from tests.unruly import Unruly
 
-DEADLINE = 30.0
+DEADLINE = 90.0
 
 
 class Office:

@@ -25,7 +25,6 @@ from tests.writers import BY_RENAME, FILES, HOW, LISTED, MANIFESTS, content, lis
 
 pytestmark = [
     pytest.mark.skipif(sys.platform == "win32", reason="its writers are POSIX's"),
-    pytest.mark.timeout(120),
 ]
 
 #: Their files look whole to everybody before they are, also to a list of sizes.
@@ -75,7 +74,7 @@ def outcomes(quiet: Quiet, jobs: Iterable[Job], pause: float) -> dict[Job, str]:
         finally:
             for writer in writers:
                 writer.kill()
-        wait_until(quiet.is_quiet, 90, f"see {quiet.log}")
+        wait_until(quiet.is_quiet, what=f"see {quiet.log}")
         return {job: outcome(quiet, job) for job in jobs}
 
 
@@ -122,12 +121,12 @@ def test_a_writer_that_no_lease_tells_of_goes_on_through_the_claim(tmp_path: Pat
     handles = {name: os.open(folder / name, os.O_RDONLY) for name in FILES}
     (folder / "batch.yaml").write_text(listing(batch))
     with quiet.daemon():
-        wait_until(lambda: quiet.log.read_text().count("checksum-listed") == len(FILES), 30)
+        wait_until(lambda: quiet.log.read_text().count("checksum-listed") == len(FILES))
         for name, handle in handles.items():
             # As by a handle that leads to the file wherever it is now.
             Path(f"/proc/self/fd/{handle}").readlink().write_bytes(content(batch, name))
             os.close(handle)
-        wait_until(quiet.is_quiet, 30)
+        wait_until(quiet.is_quiet)
 
         assert len(list(quiet.place("alice-none", "done").iterdir())) == 1
         assert outcome(quiet, Job("alice", "", "none", "run")) == "whole"

@@ -33,7 +33,7 @@ def visitor(index: Index, name: str, *, admin: bool = False) -> Visitor:
 
 
 def until(condition: Callable[[], bool]) -> None:
-    end = time.monotonic() + 20
+    end = time.monotonic() + 90
     while not condition():
         assert time.monotonic() < end
         threading.Event().wait(0.02)

@@ -17,7 +17,7 @@ class Share:
 
     def ask(self, root: Path) -> None:
         self.asked += 1
-        assert self.up.wait(30)
+        assert self.up.wait(60)
 
     def knock(self, clock: list[float], patience: float = 0.05) -> Knock:
         return Knock(Path("share"), patience=patience, ask=self.ask, clock=lambda: clock[0])

@@ -231,7 +231,7 @@ def test_a_dead_holder_of_this_machine_is_relieved_at_once(
     monkeypatch.undo()  # here is what it knows of its own processes
     holder = _forks.Process(target=lambda: Lease(tmp_path).take(local=False))
     holder.start()
-    holder.join(10)
+    holder.join(60)
 
     assert Lease(tmp_path).take(local=False) is True
 
@@ -254,7 +254,7 @@ class Patient:
     """An importer that goes on until it is stopped."""
 
     def import_(self, *_: Any, stopped: Callable[[], bool], **__: Any) -> None:
-        wait_until(stopped, 10)
+        wait_until(stopped)
         raise Interrupted("Stopped.")
 
 
@@ -310,10 +310,10 @@ def test_of_many_that_sleep_and_wake_never_two_act_at_once(tmp_path: Path) -> No
 
     for machine in machines:
         machine.start()
-    wait_until(lambda: len(list(tmp_path.glob("acted-*"))) > 2, 60, "nobody was relieved")
+    wait_until(lambda: len(list(tmp_path.glob("acted-*"))) > 2, what="nobody was relieved")
     (tmp_path / "end").touch()
     for machine in machines:
-        machine.join(20)
+        machine.join(60)
 
     assert [machine.exitcode for machine in machines] == [0] * 4
     assert [path.read_text() for path in tmp_path.glob("clash-*")] == []

@@ -298,11 +298,11 @@ def kept_until(keeper: object, enough: Callable[[], bool]) -> int:
     codes: list[int] = []
     running = threading.Thread(target=lambda: codes.append(keeper.run()))  # type: ignore[attr-defined]
     running.start()
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 90
     while not enough() and time.monotonic() < deadline:
         running.join(0.01)
     keeper.stop()  # type: ignore[attr-defined]
-    running.join(30)
+    running.join(60)
     return codes[0]
 
 

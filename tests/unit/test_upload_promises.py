@@ -376,14 +376,14 @@ def test_two_who_press_at_once_drop_one_batch(world: World, uploads: Uploads) ->
     gate = threading.Barrier(4)
 
     def press() -> None:
-        gate.wait(10)
+        gate.wait(60)
         answers.append(uploads.submit(visitor(world), draft.id, Wishes(name="once")))
 
     pressing = [threading.Thread(target=press) for _ in range(4)]
     for thread in pressing:
         thread.start()
     for thread in pressing:
-        thread.join(20)
+        thread.join(60)
 
     assert set(answers) == {world.spool / "alice/inbox/once"}
     assert len(answers) == 4
@@ -413,7 +413,7 @@ def test_killed_at_any_point_of_submitting_it_is_done_or_not_and_then_done_once(
         trap = Trap([str(world.spool)], world.root / "notes", at)
         life = _forks.Process(target=_submit_and_die, args=(world.config, draft.id, trap))
         life.start()
-        life.join(30)
+        life.join(60)
         survived = life.exitcode == 0
         between = {name: names(world.spool / "alice/inbox" / name) for name in inbox(world)}
         after = Uploads(settings, time.time)
