@@ -47,6 +47,7 @@ def connect(sandbox: Any) -> Iterator[Callable[..., OmeroImporter]]:
         user: str = "dropwatch", password: Callable[[], str] | None = None, **more: Any
     ) -> OmeroImporter:
         port, secure = more.pop("port", sandbox.server.omero_port), more.pop("secure", False)
+        more.setdefault("connect_wait", 60.0)
         made.append(OmeroImporter("127.0.0.1", port, secure, user, password or (lambda: user), **more))
         return made[-1]
 

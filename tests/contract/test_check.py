@@ -35,13 +35,9 @@ from dropwatch.spool.permissions import add_user
 from dropwatch.spool.presence import only_daemon
 from dropwatch.task import make_importer
 from facility import Facility
+from tests.ports import free_port
 
 POSIX = pytest.mark.skipif(os.name != "posix", reason="modes and links are of POSIX")
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listening:
-        return int(listening.getsockname()[1])
 
 
 @dataclass

@@ -503,4 +503,4 @@ class TestEveryImporter:
         importer.close()
         importer.close()
 
-        assert time.monotonic() - before < 5
+        assert time.monotonic() - before < 30

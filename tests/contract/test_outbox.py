@@ -28,6 +28,7 @@ from dropwatch.outbox import Delivered, Letter, MailServerSettings, Outbox, Shel
 from dropwatch.outbox.mail import compose
 from dropwatch.sandbox.faults import Faults
 from dropwatch.sandbox.smtp import MailServer
+from tests.ports import free_port
 
 NOW = 1_795_000_000.0
 INTERVALS = (30.0, 300.0, 1800.0)
@@ -53,7 +54,7 @@ class Site:
 
     def settings(self, **changes: object) -> MailServerSettings:
         plain = MailServerSettings(
-            "127.0.0.1", self.server.port, "none", None, "Dropwatch <dropwatch@example.org>", timeout=10.0
+            "127.0.0.1", self.server.port, "none", None, "Dropwatch <dropwatch@example.org>", timeout=60.0
         )
         return replace(plain, **changes)  # type: ignore[arg-type]
 
@@ -296,7 +297,7 @@ def test_a_server_that_says_nothing_does_not_hold_us(site: Site) -> None:
         delivered = site.outbox(port=greeter.port, timeout=0.3).deliver(NOW, never)
 
     assert isinstance(delivered.outage, Unavailable)
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < 50  # it would wait for a minute
 
 
 def test_a_server_that_vanishes_between_letters_costs_the_rest_no_attempt(site: Site) -> None:
@@ -651,7 +652,7 @@ def watch(event, arguments):
         if str(steps) == crash or (not crash.isdigit() and crash in named[-1]):
             os.kill(os.getpid(), signal.SIGKILL)
 
-server = MailServerSettings("127.0.0.1", port, "none", None, "dropwatch@example.org", 10.0)
+server = MailServerSettings("127.0.0.1", port, "none", None, "dropwatch@example.org", 60.0)
 outbox = Outbox(folder, server, lambda: None, INTERVALS, lambda: NOW)
 import yagmail  # its own files are none of ours
 sys.addaudithook(watch)
@@ -829,9 +830,7 @@ class Plain(Controller):
     """A mail server without STARTTLS that keeps nothing; with an ssl_context it speaks TLS from the start."""
 
     def __init__(self, **settings: object) -> None:
-        with socket.create_server(("127.0.0.1", 0)) as free:
-            port = free.getsockname()[1]
-        super().__init__(Sink(), hostname="127.0.0.1", port=port, **settings)
+        super().__init__(Sink(), hostname="127.0.0.1", port=free_port(), ready_timeout=60.0, **settings)
 
     def __enter__(self) -> Plain:
         self.start()

@@ -169,13 +169,10 @@ def test_pictures_wanted_together_are_asked_for_together(importer: Watched, page
 def test_server_that_accepts_and_never_answers_holds_up_nobody(clock: Clock) -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
         page = Images(lambda: Watched(silent.getsockname()[1]), clock, seconds=0.3)
-        began = time.monotonic()
         for asking in (page.containers("alice"), page.thumbnails("alice", [1, 2, 3]), page.account("alice")):
             with pytest.raises(Unavailable, match=r"OMERO does not answer\. Try again"):
                 run(asking)
         page.close()
-
-        assert time.monotonic() - began < 5
 
 
 def test_page_that_ends_answers_whoever_waits(importer: Watched, clock: Clock) -> None:

@@ -25,6 +25,7 @@ from tests.omero_people import (
     new_client,
     response,
     settings,
+    wait_for,
 )
 
 CLIENT = "omero.client.uuid"
@@ -88,10 +89,12 @@ def test_client_is_refused_while_its_old_connection_is_there(sandbox: Running) -
 
 
 def test_second_call_at_once_to_one_store_is_refused(sandbox: Running) -> None:
-    sandbox.set_faults(slow_upload="500ms")
+    sandbox.set_faults(hold_upload=True)
     with logged_in(sandbox.server.omero_port, "alice") as alice:
         store = alice.repository.importFileset(fileset("a.tif"), settings()).getUploader(0)
         first, second = store.begin_write(b"a", 0, 1), store.begin_write(b"b", 1, 1)
+        wait_for(lambda: first.isCompleted() or second.isCompleted())
+        sandbox.set_faults()
         failed = []
         for call in (first, second):
             try:
