@@ -90,8 +90,8 @@ class Staging:
     def make(self) -> None:
         """Make it, empty. Raises OperatorError (it cannot become a batch by a rename; somebody else's folder)."""
         inbox = Spool(self.spool).folder(self.user, Place.INBOX)
-        for above in (self.spool / UPLOADS, self.spool / UPLOADS / self.user):
-            _make_private(above)
+        make_uploads(self.spool)
+        _make_private(self.folder.parent)
         if self.folder.parent.stat().st_dev != inbox.stat().st_dev:
             raise OperatorError(
                 f"{inbox} is not on the file system of its spool, so nothing can be uploaded for {self.user}.",
@@ -111,8 +111,11 @@ class Staging:
 
     def touched(self) -> float:
         """When somebody last did something with it, by the clock of the disk: epoch seconds."""
-        places = [self.folder, self.folder / _NOTES, self.folder / _DROPPED]
-        return max(place.stat().st_mtime for place in places if is_there(place))
+        latest = 0.0
+        for place in (self.folder, self.folder / _NOTES, self.folder / _DROPPED):
+            with suppress(FileNotFoundError):  # it may go while we look
+                latest = max(latest, place.stat().st_mtime)
+        return latest
 
     def discard(self) -> None:
         """Take it away, with all that was uploaded. What was submitted is no longer here."""
@@ -129,11 +132,15 @@ class Staging:
         for note in sorted((self.folder / _NOTES).glob("*.json")):
             said = json.loads(note.read_bytes())
             staged = Staged(**said)
-            try:
-                there = self.place(staged).lstat().st_size
-            except FileNotFoundError:
-                there = 0
+            there = self.size(staged) or 0
             yield staged if there >= staged.received else Staged(**{**said, "received": 0, "sha256": None})
+
+    def size(self, staged: Staged) -> int | None:
+        """Bytes that the disk has of it, certain or not; None where it is not there."""
+        try:
+            return self.place(staged).lstat().st_size
+        except FileNotFoundError:
+            return None
 
     def place(self, staged: Staged) -> Path:
         return self.files.joinpath(*staged.path.split("/"))
@@ -155,6 +162,11 @@ class Staging:
             os.close(handle)
             raise
         return handle
+
+    def make_empty(self, staged: Staged) -> None:
+        """Have a file of no bytes there."""
+        os.close(self.open(staged))
+        self.set_time(staged)
 
     def set_time(self, staged: Staged) -> None:
         """Give the file the time that it has where it comes from."""
@@ -192,6 +204,12 @@ class Staging:
         dropped = Dropped(**said)
         return None if is_there(self.files / dropped.top) else dropped
 
+    def will_not_drop(self) -> None:
+        """Take back will_drop(): the rename did not come. Files that are taken out later are not a batch that went."""
+        with suppress(FileNotFoundError):
+            (self.folder / _DROPPED).unlink()
+            fsync_directory(self.folder)
+
     def forget(self) -> None:
         """Keep nothing of a submitted draft but what it was dropped as."""
         for part in (_NOTES, _FILES):
@@ -207,6 +225,11 @@ class Staging:
         with suppress(FileExistsError):  # two files of it begin at once
             folder.mkdir()
         share(folder, self.files)
+
+
+def make_uploads(spool: Path) -> None:
+    """Have the folder of all drafts there. Raises OperatorError when it is somebody else's."""
+    _make_private(spool / UPLOADS)
 
 
 def stagings(spool: Path, user: str) -> list[Staging]:

@@ -19,7 +19,7 @@ from dropwatch import config
 from dropwatch.config import Config
 from dropwatch.config.values import Bytes
 from dropwatch.errors import ManifestError, OperatorError, PermanentError
-from dropwatch.spool.staging import UPLOADS, Staged
+from dropwatch.spool.staging import UPLOADS, Dropped, Staged
 from dropwatch.spool.submit import Wishes
 from dropwatch.spool.upload_names import NotAllowed
 from dropwatch.web.uploads.draft import Draft
@@ -28,7 +28,7 @@ from dropwatch.web.uploads.room import Refused, disk_trouble
 from dropwatch.web.uploads.uploads import Uploads
 from dropwatch.web.visitor import DropFolder, Visitor
 from tests.lives import Trap, _forks
-from tests.world import SandboxProcess, World
+from tests.world import SandboxProcess, World, wait_until
 
 
 @pytest.fixture
@@ -54,8 +54,14 @@ def visitor(world: World, name: str = "alice") -> Visitor:
     return Visitor(name, (DropFolder(world.spool, name),))
 
 
+def add(draft: Draft, path: str, size: int, modified: int) -> Staged:
+    staged = draft.expect(path, size, modified)
+    draft.write_down(staged)
+    return staged
+
+
 def upload(draft: Draft, path: str, data: bytes) -> None:
-    staged = draft.add(path, len(data), 1_700_000_000_000)
+    staged = add(draft, path, len(data), 1_700_000_000_000)
     if data:
         coming = draft.receiving(staged.id)
         coming.write(data)
@@ -78,7 +84,7 @@ def test_after_a_crash_a_file_goes_on_at_what_is_certain_and_not_at_what_was_wri
 ) -> None:
     first, lost, rest = b"a" * 1000, b"?" * 500, b"b" * 700
     draft = uploads.begin(visitor(world))
-    staged = draft.add("x.fake", 1700, 0)
+    staged = add(draft, "x.fake", 1700, 0)
     coming = draft.receiving(staged.id)
     coming.write(first)
     coming.pause()
@@ -100,7 +106,7 @@ def test_after_a_crash_a_file_goes_on_at_what_is_certain_and_not_at_what_was_wri
 
 def test_each_offset_that_is_told_was_synced_before(world: World, uploads: Uploads) -> None:
     draft = uploads.begin(visitor(world))
-    staged = draft.add("x.fake", 3500, 0)
+    staged = add(draft, "x.fake", 3500, 0)
     happened: list[tuple[str, int]] = []
 
     def sync(handle: int) -> None:
@@ -127,6 +133,49 @@ def test_what_a_file_lost_on_the_disk_is_asked_for_again(world: World, uploads: 
     again = Draft.load(draft.staging, lambda _: None)
 
     assert again.files()[0].received == 0
+
+
+def test_who_discards_while_the_disk_is_at_it_waits_for_it_and_nobody_waits_for_both(
+    world: World, uploads: Uploads
+) -> None:
+    """Discard all, pressed in mid-upload: a file is just being made sure of. Who only asks never waits."""
+    draft = uploads.begin(visitor(world))
+    staged, other = add(draft, "x.fake", 1000, 0), add(draft, "y.fake", 1000, 0)
+    at_it, go_on = threading.Event(), threading.Event()
+
+    def sync(handle: int) -> None:
+        at_it.set()
+        go_on.wait(10)
+
+    coming = draft.receiving(staged.id)
+    coming._sync = sync
+    coming.write(b"x" * 500)
+    receiving = threading.Thread(target=coming.pause, daemon=True)
+    receiving.start()
+    at_it.wait(10)
+    discarding = threading.Thread(target=draft.discard, daemon=True)
+    discarding.start()
+    wait_until(lambda: draft._closed, 10)
+    asked = [draft.file(other.id).path, *(one.path for one in draft.files())]
+    go_on.set()
+    for thread in (receiving, discarding):
+        thread.join(10)
+
+    assert asked == ["y.fake", "x.fake", "y.fake"]
+    assert not receiving.is_alive()
+    assert not discarding.is_alive()
+    assert not draft.staging.folder.exists()
+
+
+def test_an_empty_file_that_a_crash_took_is_there_all_the_same(world: World, uploads: Uploads) -> None:
+    draft = uploads.begin(visitor(world))
+    staged = add(draft, "run/empty.fake", 0, 1_700_000_000_000)
+    draft.staging.place(staged).unlink()  # its note was on the disk, and then the power failed
+
+    dropped = Draft.load(draft.staging, lambda _: None).submit(Wishes())
+
+    assert (dropped / "empty.fake").stat().st_size == 0
+    assert (dropped / "empty.fake").stat().st_mtime == 1_700_000_000
 
 
 # -- names ------------------------------------------------------------------------------------------------
@@ -164,7 +213,7 @@ def test_a_hostile_name_is_refused_in_words_and_nothing_is_written(
     draft = uploads.begin(visitor(world))
 
     with pytest.raises(NotAllowed) as refused:
-        draft.add(path, 5, 0)
+        add(draft, path, 5, 0)
 
     assert why in str(refused.value)
     assert str(refused.value).isprintable()
@@ -187,13 +236,13 @@ def test_two_names_that_may_be_one_file_never_come_together(
     world: World, uploads: Uploads, first: str, second: str
 ) -> None:
     draft = uploads.begin(visitor(world))
-    kept = draft.add(first, 5, 0)
+    kept = add(draft, first, 5, 0)
 
     with pytest.raises(NotAllowed, match="would be one file"):
-        draft.add(second, 5, 0)
+        add(draft, second, 5, 0)
     draft.remove(kept.id)
 
-    draft.add(second, 5, 0)
+    add(draft, second, 5, 0)
     assert [staged.path for staged in draft.files()] == [second]
 
 
@@ -202,7 +251,7 @@ def test_two_names_that_may_be_one_file_never_come_together(
 
 def test_an_upload_of_somebody_else_is_not_there(world: World, uploads: Uploads) -> None:
     draft = uploads.begin(visitor(world))
-    staged = draft.add("x.fake", 5, 0)
+    staged = add(draft, "x.fake", 5, 0)
     bob = visitor(world, "bob")
 
     for ask in (
@@ -233,6 +282,23 @@ def test_who_uploads_too_much_is_told_how_much_may_be(world: World, settings: Co
     assert refused.value.status == 413
     uploads.add(me, other.id, "y.fake", 300, 0)
     uploads.add(visitor(world, "bob"), uploads.begin(visitor(world, "bob")).id, "z.fake", 1000, 0)
+
+
+def test_a_file_that_is_asked_for_twice_counts_once_and_another_of_its_name_is_refused(
+    world: World, settings: Config
+) -> None:
+    web = settings.web.model_copy(update={"upload_limit": 1000})
+    uploads = Uploads(settings.model_copy(update={"web": web}), time.time)
+    me = visitor(world)
+    draft = uploads.begin(me)
+    first = uploads.add(me, draft.id, "x.fake", 700, 0)
+
+    again = uploads.add(me, draft.id, "x.fake", 700, 0)  # the answer was lost
+
+    assert again == first
+    with pytest.raises(NotAllowed, match=r"x\.fake is here already, and of another size or date") as refused:
+        uploads.add(me, draft.id, "x.fake", 200, 0)
+    assert refused.value.remedy == "Take it out, then add it again."
 
 
 def test_an_upload_stops_before_the_disk_is_fuller_than_it_may_be(world: World, settings: Config) -> None:
@@ -275,6 +341,24 @@ def test_only_what_nobody_touched_for_long_is_tidied_away(world: World, settings
     assert not old.staging.folder.exists()
     assert open_.staging.folder.exists()
     assert fresh.staging.folder.exists()
+
+
+def test_what_is_left_of_old_uploads_goes_before_a_disk_is_called_full(
+    world: World, settings: Config
+) -> None:
+    now = time.time()
+    uploads = Uploads(settings, lambda: now)
+    me = visitor(world)
+    old = uploads.begin(me)
+    for place in (old.staging.folder, old.staging.folder / "uploads"):
+        os.utime(place, (now - 15 * 86400, now - 15 * 86400))
+    full = settings.limits.model_copy(update={"min_free": Bytes(2**60)})
+    uploads.config = settings.model_copy(update={"limits": full})
+
+    with pytest.raises(Refused, match="too full"):
+        uploads.begin(me)
+
+    assert not old.staging.folder.exists()
 
 
 def test_one_page_at_a_time_receives_uploads(world: World, settings: Config, uploads: Uploads) -> None:
@@ -336,7 +420,7 @@ def test_what_was_uploaded_is_dropped_whole_with_a_list_that_proves_it(
 
 def test_after_a_restart_the_list_is_computed_from_the_disk(world: World, uploads: Uploads) -> None:
     draft = uploads.begin(visitor(world))
-    staged = draft.add("x.fake", 6, 0)
+    staged = add(draft, "x.fake", 6, 0)
     for half in (b"abc", b"def"):
         coming = Draft.load(draft.staging, lambda _: None).receiving(staged.id)
         coming.write(half)
@@ -350,7 +434,7 @@ def test_after_a_restart_the_list_is_computed_from_the_disk(world: World, upload
 
 def test_what_is_not_whole_is_not_dropped_and_can_be_put_right(world: World, uploads: Uploads) -> None:
     draft = uploads.begin(visitor(world))
-    staged = draft.add("x.fake", 5, 0)
+    staged = add(draft, "x.fake", 5, 0)
     with pytest.raises(PermanentError, match=r"not uploaded yet: x\.fake"):
         draft.submit(Wishes())
     draft.remove(staged.id)
@@ -366,7 +450,7 @@ def test_what_is_not_whole_is_not_dropped_and_can_be_put_right(world: World, upl
     assert nothing == []
     assert names(dropped) == ["batch.json", "y.fake"]
     with pytest.raises(Refused, match="was submitted"):
-        draft.add("z.fake", 1, 0)
+        add(draft, "z.fake", 1, 0)
 
 
 def test_two_who_press_at_once_drop_one_batch(world: World, uploads: Uploads) -> None:
@@ -388,6 +472,33 @@ def test_two_who_press_at_once_drop_one_batch(world: World, uploads: Uploads) ->
     assert set(answers) == {world.spool / "alice/inbox/once"}
     assert len(answers) == 4
     assert inbox(world) == ["once"]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="/proc is another file system")
+@pytest.mark.parametrize("restarted", [False, True])
+def test_what_was_not_dropped_in_the_end_never_counts_as_dropped(
+    world: World, uploads: Uploads, restarted: bool
+) -> None:
+    """The rename fails, or the page dies before it. Then all files are taken out, as they are when it worked."""
+    draft = uploads.begin(visitor(world))
+    upload(draft, "run/x.fake", b"1")
+    if restarted:
+        draft.staging.will_drop(Dropped("run", "run"))
+        draft = Draft.load(draft.staging, lambda _: None)
+    else:
+        (world.spool / "alice/inbox").rename(world.root / "away")
+        (world.spool / "alice/inbox").symlink_to("/proc")  # nothing can be moved there
+        with pytest.raises(OperatorError, match="different file systems"):
+            draft.submit(Wishes())
+        (world.spool / "alice/inbox").unlink()
+        (world.root / "away").rename(world.spool / "alice/inbox")
+    draft.remove(draft.files()[0].id)
+    upload(draft, "other/y.fake", b"2")
+
+    dropped = Draft.load(draft.staging, lambda _: None).submit(Wishes())
+
+    assert names(dropped) == ["batch.json", "y.fake"]
+    assert inbox(world) == ["other"]
 
 
 def _submit_and_die(path: Path, draft: str, trap: Trap) -> None:

@@ -12,7 +12,7 @@ from dropwatch.errors import PermanentError
 from dropwatch.model import ListedFile
 from dropwatch.spool.staging import Dropped, Staged, Staging
 from dropwatch.spool.submit import Wishes, submit_staged
-from dropwatch.spool.upload_names import Taken, check, top_folder
+from dropwatch.spool.upload_names import NotAllowed, Taken, check, top_folder
 from dropwatch.web.uploads.receiving import Receiving, digest_of
 from dropwatch.web.uploads.room import MOST_FILES, Refused
 
@@ -24,6 +24,9 @@ class Draft:
     """The draft that lies in *staging*. Several threads may use it.
 
     tell -- is told whenever more of a file is certain; raises to stop
+
+    Two locks: _lock for what is known here, never held while the disk works, so that whoever only asks never waits;
+    and _ending for what takes files away. A thread that receives holds its file's own lock when it comes for _lock.
     """
 
     staging: Staging
@@ -42,6 +45,9 @@ class Draft:
     def load(cls, staging: Staging, tell: Callable[[Staging], None]) -> Draft:
         """As it lies on the disk."""
         made = cls(staging, tell, _closed=staging.dropped() is not None)
+        if made._closed:
+            return made
+        staging.will_not_drop()  # what died before its rename may become something else
         for staged in staging.load():
             made._taken.add(staged.path)
             made._put(staged)
@@ -75,31 +81,42 @@ class Draft:
 
     # -- coming and going ----------------------------------------------------------------------------
 
-    def add(self, path: str, size: int, modified: int) -> Staged:
-        """Expect the file *path*; the same again, when it is expected already: an answer may have been lost.
-        Raises NotAllowed (its name), Refused, OSError."""
+    def known(self, path: str, size: int, modified: int) -> Staged | None:
+        """The file *path*, where it is expected already: an answer may have been lost."""
+        with self._lock:
+            staged = self._files.get(self._by_path.get(path, ""))
+        alike = staged is not None and (staged.size, staged.modified) == (size, modified)
+        return staged if alike else None
+
+    def expect(self, path: str, size: int, modified: int) -> Staged:
+        """Count the file *path* in; it is to be written down next. Raises NotAllowed (its name), Refused."""
         with self._lock:
             self._check_open()
-            known = self._by_path.get(path)
-            if known and (self._files[known].size, self._files[known].modified) == (size, modified):
-                return self._files[known]
             if len(self._files) >= MOST_FILES:
                 raise Refused(
                     413, f"One batch can have {MOST_FILES:,} files.", remedy="Make several batches."
                 )
+            if path in self._by_path:
+                raise NotAllowed(
+                    f"{path} is here already, and of another size or date.",
+                    remedy="Take it out, then add it again.",
+                )
             self._taken.add(check(path))
             staged = Staged(f"{self.id}{secrets.token_hex(8)}", path, size, modified)
-            try:
-                self.staging.note(staged)
-            except OSError:
-                self._taken.free(path)
-                raise
             self._put(staged)
-        if size == 0:
-            receiving = self.receiving(staged.id)
-            receiving.write(b"")
-            receiving.pause()
-        return self.file(staged.id)
+            return staged
+
+    def write_down(self, staged: Staged) -> None:
+        """Have a note of *staged* on the disk, before any of it is. Raises OSError."""
+        try:
+            self.staging.note(staged)
+        except OSError:
+            with self._lock:
+                self._taken.free(staged.path)
+                self._take(staged.id)
+            raise
+        if staged.size == 0:  # nothing comes of it
+            self.staging.make_empty(staged)
 
     def receiving(self, id_: str) -> Receiving:
         """What takes the rest of a file. One at a time may use it: storage.py sees to that."""
@@ -119,14 +136,22 @@ class Draft:
 
     def remove(self, id_: str) -> None:
         """Take a file out. Raises Refused, OSError."""
-        with self._lock:
-            self._check_open()
-            staged = self.file(id_)
-            if id_ in self._coming:
-                self._coming.pop(id_).end()
-            self.staging.remove(staged)
-            self._taken.free(staged.path)
-            self._take(id_)
+        with self._ending:
+            with self._lock:
+                self._check_open()
+                staged = self.file(id_)
+                coming = self._coming.pop(id_, None)
+                self._take(id_)  # first, so that nothing of it comes any more
+            if coming is not None:
+                coming.end()
+            try:
+                self.staging.remove(staged)
+            except OSError:
+                with self._lock:
+                    self._put(staged)
+                raise
+            with self._lock:
+                self._taken.free(staged.path)
 
     def _put(self, staged: Staged) -> None:
         self._take(staged.id)
@@ -144,9 +169,11 @@ class Draft:
 
     def discard(self) -> None:
         """Take all of it away."""
-        with self._ending, self._lock:
-            self._closed = True
-            for receiving in self._coming.values():
+        with self._ending:
+            with self._lock:
+                self._closed = True
+                coming = list(self._coming.values())
+            for receiving in coming:
                 receiving.end()
             self.staging.discard()
 
@@ -171,15 +198,29 @@ class Draft:
                     self._drop(files, wishes)
                 except BaseException:
                     self._closed = self.staging.dropped() is not None
+                    if not self._closed:
+                        self.staging.will_not_drop()
                     raise
                 dropped = self.staging.dropped()
             assert dropped is not None, "what was dropped is known"
             self.staging.forget()
+            self._forget()
             return self.staging.spool / self.staging.user / "inbox" / dropped.name
+
+    def _forget(self) -> None:
+        with self._lock:
+            for id_ in list(self._files):
+                self._take(id_)
+            self._coming.clear()
+            self._taken = Taken()
 
     def _drop(self, files: list[Staged], wishes: Wishes) -> None:
         top = top_folder([staged.path for staged in files])
         below = f"{top}/" if top else ""
+        for staged in files:
+            if staged.size == 0 and self.staging.size(staged) is None:
+                # Whatever died between its note and its first sync: of nothing, nothing is missing.
+                self.staging.make_empty(staged)
         listed = [
             ListedFile(staged.path.removeprefix(below), staged.size, self._digest(staged)) for staged in files
         ]
@@ -194,9 +235,10 @@ class Draft:
         )
 
     def _digest(self, staged: Staged) -> str:
-        if self.staging.place(staged).lstat().st_size != staged.size:
+        if self.staging.size(staged) != staged.size:
             raise PermanentError(
-                f"{staged.path} is not whole on the server's disk any more.", remedy="Upload it again."
+                f"{staged.path} is not whole on the server's disk any more.",
+                remedy="Take it out, then upload it again.",
             )
         return staged.sha256 or digest_of(self.staging, staged)
 

@@ -22,6 +22,7 @@ from dropwatch.spool.staging import (
     Staging,
     all_stagings,
     is_draft,
+    make_uploads,
     remove_discarded,
     stagings,
 )
@@ -64,11 +65,11 @@ class Uploads:
         if where not in visitor.folders:
             raise Refused(404, "You have no such drop folder.")
         with disk_trouble():
+            self._serve(where.spool)
+            self._tidy(where.spool)  # first: it may be what fills the disk
             check_disk(self.config, where.spool, 0)
             staging = Staging(where.spool, where.user, secrets.token_hex(8))
             staging.make()
-            self._serve(where.spool)
-            self._tidy(where.spool)
             return self._load(staging)
 
     def drafts(self, visitor: Visitor) -> list[Draft]:
@@ -112,16 +113,21 @@ class Uploads:
         draft = self.draft(visitor, id_)
         if size < 0:
             raise Refused(400, "A file has a size.")
-        with self._lock, disk_trouble():
-            there = sum(one.size() for one in self.drafts(visitor))
-            check_limit(self.config, there, size)
-            check_disk(self.config, draft.staging.spool, size + self._awaited(draft.staging.spool))
-            return draft.add(path, size, modified)
+        with disk_trouble():
+            theirs = self.drafts(visitor)
+            with self._lock:  # what two ask for at once counts for both
+                if known := draft.known(path, size, modified):
+                    return known
+                check_limit(self.config, sum(one.size() for one in theirs), size)
+                check_disk(self.config, draft.staging.spool, size + self._awaited(draft.staging.spool))
+                staged = draft.expect(path, size, modified)
+            draft.write_down(staged)
+        return staged
 
     def known(self, file: str) -> Draft | None:
-        """The draft with the file *file*, once of() has let somebody to it."""
-        with self._lock:
-            return self._drafts.get(file[: len(file) // 2])
+        """The draft with the file *file*, once of() has let somebody to it. It is asked where nothing may wait,
+        so it takes no lock."""
+        return self._drafts.get(file[: len(file) // 2])
 
     def _awaited(self, spool: Path) -> int:
         """Bytes that are still to come into *spool*, as far as is known here."""
@@ -145,6 +151,7 @@ class Uploads:
             if spool in self._served:
                 return
             Spool(spool).check_present()
+            make_uploads(spool)
             stack = ExitStack()
             if not stack.enter_context(locked(spool / UPLOADS / _LOCK, shared=False)):
                 stack.close()
