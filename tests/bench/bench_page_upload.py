@@ -1,6 +1,7 @@
-"""Uploading to the page against a bare socket that writes to a file: MB/s, and the page's memory.
+"""Uploading to the page against a bare socket that writes to a file: MiB/s, the best of some rounds, and what it
+costs the page: memory, and seconds of a processor.
 
-python tests/bench/bench_page_upload.py [MIB]
+python tests/bench/bench_page_upload.py [MIB] [ROUNDS]
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from tempfile import TemporaryDirectory
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
 from tests.browser.test_uploads import Client, memory
-from tests.page import running_page
+from tests.page import Page, running_page
 from tests.world import SandboxProcess, World
 
 BLOCK = os.urandom(2**20)
@@ -51,37 +52,55 @@ def blocks(mib: int) -> Iterator[bytes]:
         yield BLOCK
 
 
-def main(mib: int) -> None:
+def uploaded(page: Page, alice: Client, mib: int) -> float:
+    """Seconds to upload so much, until the answer says that it is on the disk."""
+    draft = alice.begin()
+    address = alice.create(draft, "x.fake", mib * 2**20)[1]["location"]
+    began = time.perf_counter()
+    asked = http.client.HTTPConnection(page.address.removeprefix("http://"), timeout=600)
+    headers = {
+        "Origin": page.address,
+        "Cookie": alice.cookie,
+        "Tus-Resumable": "1.0.0",
+        "Upload-Offset": "0",
+        "Content-Type": "application/offset+octet-stream",
+        "Content-Length": str(mib * 2**20),
+    }
+    asked.request("PATCH", address, blocks(mib), headers)
+    status = asked.getresponse().status
+    took = time.perf_counter() - began
+    asked.close()
+    assert status == 204, status
+    alice.ask("DELETE", f"/api/uploads/{draft}")
+    return took
+
+
+def busy(pid: int) -> float:
+    """Seconds of a processor that the process used (Linux)."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def main(mib: int, rounds: int) -> None:
     with TemporaryDirectory() as name:
         root = Path(name)
         nowhere = SandboxProcess(root / "sandbox")
         nowhere.omero_port, nowhere.smtp_port = 1, 2
         world = World(root, nowhere)
-        plain = bare(root, mib)
         with running_page(world.config, root / "web.log") as page:
             alice = Client(page, "alice")
-            address = alice.create(alice.begin(), "x.fake", mib * 2**20)[1]["location"]
-            before = memory(page.pid, "VmRSS")
-            began = time.perf_counter()
-            asked = http.client.HTTPConnection(page.address.removeprefix("http://"), timeout=600)
-            headers = {
-                "Origin": page.address,
-                "Cookie": alice.cookie,
-                "Tus-Resumable": "1.0.0",
-                "Upload-Offset": "0",
-                "Content-Type": "application/offset+octet-stream",
-                "Content-Length": str(mib * 2**20),
-            }
-            asked.request("PATCH", address, blocks(mib), headers)
-            status = asked.getresponse().status
-            took = time.perf_counter() - began
-            peak = memory(page.pid, "VmHWM")
+            before, idle = memory(page.pid, "VmRSS"), busy(page.pid)
+            # In turns: a machine that does other things too is as unfair to one as to the other.
+            times = [(bare(root, mib), uploaded(page, alice, mib)) for _ in range(rounds)]
+            spent, peak = busy(page.pid) - idle, memory(page.pid, "VmHWM")
+        plain, took = (min(one[which] for one in times) for which in (0, 1))
         print(f"{mib} MiB, bare socket to file: {mib / plain:.0f} MiB/s")
-        print(f"{mib} MiB, page (tus, SHA-256, synced): {mib / took:.0f} MiB/s ({status})")
+        print(f"{mib} MiB, page (tus, SHA-256, synced): {mib / took:.0f} MiB/s")
+        print(f"the page's processor: {spent * 1024 / mib / rounds:.1f} s for each GiB")
         print(
             f"ratio {took / plain:.2f}; memory of the page {before:.0f} MiB before, {peak:.0f} MiB at its peak"
         )
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]) if len(sys.argv) > 1 else 1024)
+    main(int(sys.argv[1]) if len(sys.argv) > 1 else 1024, int(sys.argv[2]) if len(sys.argv) > 2 else 3)

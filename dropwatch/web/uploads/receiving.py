@@ -1,6 +1,6 @@
 """One file on its way in. What it says it has is on the disk, also when power fails at this moment.
 
-Bytes are collected to a block, written, and from time to time synced; only then the note (spool/staging.py) says so.
+Bytes are written block by block, and from time to time synced; only then the note (spool/staging.py) says so.
 After a crash the file is cut back to what its note says. It blocks: callers use threads.
 """
 
@@ -17,7 +17,9 @@ from dropwatch.durable import fsync_directory
 from dropwatch.spool.staging import Staged, Staging
 from dropwatch.web.uploads.room import Refused
 
-BLOCK = 2**20  #: bytes in memory, at most, for each file that is coming in
+BLOCK = (
+    2**20
+)  #: bytes in memory for each file that is coming in, twice: one block is collected, one is written
 MARK = 64 * 2**20  #: bytes between two syncs: what a crash takes at most
 
 
@@ -46,23 +48,24 @@ class Receiving:
         self._over = False
         self._lock = threading.RLock()
 
-    def write(self, block: bytes | bytearray) -> None:
-        """Write *block*. Raises OSError, Refused (410, after end()), and what *tell* raises."""
+    def write(self, *chunks: bytes) -> None:
+        """Write *chunks*. Raises OSError, Refused (410, after end()), and what *tell* raises."""
         with self._lock:
-            self._write(block)
+            for chunk in chunks:
+                self._write(chunk)
 
-    def _write(self, block: bytes | bytearray) -> None:
+    def _write(self, chunk: bytes) -> None:
         if self._over:
             raise Refused(410, "This file was taken out.", remedy="Add it again.")
         if self._handle < 0:
             self._handle = self._staging.open(self.staged)
             self._rewind()
-        rest = memoryview(block)
+        rest = memoryview(chunk)
         while rest:
             rest = rest[os.write(self._handle, rest) :]
         if self._digest is not None:
-            self._digest.update(block)
-        self._written += len(block)
+            self._digest.update(chunk)
+        self._written += len(chunk)
         if self._written - self.staged.received >= self._mark_at:
             self._mark()
 
@@ -70,7 +73,7 @@ class Receiving:
         """Make sure of what was written, and close the file: the line ended, well or not."""
         with self._lock:
             try:
-                if self._handle >= 0 and (self._written > self.staged.received or self.staged.size == 0):
+                if self._handle >= 0 and self._written > self.staged.received:
                     self._mark()
             finally:
                 self.close()

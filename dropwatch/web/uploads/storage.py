@@ -12,6 +12,7 @@ from collections import defaultdict
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from fastapi import HTTPException
@@ -28,13 +29,28 @@ _THREADS = 8  #: that write to the disk; the page's other threads must not wait 
 _T = TypeVar("_T")
 
 
+@dataclass
+class _Flow:
+    """What comes over one line: chunks that are collected to a block while the block before them is written."""
+
+    chunks: list[bytes] = field(default_factory=list)
+    size: int = 0
+    writing: asyncio.Future[None] | None = None
+
+    async def written(self) -> None:
+        """Wait for the block that is being written. Raises HTTPException, once, where that failed."""
+        writing, self.writing = self.writing, None
+        if writing is not None:
+            await writing
+
+
 class Storage(TusStorage):
     """The files of *uploads*, by their ids."""
 
     def __init__(self, uploads: Uploads) -> None:
         self._uploads = uploads
         self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="upload")
-        self._blocks: dict[str, bytearray] = defaultdict(bytearray)
+        self._flows: dict[str, _Flow] = defaultdict(_Flow)
         self._locks: dict[str, asyncio.Lock] = {}
 
     async def do(self, work: Callable[..., _T], *args: Any) -> _T:
@@ -44,19 +60,25 @@ class Storage(TusStorage):
     # -- bytes ---------------------------------------------------------------------------------------
 
     async def append(self, uid: str, chunk: bytes) -> None:
-        block = self._blocks[uid]
-        block += chunk
-        if len(block) >= BLOCK:
-            await self._write(uid)
+        flow = self._flows[uid]
+        flow.chunks.append(chunk)
+        flow.size += len(chunk)
+        if flow.size >= BLOCK:
+            await self._write(uid, flow)
 
     async def flush(self, uid: str) -> None:
-        await self._write(uid)
+        flow = self._flows[uid]
+        await self._write(uid, flow)
+        await flow.written()
         await self._told(self._receiving(uid).pause)
 
-    async def _write(self, uid: str) -> None:
-        block = self._blocks.pop(uid, b"")
-        if block:
-            await self._told(self._receiving(uid).write, block)
+    async def _write(self, uid: str, flow: _Flow) -> None:
+        """Begin to write what was collected, once what was collected before it is written."""
+        await flow.written()
+        chunks, flow.chunks, flow.size = flow.chunks, [], 0
+        if chunks:
+            receiving = self._receiving(uid)
+            flow.writing = asyncio.ensure_future(self._told(receiving.write, *chunks))
 
     async def _told(self, work: Callable[..., None], *args: Any) -> None:
         """Let a thread do *work*; what goes wrong is said in the words of HTTP, as tuspyserver swallows all else."""
@@ -79,10 +101,10 @@ class Storage(TusStorage):
             try:
                 yield
             finally:
-                self._blocks.pop(uid, None)
-                with suppress(
-                    HTTPException
-                ):  # it is gone meanwhile, or said already why it cannot be written
+                flow = self._flows.pop(uid, _Flow())
+                with suppress(HTTPException):  # said already, or to be met again by the next
+                    await flow.written()
+                with suppress(HTTPException):  # it is gone meanwhile
                     await self._told(self._receiving(uid).pause)
                 staged = self._staged(uid)
                 if staged is None or staged.whole:
