@@ -6,19 +6,20 @@ nothing asks who is acting: the doors know that.
 
 from __future__ import annotations
 
+import random
 from dataclasses import dataclass
 from pathlib import Path
 
 from dropwatch.config import Config
 from dropwatch.durable import write_durably
-from dropwatch.durable_memory import inside
 from dropwatch.errors import PermanentError
-from dropwatch.model import Envelope, Place
+from dropwatch.model import Dropped, Envelope, Place
 from dropwatch.outbox import Outbox
-from dropwatch.pipeline.oversight import CANCEL
+from dropwatch.pipeline import cancelling
+from dropwatch.pipeline.withdrawing import withdraw
 from dropwatch.report import count
-from dropwatch.spool.folders import MEMORY, Spool
-from dropwatch.spool.moves import make_directory
+from dropwatch.spool.folders import Spool
+from dropwatch.spool.moves import InUse, make_directory
 from dropwatch.spool.presence import hold_marker
 from dropwatch.status import Found
 from dropwatch.status.presence import EVERYBODY, Presence, presence
@@ -56,19 +57,18 @@ def retry(config: Config, found: Found, now: float) -> GivenBack:
 
 
 def cancel(config: Config, found: Found, now: float) -> str:
-    """Stop a batch that is in processing, or that waits in the inbox to be tried again; what OMERO already has of it
-    stays there.
+    """Stop a batch, wherever it is by now: in processing, just dropped, or back in the inbox to be tried again.
 
-    Returns what to tell the person. Raises Refused, Unavailable, OSError.
+    What OMERO already has of it stays there, and its files stay with the user.
+
+    Returns what to tell the person. Raises Refused, Unavailable, OperatorError (no permission), OSError.
     """
     envelope = found.envelope
     if found.place is Place.INBOX and envelope is not None and envelope.claim:
         return _take_back(config, found, envelope, now)
-    if found.place is Place.INBOX or envelope is None:
-        raise Refused(
-            f"{found.name} was not taken up yet: move it out of the inbox, and nothing will be imported:"
-            f" {found.path}"
-        )
+    if found.dropped is not None:
+        return _withdraw(config, found, found.dropped, now)
+    assert envelope is not None, "only what was dropped has none"
     there = presence(config.state, now)
     record = Reader(config, there, now).record(envelope)
     if record.verdict is not None:
@@ -77,8 +77,7 @@ def cancel(config: Config, found: Found, now: float) -> str:
         )
     if found.place is not Place.PROCESSING:
         raise Refused(f"There is nothing to cancel: {found.name} lies in {found.place.value}.")
-    with inside(envelope.path, MEMORY, make=True) as folder:
-        folder.put(CANCEL, envelope.claim.encode("ascii"))
+    cancelling.mark(envelope.path, envelope.claim)
     when = "within seconds" if there.running else "when dropwatch runs again"
     return f"{found.name} will be cancelled {when}. Image files that OMERO already has stay there."
 
@@ -89,6 +88,24 @@ def _take_back(config: Config, found: Found, envelope: Envelope, now: float) -> 
     place = record.verdict.place if record.verdict else Place.FAILED
     path = found.spool.take_back(envelope, place)
     return f"{record.name} is not tried again: it lies in {place.value} as before, {path}."
+
+
+def _withdraw(config: Config, found: Found, dropped: Dropped, now: float) -> str:
+    """Take a drop that nobody claimed yet out of the inbox."""
+    try:
+        path = withdraw(config, found.spool, dropped, now, random.SystemRandom())
+    except FileNotFoundError:
+        raise Refused(f"{found.name} has moved on meanwhile: look where it is, and try again.") from None
+    except InUse as err:
+        raise Refused(f"{err.message} Wait until nothing writes into it any more.") from err
+    running = presence(config.state, now).running
+    when = "It goes to failed in a moment" if running else "It goes to failed when dropwatch runs again"
+    told = f"{found.name} will not be imported: it is out of the inbox. {when}, with all its files: {path}"
+    # Its last change, by the file server's clock: near enough to tell who may still be copying.
+    copying = (
+        " Stop what still copies into it, or the rest becomes a batch." if now - dropped.since < 60 else ""
+    )
+    return f"{told}.{copying}"
 
 
 def hold(config: Config, user: str | None) -> None:

@@ -10,6 +10,7 @@ import errno
 import os
 import secrets
 import stat
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -127,12 +128,20 @@ class Folder:
         """A descriptor of a new file *name*, in place of what stands there, for writing and reading."""
         for _ in range(_TRIES):
             try:
-                return os.open(
+                handle = os.open(
                     self._at(name), os.O_RDWR | os.O_CREAT | os.O_EXCL | PLAIN, 0o666, dir_fd=self._handle
                 )
+                self._hand_over(handle)
+                return handle
             except FileExistsError:
                 self.put_aside(name)  # left by a crash, or put there
         raise FileExistsError(errno.EEXIST, "is put there again and again", name)
+
+    def _hand_over(self, handle: int) -> None:
+        """What root writes (`dropwatch cancel`) goes to whom the folder belongs to, or the daemon may not read it."""
+        if sys.platform != "win32" and os.geteuid() == 0 and self._handle is not None:
+            owner = os.fstat(self._handle)
+            os.fchown(handle, owner.st_uid, owner.st_gid)
 
     def rename(self, name: str, new: str) -> None:
         """Give the file *name* the name *new*, in place of what has it."""

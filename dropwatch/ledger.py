@@ -75,7 +75,8 @@ def _is_tables(tables: object) -> bool:
 
 
 class Ledger:
-    """The memory of the envelopes, each in its own folder ``.dropwatch/``. One writer: the daemon."""
+    """The memory of the envelopes, each in its own folder ``.dropwatch/``. One writer: the daemon, or whoever
+    makes the envelope, before anybody else sees it."""
 
     def __init__(self, name: str) -> None:
         self._name = name

@@ -257,3 +257,17 @@ def _write(work: Callable[[], None], size: int) -> None:
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     resource.setrlimit(resource.RLIMIT_FSIZE, (size, size))
     work()
+
+
+def dies_at(work: Callable[[], None], trap: Trap) -> bool:
+    """Do *work* in a process with *trap*; whether it died of it. *work* must be something that pickle can carry."""
+    child = _forks.Process(target=_trapped, args=(work, trap))
+    child.start()
+    child.join(30)
+    assert child.exitcode in (0, -signal.SIGKILL), child.exitcode
+    return child.exitcode == -signal.SIGKILL
+
+
+def _trapped(work: Callable[[], None], trap: Trap) -> None:
+    trap.set()
+    work()

@@ -34,7 +34,7 @@ def retry(ctx: typer.Context, batch: Batch, spool: InSpool = None) -> None:
 
 
 def cancel(ctx: typer.Context, batch: Batch, spool: InSpool = None) -> None:
-    """Stop a batch that is in processing; what OMERO already has of it stays there."""
+    """Stop a batch, also one just dropped: its files go to failed; what OMERO already has of it stays there."""
     config = config_of(ctx)
     try:
         say(actions.cancel(config, choose(config, batch, spool), time.time()))

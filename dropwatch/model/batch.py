@@ -64,6 +64,7 @@ class Dropped:
     since    -- when it was changed last, by the file server's clock (epoch seconds)
     lacking  -- what it waits for, in words; empty while it settles
     envelope -- when it is a batch that came back to be tried again
+    loose    -- names of the files, when they lie in the inbox itself
     """
 
     user: str
@@ -74,6 +75,7 @@ class Dropped:
     since: float
     lacking: tuple[str, ...] = ()
     envelope: Envelope | None = None
+    loose: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -12,12 +12,15 @@ from dataclasses import replace
 from dropwatch.durable import is_there
 from dropwatch.errors import OperatorError
 from dropwatch.model import CLAIM_STAMP, Envelope
+from dropwatch.pipeline import cancelling
 from dropwatch.pipeline.case import Case
 from dropwatch.pipeline.desk import Desk
 from dropwatch.record import Event, PastClaim, Record
-from dropwatch.spool.folders import MEMORY, Spool
+from dropwatch.spool import loose
+from dropwatch.spool.folders import MEMORY, Spool, stamped_at
 
 _PAST_CLAIMS = 20
+BEING_CANCELLED = 60.0  #: seconds that somebody has for the one move that cancels a drop
 
 
 def first_record(envelope: Envelope, name: str, now: float, loose: tuple[str, ...] = ()) -> Record:
@@ -71,20 +74,35 @@ def adopt(desk: Desk, spool: Spool, envelope: Envelope) -> Case | None:
         desk.ledger.read(envelope.path), envelope, desk.now(), max(desk.config.retry.import_, default=0.0)
     )
     envelope = replace(envelope, folder=envelope.folder or record.folder)
-    ungathered = spool.ungathered(envelope, record.loose)
-    has_folder = bool(envelope.folder) and is_there(envelope.batch_folder)
-    if not has_folder and not (record.loose and ungathered):
-        if not desk.is_proven(spool.root, envelope.path):
+    if not _has_folder(envelope, record):
+        if _is_being_cancelled(envelope, desk.now()) or not desk.is_proven(spool.root, envelope.path):
             return None  # a share may show it late; the next sweep looks again
         return _without_folder(desk, spool, envelope, record)
     desk.lacking.pop(envelope.path, None)
-    case = Case(spool, envelope, record, gathered=not ungathered)
+    gathered = not loose.ungathered(spool, envelope, record.loose)
+    case = Case(spool, envelope, record, gathered=gathered)
     case.outcomes = {line.fileset: line for line in desk.ledger.lines(envelope.path, record.claim)}
     case.suspect = record.attempting
     if record.attempting:
         case.log(desk.now(), "resume", "the daemon died during an attempt")
+    if record.verdict is None and cancelling.is_marked(envelope):
+        # Now, before anything is begun: the line looks for that mark only every few seconds.
+        case.cancelled = True
+        case.log(desk.now(), "cancel")
     desk.say("adopt", case, name=record.name, attempts=record.attempts, interrupted=record.attempting or None)
     return case
+
+
+def _has_folder(envelope: Envelope, record: Record) -> bool:
+    """Whether the claim happened. That of loose files did with the first of them: until then it may be anybody's."""
+    if record.loose and not record.planned:
+        return bool(envelope.folder) and loose.has_begun(envelope)
+    return bool(envelope.folder) and is_there(envelope.batch_folder)
+
+
+def _is_being_cancelled(envelope: Envelope, now: float) -> bool:
+    """Whether somebody may just be taking a drop out of the inbox into *envelope* (withdrawing.py)."""
+    return cancelling.is_marked(envelope) and abs(now - stamped_at(envelope.claim)) < BEING_CANCELLED
 
 
 def _sound(record: Record | None, envelope: Envelope, now: float, longest: float) -> Record:
@@ -119,7 +137,7 @@ def _without_folder(desk: Desk, spool: Spool, envelope: Envelope, record: Record
         desk.letters.withdrawn(case)
         desk.say("withdraw", case)
     try:
-        spool.undo(envelope)
+        (loose.undo if record.loose else Spool.undo)(spool, envelope)
     except OperatorError as err:
         # Whose folder is the batch cannot be told any more; a person has to look, and is told once a day.
         desk.letters.fault(err, [envelope.user])

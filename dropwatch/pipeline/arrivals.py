@@ -51,6 +51,7 @@ class Arrivals:
     warm: dict[Inbox, float] = field(default_factory=dict)
     waiting: dict[Inbox, deque[Seen]] = field(default_factory=dict)
     moving: set[Inbox] = field(default_factory=set)
+    looked: set[Inbox] = field(default_factory=set)
     lacking: dict[Inbox, int] = field(default_factory=dict)
     rung: SimpleQueue[tuple[Path, str | None]] = field(default_factory=SimpleQueue)
 
@@ -92,6 +93,12 @@ class Arrivals:
                     claimed += self._visit(inbox, CLAIMS_A_TURN - len(claimed))
                 self.due[inbox] = self.due.pop(inbox)  # the next turn begins with the others
         return claimed
+
+    def rung_at(self) -> list[tuple[Spool, str]]:
+        """Whose inbox was looked at since this was asked last: what lay there may be cancelled, and in processing/."""
+        found = [(self.spools[root], user) for root, user in self.looked]
+        self.looked.clear()
+        return found
 
     def next_look(self) -> float:
         """When an inbox is due again (epoch seconds)."""
@@ -173,6 +180,8 @@ class Arrivals:
         self.due[inbox] = started + (settings.poll if self.polled(root) else settings.sweep)
         rules, trusted = self._rules(settings, user), not self.polled(root)
         seen = self._sightings(root).look(user, rules, started, inodes=trusted)
+        if not self.polled(root):  # else a sweep comes as often
+            self.looked.add(inbox)
         looked = self.monotonic() - started
         self.earliest[inbox] = started + max(SHORTEST, looked * LOOK_SHARE)
         self._wait_for(inbox, settings, seen)

@@ -19,6 +19,7 @@ from dropwatch.pipeline.drops import FreshFolder, LooseFiles, ReturnedEnvelope
 from dropwatch.pipeline.sightings import Seen
 from dropwatch.report.words import size
 from dropwatch.settling import Ready
+from dropwatch.spool import loose
 from dropwatch.spool.folders import Spool, claim_stamp, inner_name, shortened
 
 STATE_FULL = 2**16  #: bytes; with less, no letter can be kept
@@ -75,21 +76,18 @@ class Claims:
             raise
 
     def _claim_loose(self, spool: Spool, user: str, drop: LooseFiles, claim: str) -> Envelope:
-        """Several renames make this claim: the record lists them first, so that a restart goes on."""
+        """The first rename is the claim. The record lists them all before, so that a restart goes on."""
         now = self.desk.now()
-        at = datetime.fromtimestamp(now, ZoneInfo(self.desk.config.site.timezone))
-        name = f"{drop.name}, {at.day} {at:%b %Y %H:%M}"
-        # A name takes 255 bytes, and the file may use them all. A dot in front says "half written". A colon cannot
-        # stand in a name on Windows shares, so the folder has a dot where people see a colon.
-        folder = f"{shortened(drop.name).lstrip('.')}, {at.day} {at:%b %Y %H.%M}"
+        name, folder = names_of_loose(drop.name, now, self.desk.config.site.timezone)
         envelope = spool.make_envelope(user, claim, drop.name, folder)
         try:
             self.desk.ledger.write(envelope.path, first_record(envelope, name, now, drop.names))
-        except OSError:
-            spool.undo(envelope)
+            loose.begin(spool, envelope, drop.names[0])
+        except (DropwatchError, OSError):
+            loose.undo(spool, envelope)
             raise
         try:
-            spool.gather(envelope, drop.names)
+            loose.gather(spool, envelope, drop.names)
         except (DropwatchError, OSError) as err:
             # The record lists them: from now on they are one batch, and the line goes on moving them.
             self.desk.say("settle", user=user, name=drop.name, error=f"{type(err).__name__}: {err}")
@@ -169,3 +167,12 @@ class Claims:
         self.recent[key] = (now, claim)
         if before and now - before[0] < SPLIT_RUN:
             self.desk.letters.split_run(user, name, claim)
+
+
+def names_of_loose(stem: str, now: float, timezone: str) -> tuple[str, str]:
+    """What a batch of loose files is called that are claimed at *now* (epoch seconds): for people, and its folder."""
+    at = datetime.fromtimestamp(now, ZoneInfo(timezone))
+    # A name takes 255 bytes, and the file may use them all. A dot in front says "half written". A colon cannot
+    # stand in a name on Windows shares, so the folder has a dot where people see a colon.
+    folder = f"{shortened(stem).lstrip('.')}, {at.day} {at:%b %Y %H.%M}"
+    return f"{stem}, {at.day} {at:%b %Y %H:%M}", folder

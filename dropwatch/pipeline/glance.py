@@ -36,4 +36,5 @@ def _dropped(spool: Spool, user: str, seen: Seen) -> Dropped:
         since=max((os.lstat(path).st_ctime for path in paths if os.path.lexists(path)), default=0.0),
         lacking=seen.state.lacking if isinstance(seen.state, Settling) else (),
         envelope=drop.envelope if isinstance(drop, ReturnedEnvelope) else None,
+        loose=drop.names if isinstance(drop, LooseFiles) else (),
     )

@@ -62,6 +62,8 @@ class Pipeline:
         self._apply_results()
         for case in self.arrivals.claim_ready():
             self.desk.cases[case.key] = case
+        for spool, user in self.arrivals.rung_at():
+            self._look_over(spool, user)
         self.oversight.look(self._guarded)
         self._carry_all()
         self.crew.dispatch(self._guarded, self.steps.ask)
@@ -75,24 +77,29 @@ class Pipeline:
         """Read the spool anew: inboxes, and envelopes that are in processing/ without our knowing."""
         users = spool.users()
         self.arrivals.expect(spool, users)
-        known = {(case.user, case.record.batch) for case in self.desk.cases.values()}
         for user in users.names:
-            try:
-                envelopes = list(spool.envelopes(user, Place.PROCESSING))
-            except OSError as err:  # the look at the inbox tells of it, and the other users go on
-                self._cannot(spool, f"inbox:{user}", err, "sweep", user=user)
-                continue
-            for envelope in envelopes:
-                if envelope.path not in self.desk.cases:
-                    self._adopt(spool, envelope, known)
+            self._look_over(spool, user)
+
+    def _look_over(self, spool: Spool, user: str) -> None:
+        """Take in hand what is in *user*'s processing/ without our knowing."""
+        try:
+            unknown = list(spool.envelopes(user, Place.PROCESSING, but=self.desk.cases))
+        except OSError as err:  # the look at the inbox tells of it, and the other users go on
+            self._cannot(spool, f"inbox:{user}", err, "sweep", user=user)
+            return
+        cases = self.desk.cases.values() if unknown else ()
+        known = {case.record.batch for case in cases if case.user == user}
+        for envelope in unknown:
+            self._adopt(spool, envelope, known)
 
     def _cannot(self, spool: Spool, corner: str, error: OSError, verb: str, **values: Any) -> None:
         """Something of a sweep failed: the storage is left alone, or the log has what it was."""
         if self.desk.stores.met(error, spool.root, corner) is None:
             self.desk.say(verb, **values, error=f"{type(error).__name__}: {error}")
 
-    def _adopt(self, spool: Spool, envelope: Envelope, known: set[tuple[str, str]]) -> None:
-        """Take an envelope in hand that some earlier life of ours claimed. *known*: the batches in hand."""
+    def _adopt(self, spool: Spool, envelope: Envelope, known: set[str]) -> None:
+        """Take an envelope in hand that an earlier life of ours claimed, or who cancelled a drop. *known*: batches in
+        hand, of its user: an id is written in a record, and a forged one must not stand in another's way."""
         try:
             case = adopt(self.desk, spool, envelope)
         except DropwatchError as err:
@@ -104,10 +111,9 @@ class Pipeline:
         except Exception as err:  # an envelope that cannot be taken in hand never stops the others
             self.desk.say("bug", path=envelope.path, error=str(err), trace=traceback.format_exc())
             return
-        # Of each user: an id is written in a record, and a forged one must not stand in another's way.
-        if case is not None and (case.user, case.record.batch) not in known:
+        if case is not None and case.record.batch not in known:
             self.desk.cases[case.key] = case
-            known.add((case.user, case.record.batch))
+            known.add(case.record.batch)
 
     # -- a spool that is another daemon's ------------------------------------------------------------
 

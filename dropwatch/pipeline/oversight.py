@@ -9,16 +9,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from dropwatch.durable import is_there
-from dropwatch.durable_memory import inside
 from dropwatch.errors import DropwatchError
 from dropwatch.model import FetchJob
+from dropwatch.pipeline import cancelling
 from dropwatch.pipeline.case import Case
 from dropwatch.pipeline.crew import Crew
 from dropwatch.pipeline.desk import Desk
 from dropwatch.pipeline.stores import batch_target, spool_target
-from dropwatch.spool.folders import MEMORY
 
-CANCEL = "cancel"  #: marker in an envelope's .dropwatch/, holds the claim stamp that it is meant for
 EVERY = 2.0  #: seconds between two looks
 SHARE = 20.0  #: looking takes at most one part in twenty of the time
 FOREVER = float("inf")
@@ -63,7 +61,7 @@ class Oversight:
             return
         if self.is_gone(case):
             self.withdraw(case)
-        elif not case.cancelled and case.record.verdict is None and _is_cancelled(case):
+        elif not case.cancelled and case.record.verdict is None and cancelling.is_marked(case.envelope):
             case.cancelled = True
             case.log(self.desk.now(), "cancel")
             self.stop_work(case)
@@ -128,12 +126,3 @@ def _is_ours(case: Case) -> bool:
 
 def _fetches(case: Case) -> bool:
     return case.errand is not None and isinstance(case.errand.job, FetchJob)
-
-
-def _is_cancelled(case: Case) -> bool:
-    try:
-        with inside(case.envelope.path, MEMORY) as folder:
-            said = folder.read(CANCEL, 100)
-    except OSError:
-        return False
-    return said.strip() == case.record.claim.encode()

@@ -35,6 +35,7 @@ from dropwatch.pipeline.lookup import Lookup
 from dropwatch.pipeline.stores import batch_target
 from dropwatch.record import Line, line_of
 from dropwatch.schedule import next_attempt
+from dropwatch.spool import loose
 from dropwatch.spool.folders import LOCK, MEMORY
 from dropwatch.spool.locks import is_held
 from dropwatch.spool.moves import InUse
@@ -60,11 +61,11 @@ class Steps:
     def gather(self, case: Case) -> None:
         """Go on moving the loose files of this claim."""
         try:
-            case.spool.gather(case.envelope, case.record.loose)
+            loose.gather(case.spool, case.envelope, case.record.loose)
         except InUse:
             case.wake = self.desk.now() + 2.0
             return
-        case.gathered = not case.spool.ungathered(case.envelope, case.record.loose)
+        case.gathered = not loose.ungathered(case.spool, case.envelope, case.record.loose)
 
     def plan(self, case: Case) -> None:
         self.crew.errand(case, self._planning(case), self._planned)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import calendar
 import os
 import random
 import stat
 import time
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -18,7 +19,7 @@ from dropwatch.litter import is_junk
 from dropwatch.model import CLAIM_STAMP, Envelope, Place
 from dropwatch.spool.fence import OPEN, Fence
 from dropwatch.spool.knock import GIVE_UP
-from dropwatch.spool.moves import ensure_directory, move, remove_ours, rename
+from dropwatch.spool.moves import ensure_directory, move, remove_ours
 
 IDENTITY = ".dropwatch-spool"
 MEMORY = ".dropwatch"  #: our own folder inside an envelope
@@ -26,6 +27,7 @@ LOCK = "lock"  #: in MEMORY; held shared by the workers of an envelope
 REPORT = "REPORT.txt"
 _REPORTS = (REPORT.casefold(), f"{REPORT}.part".casefold())
 _NAME_BYTES = 60
+_STAMPED = "%Y%m%d-%H%M%S"
 _LETTERS = "abcdefghijkmnpqrstuvwxyz23456789"
 
 
@@ -47,7 +49,15 @@ class InboxEntry:
 
 def claim_stamp(now: float, rng: random.Random) -> str:
     """A sortable name that no other claim bears: UTC time and four random letters."""
-    return time.strftime("%Y%m%d-%H%M%S-", time.gmtime(now)) + "".join(rng.choices(_LETTERS, k=4))
+    return time.strftime(f"{_STAMPED}-", time.gmtime(now)) + "".join(rng.choices(_LETTERS, k=4))
+
+
+def stamped_at(claim: str) -> float:
+    """When the claim stamp *claim* was made (epoch seconds); 0 where it is none."""
+    try:
+        return float(calendar.timegm(time.strptime(claim[:15], _STAMPED)))
+    except ValueError:
+        return 0.0
 
 
 class Spool:
@@ -125,10 +135,10 @@ class Spool:
         ]
         return sorted(entries, key=lambda entry: entry.name)
 
-    def envelopes(self, user: str, place: Place) -> Iterator[Envelope]:
-        """The envelopes in *place*, oldest claim first. What bears no claim stamp is none of ours."""
+    def envelopes(self, user: str, place: Place, but: Container[Path] = ()) -> Iterator[Envelope]:
+        """The envelopes in *place* but those *but*, oldest claim first. What bears no claim stamp is none of ours."""
         try:
-            names = sorted(path.name for path in self.folder(user, place).iterdir())
+            names = sorted(path.name for path in self.folder(user, place).iterdir() if path not in but)
         except FileNotFoundError:
             return
         for name in names:
@@ -183,37 +193,6 @@ class Spool:
         move(returned.path, path)
         return replace(returned, place=Place.PROCESSING, path=path, claim=claim)
 
-    def gather(self, envelope: Envelope, names: tuple[str, ...]) -> None:
-        """Move the loose files *names* into the envelope; what is there already stays.
-
-        A power cut between the two syncs leaves a file under both its names on btrfs. It is one file, so that its old
-        name can go; left there, it would be another batch.
-        """
-        inbox = self.folder(envelope.user, Place.INBOX)
-        if not envelope.batch_folder.is_dir():
-            ensure_directory(envelope.batch_folder)
-        try:
-            for name in names:
-                source, target = inbox / name, envelope.batch_folder / name
-                if not is_there(source):
-                    continue
-                self.fence.check()
-                if not is_there(target):
-                    rename(source, target)
-                elif _is_same(source, target):
-                    source.unlink()
-        finally:  # there may be thousands of them; a file that a power cut takes back waits in the inbox again
-            fsync_directory(envelope.batch_folder)
-            fsync_directory(inbox)
-
-    def ungathered(self, envelope: Envelope, names: tuple[str, ...]) -> bool:
-        """Whether one of *names* still waits in the inbox to be moved into the envelope."""
-        inbox, folder = self.folder(envelope.user, Place.INBOX), envelope.batch_folder
-        return any(
-            is_there(inbox / name) and (not is_there(folder / name) or _is_same(inbox / name, folder / name))
-            for name in names
-        )
-
     def undo(self, envelope: Envelope) -> None:
         """Remove an envelope whose claim did not happen. Raises OperatorError, and removes nothing, when
         something lies in it that is not ours."""
@@ -250,14 +229,6 @@ class Spool:
         path = self.folder(returned.user, place) / returned.path.name
         move(returned.path, path)
         return path
-
-
-def _is_same(one: Path, other: Path) -> bool:
-    """Whether two names are certainly of one file. Shares make inodes up, and two files may get the same; but these
-    do not claim to have a second name."""
-    first, second = one.lstat(), other.lstat()
-    alike = (first.st_size, first.st_mtime_ns) == (second.st_size, second.st_mtime_ns)
-    return first.st_nlink > 1 and alike and os.path.samestat(first, second)
 
 
 def _is_user(entry: os.DirEntry[str]) -> bool:

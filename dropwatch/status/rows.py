@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import calendar
 import os
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -15,7 +13,7 @@ from dropwatch.ledger import Ledger
 from dropwatch.model import CLAIM_STAMP, Dropped, Envelope, Place
 from dropwatch.record import Line, Record
 from dropwatch.report import AttachmentTally, Story, Tally
-from dropwatch.spool.folders import MEMORY, inner_folder
+from dropwatch.spool.folders import MEMORY, inner_folder, stamped_at
 from dropwatch.spool.tree import snapshot
 from dropwatch.status import pace
 from dropwatch.status.picture import Progress, Row
@@ -75,7 +73,7 @@ class Reader:
             return record
         batch = record.batch if record else envelope.claim
         name = envelope.folder or envelope.path.name[len(envelope.claim) + 1 :]
-        return Record(batch, envelope.claim, envelope.user, name, envelope.folder, _at(envelope.claim))
+        return Record(batch, envelope.claim, envelope.user, name, envelope.folder, stamped_at(envelope.claim))
 
     def story(self, spool: Path, envelope: Envelope, record: Record, lines: Sequence[Line]) -> Story:
         """What there is to tell of a claimed batch."""
@@ -169,10 +167,3 @@ def _extent(envelope: Envelope, lines: Sequence[Line]) -> tuple[int, int]:
     except OSError:
         return 0, 0
     return len(files), sum(file.size for file in files)
-
-
-def _at(claim: str) -> float:
-    try:
-        return float(calendar.timegm(time.strptime(claim[:15], "%Y%m%d-%H%M%S")))
-    except ValueError:
-        return 0.0

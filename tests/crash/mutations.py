@@ -20,6 +20,8 @@ ROOT = Path(__file__).parents[2]
 
 SWEEP = "tests/crash/test_sweep.py::test_the_daemon_may_die_at_any_point_of"
 BESIDE = "tests/crash/test_beside_the_sweep.py"
+CANCELLED = "tests/crash/test_cancelled_drops.py"
+WITHDRAWING = "tests/unit/test_withdrawing.py"
 PROCESSES = "tests/crash/test_processes.py"
 TWO = "tests/crash/test_two_daemons.py"
 HOSTILE = "tests/faults/test_hostile.py"
@@ -235,8 +237,46 @@ MUTATIONS = (
     Mutation(
         "a claim that did not happen goes on",
         "dropwatch/pipeline/adoption.py",
-        {"    if not has_folder and not (record.loose and ungathered):\n": "    if False:\n"},
+        {"    if not _has_folder(envelope, record):\n": "    if False:\n"},
         (f"{SWEEP}[fresh folder]",),
+    ),
+    Mutation(
+        "cancelled only after the move",
+        "dropwatch/pipeline/withdrawing.py",
+        {
+            "        cancelling.mark(hidden.path, claim)\n": "",
+            "    return envelope.batch_folder\n": (
+                "    cancelling.mark(envelope.path, claim)\n    return envelope.batch_folder\n"
+            ),
+        },
+        (f"{CANCELLED}::test_the_next_daemon_makes_it_good[folder]",),
+    ),
+    Mutation(
+        "begin what is cancelled",
+        "dropwatch/pipeline/adoption.py",
+        {"        case.cancelled = True\n": ""},
+        (f"{WITHDRAWING}::test_what_was_cancelled_is_so_before_anything_of_it_is_begun",),
+    ),
+    Mutation(
+        "undo what is just being cancelled",
+        "dropwatch/pipeline/adoption.py",
+        {"if _is_being_cancelled(envelope, desk.now()) or": "if"},
+        (
+            f"{WITHDRAWING}"
+            "::test_an_envelope_that_somebody_is_just_cancelling_into_is_left_alone_for_a_minute",
+        ),
+    ),
+    Mutation(
+        "loose files that are another's",
+        "dropwatch/pipeline/claims.py",
+        {"            loose.begin(spool, envelope, drop.names[0])\n": ""},
+        (f"{WITHDRAWING}::test_the_daemon_leaves_loose_files_alone_whose_first_one_was_taken",),
+    ),
+    Mutation(
+        "what is cancelled waits for a sweep",
+        "dropwatch/pipeline/line.py",
+        {"self.arrivals.rung_at()": "()"},
+        (f"{CANCELLED}::test_daemon_and_who_cancels_want_the_same_drop_at_the_same_moment",),
     ),
     Mutation(
         "half a claim is claimed again",
@@ -338,8 +378,8 @@ MUTATIONS = (
     ),
     Mutation(
         "a loose file keeps its old name",
-        "dropwatch/spool/folders.py",
-        {"                elif _is_same(source, target):\n                    source.unlink()\n": ""},
+        "dropwatch/spool/loose.py",
+        {"            elif _is_same(source, target):\n                source.unlink()\n": ""},
         (
             "tests/unit/test_spool.py::test_a_loose_file_that_a_power_cut_left_under_both_its_names_is_one_file",
         ),
@@ -510,7 +550,7 @@ MUTATIONS = (
         "look into done",
         "dropwatch/pipeline/line.py",
         {
-            "list(spool.envelopes(user, Place.PROCESSING))": (
+            "list(spool.envelopes(user, Place.PROCESSING, but=self.desk.cases))": (
                 "[one for place in Place for one in spool.envelopes(user, place) if place is Place.PROCESSING]"
             )
         },

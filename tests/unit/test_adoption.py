@@ -144,7 +144,7 @@ def test_a_record_gathers_no_files_from_elsewhere(adopted: Adopt, spool: Spool) 
     (spool.folder("bob", Place.INBOX) / "theirs.tif").write_text("theirs")
     (spool.folder("alice", Place.INBOX) / "mine.tif").write_text("mine")
 
-    case = adopted(RECORD, loose=["../../bob/inbox/theirs.tif", "mine.tif", "..", ""])
+    case = adopted(RECORD, "run/a.tif", loose=["../../bob/inbox/theirs.tif", "mine.tif", "..", ""])
 
     assert case is not None
     assert case.record.loose == ("mine.tif",)

@@ -390,17 +390,15 @@ def test_cancel_leaves_a_marker_for_this_claim_and_refuses_all_else_in_words(fac
     open_ = facility.claimed("alice", "open", Place.PROCESSING)
     facility.claimed("alice", "ended", Place.PROCESSING, number=1, verdict=Verdict.FAILED)
     facility.claimed("bob", "gone", Place.DONE)
-    facility.drop("bob", "fresh", "a.czi")
 
     done = facility("cancel", "open")
-    refused = {name: facility("cancel", name) for name in ("ended", "gone", "fresh")}
+    refused = {name: facility("cancel", name) for name in ("ended", "gone")}
 
     assert done.exit_code == exits.GOOD
     assert (open_ / MEMORY / "cancel").read_text() == open_.name[:20]
     assert {one.exit_code for one in refused.values()} == {exits.USAGE}
     assert "came to its end already (failed)" in refused["ended"].stderr
     assert "came to its end already (imported)" in refused["gone"].stderr
-    assert "move it out of the inbox" in refused["fresh"].stderr
 
 
 def test_hold_and_release_say_what_is_on_hold_now(facility: Facility) -> None:

@@ -13,6 +13,7 @@ import pytest
 from dropwatch.errors import OperatorError, PermanentError, Unavailable
 from dropwatch.litter import is_junk, is_temporary
 from dropwatch.model import CLAIM_STAMP, Place
+from dropwatch.spool import loose
 from dropwatch.spool.folders import (
     InboxEntry,
     Spool,
@@ -329,12 +330,12 @@ def test_loose_files_are_gathered_again_from_where_it_stopped(spool: Spool) -> N
     inbox = fill(spool.folder("alice", Place.INBOX), "s.tif", "s.xml", "other.tif")
     envelope = spool.make_envelope("alice", CLAIM, "s", "s, 24 Nov 2026 09.00")
     names = ("s.tif", "s.xml")
-    spool.gather(envelope, names[:1])
-    assert spool.ungathered(envelope, names)
+    loose.gather(spool, envelope, names[:1])
+    assert loose.ungathered(spool, envelope, names)
 
-    spool.gather(envelope, names)
+    loose.gather(spool, envelope, names)
 
-    assert not spool.ungathered(envelope, names)
+    assert not loose.ungathered(spool, envelope, names)
     assert names_in(envelope.batch_folder) == ["s.tif", "s.xml"]
     assert names_in(inbox) == ["other.tif"]
 
@@ -342,12 +343,12 @@ def test_loose_files_are_gathered_again_from_where_it_stopped(spool: Spool) -> N
 def test_a_file_of_the_same_name_that_came_later_is_not_taken_for_the_gathered_one(spool: Spool) -> None:
     inbox = fill(spool.folder("alice", Place.INBOX), "s.tif")
     envelope = spool.make_envelope("alice", CLAIM, "s", "s")
-    spool.gather(envelope, ("s.tif",))
+    loose.gather(spool, envelope, ("s.tif",))
     (inbox / "s.tif").write_text("another one")
 
-    spool.gather(envelope, ("s.tif",))
+    loose.gather(spool, envelope, ("s.tif",))
 
-    assert not spool.ungathered(envelope, ("s.tif",))
+    assert not loose.ungathered(spool, envelope, ("s.tif",))
     assert (envelope.batch_folder / "s.tif").read_text() == "s.tif"
     assert (inbox / "s.tif").read_text() == "another one"
 
@@ -435,10 +436,10 @@ def test_a_loose_file_that_a_power_cut_left_under_both_its_names_is_one_file(spo
     envelope.batch_folder.mkdir()
     (envelope.batch_folder / "a.tif").hardlink_to(inbox / "a.tif")
     (envelope.batch_folder / "b.tif").write_bytes(b"another b")
-    waits = spool.ungathered(envelope, ("a.tif",))
-    spool.gather(envelope, ("a.tif", "b.tif"))
+    waits = loose.ungathered(spool, envelope, ("a.tif",))
+    loose.gather(spool, envelope, ("a.tif", "b.tif"))
 
     assert waits
     assert [path.name for path in inbox.iterdir()] == ["b.tif"], "another file was taken for it"
     assert (envelope.batch_folder / "a.tif").read_bytes() == b"a"
-    assert not spool.ungathered(envelope, ("a.tif", "b.tif"))
+    assert not loose.ungathered(spool, envelope, ("a.tif", "b.tif"))

@@ -92,7 +92,7 @@ def _hang_up_deeds(made: APIRouter, house: House) -> None:
 
     @made.post("/{batch}/cancel", responses=documented(404, 409, 422))
     def cancel(batch: Name, visitor: Visitor = asking) -> Told:
-        """Stop it. What OMERO already has of it stays there."""
+        """Stop it, also when it was only just dropped. Its files go to failed; what OMERO has of it stays there."""
         return Told(told=actions.cancel(house.config, one_of(house, visitor, batch), house.clock()))
 
 
