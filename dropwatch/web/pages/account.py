@@ -10,13 +10,13 @@ from dropwatch.report import clean, moment
 from dropwatch.web.entrance import asking_at
 from dropwatch.web.frame import frame
 from dropwatch.web.house import House
+from dropwatch.web.pages.facility_parts import LOOKS
 from dropwatch.web.pages.new_fields import choice, line
 from dropwatch.web.pieces import Notice, Say, Tone, button, card, confirm, fact, facts, hide, part, table
 from dropwatch.web.redraw import Parts
 from dropwatch.web.tokens import Token
 from dropwatch.web.visitor import Visitor
 
-_HEAD = '<link rel="stylesheet" href="/static/facility.css">'
 _DAY = 86400.0
 _LASTING = {"30": "30 days", "365": "One year", "": "Until it is revoked"}
 _NAME_MOST = 100  #: characters
@@ -29,7 +29,7 @@ def register(house: House) -> None:
 
     @ui.page("/account")
     async def account(visitor: Visitor = asking) -> None:
-        ui.add_head_html(_HEAD)
+        ui.add_head_html(LOOKS)
         with frame(house, visitor, "Account", "/account"):
             _whoever(visitor)
             await _Programs(house, visitor).show()

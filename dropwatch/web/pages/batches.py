@@ -12,7 +12,7 @@ from zoneinfo import ZoneInfo
 
 from nicegui import ui
 
-from dropwatch.report import site_of
+from dropwatch.report import count, site_of
 from dropwatch.report.words import number
 from dropwatch.web.entrance import asking_at
 from dropwatch.web.frame import frame
@@ -161,7 +161,7 @@ class _Batches:
         hide(self._nothing, bool(selection.rows) or view.unread > 0)
         told = f"Older ones are still being read: {number(view.unread)} to go." if view.unread else ""
         if view.left_out:
-            told = f"{number(view.left_out)} older ones are not listed; the command line shows them."
+            told = f"Not listed: {count(view.left_out, 'older one')}; the command line shows all."
         self._older.say(told)
         hide(self._older, not told)
 

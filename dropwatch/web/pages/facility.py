@@ -12,11 +12,11 @@ from dropwatch.web.house import House
 from dropwatch.web.overview import overview
 from dropwatch.web.pages import facility_letter
 from dropwatch.web.pages.facility_desk import Desk
+from dropwatch.web.pages.facility_parts import LOOKS
 from dropwatch.web.pages.facility_sheet import Sheet
 from dropwatch.web.visitor import Visitor
 
 REFRESH = 2.0  #: seconds
-HEAD = '<link rel="stylesheet" href="/static/facility.css">'
 
 
 def register(house: House) -> None:
@@ -26,7 +26,7 @@ def register(house: House) -> None:
 
     @ui.page("/facility")
     async def facility(visitor: Visitor = asking) -> None:
-        ui.add_head_html(HEAD)
+        ui.add_head_html(LOOKS)
         with frame(house, visitor, "Facility", "/facility") as head:
 
             async def look() -> None:

@@ -15,6 +15,7 @@ from dropwatch.web.entrance import nothing_here
 from dropwatch.web.frame import frame
 from dropwatch.web.house import House
 from dropwatch.web.pages.facility_desk import Desk
+from dropwatch.web.pages.facility_parts import LOOKS
 from dropwatch.web.pieces import Say, button, card, fact, facts
 from dropwatch.web.visitor import Visitor
 
@@ -30,6 +31,7 @@ def register(house: House, asking: Any) -> None:
         if found is None:
             return nothing_here(house.config)
         shelf, one = found
+        ui.add_head_html(LOOKS)
         with frame(house, visitor, one.subject or "A file that is no letter", "/facility") as head:
             _show(one, shelf, house.config.site.timezone)
 

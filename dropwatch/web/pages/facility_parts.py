@@ -9,7 +9,7 @@ from nicegui import ui
 
 from dropwatch.model import Place
 from dropwatch.outbox import Letter
-from dropwatch.report import named, size
+from dropwatch.report import count, named, size
 from dropwatch.report.words import moment_beside, number, share
 from dropwatch.status import Row
 from dropwatch.web.overview import Daemon, Disk, Hand, Person, Watched
@@ -17,6 +17,8 @@ from dropwatch.web.pages.facility_desk import Desk
 from dropwatch.web.pieces import Badge, Bar, Notice, Say, Tone, button, card, fact, facts
 from dropwatch.web.troubles import Trouble
 
+LOOKS = '<link rel="stylesheet" href="/static/facility.css">'
+_ADDRESS = 40  #: characters of a mail address in a table
 _STAGES = {"plan": "looking at the files", "server": "OMERO is processing", "": "begun"}
 
 
@@ -64,7 +66,7 @@ def _watching(spool: Watched) -> str:
     )
     why = f": {spool.why}" if spool.why else ""
     lost = (
-        f"; the system lost events {number(spool.lost)} times, and everything was looked at anew"
+        f"; the system lost events {count(spool.lost, 'time')}, and everything was looked at anew"
         if spool.lost
         else ""
     )
@@ -116,7 +118,7 @@ def person(one: Person, desk: Desk, last: str, all_held: bool) -> None:
         if one.held and not all_held:
             Badge("On hold", "pause_circle", Tone.WAIT)
     Say("td", one.owner or "for several", "" if one.owner else "dw-quiet")
-    Say("td", one.address or "not known yet", "" if one.address else "dw-quiet")
+    Say("td", named(one.address, _ADDRESS) or "not known yet", "dw-nowrap" if one.address else "dw-quiet")
     for many, looks in (
         (one.waiting, ""),
         (one.importing, ""),
@@ -161,7 +163,7 @@ def dead(letter: Letter, desk: Desk, written: str) -> None:
 def queued(letter: Letter, written: str, due: str) -> None:
     """The cells of a letter that waits."""
     _letter(letter, written)
-    tries = f"tried {number(letter.attempts)} times" if letter.attempts else "not tried yet"
+    tries = f"tried {count(letter.attempts, 'time')}" if letter.attempts else "not tried yet"
     Say("td", ", ".join(filter(None, [tries, due, letter.error])))
 
 
@@ -174,6 +176,6 @@ def told(letter: Letter, written: str) -> None:
 
 def _letter(letter: Letter, written: str) -> None:
     Say("td", written, "dw-nowrap")
-    Say("td", letter.to or "nobody")
+    Say("td", named(letter.to, _ADDRESS) or "nobody", "dw-nowrap")
     with ui.element("td"):
         ui.link(named(letter.subject or letter.id, 90), letter_path(letter))

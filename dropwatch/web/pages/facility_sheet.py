@@ -7,7 +7,7 @@ from dataclasses import replace
 from nicegui import ui
 
 from dropwatch.outbox import Letter
-from dropwatch.report.words import number
+from dropwatch.report.words import count, number
 from dropwatch.status import Row
 from dropwatch.web.overview import Daemon, Overview, Person, Watched
 from dropwatch.web.pages import facility_parts as parts
@@ -103,7 +103,7 @@ class _Workers:
 
     def show(self, seen: Overview, times: Times) -> None:
         at_work = len(seen.hands)
-        seats = f"up to {number(seen.seats)} imports run at the same time"
+        seats = f"at most {count(seen.seats, 'import')} at a time"
         self._busy.say(
             f"{number(at_work)} at work; {seats}." if at_work else f"None has anything to do; {seats}."
         )
