@@ -9,6 +9,10 @@ from pathlib import Path
 import numpy
 import tifffile
 
+Pixels = numpy.ndarray[tuple[int, ...], numpy.dtype[numpy.uint16]]
+
+_DRAWN = 500  #: pixels each way in which cells are drawn; larger images are these, enlarged
+
 _OME = (
     '<?xml version="1.0" encoding="UTF-8"?>'
     '<OME xmlns="http://www.openmicroscopy.org/Schemas/OME/2016-06" UUID="urn:uuid:{own}">{inside}</OME>'
@@ -30,11 +34,13 @@ _PLANE = (
 
 def ome_tiff(path: Path, *, seed: int = 0, series: int = 1, size: int = 64) -> None:
     """Write a valid OME-TIFF with *series* images of *size* x *size* pixels; other *seed*, other pixels."""
-    noise = numpy.random.default_rng(seed)
+    random = numpy.random.default_rng(seed)
     with tifffile.TiffWriter(path, ome=True) as tiff:
         for number in range(series):
-            pixels = noise.integers(0, 4096, (size, size), dtype=numpy.uint16)
-            tiff.write(pixels, metadata={"axes": "YX", "Name": f"{path.name.split('.')[0]} {number + 1}"})
+            tiff.write(
+                _cells(random, size),
+                metadata={"axes": "YX", "Name": f"{path.name.split('.')[0]} {number + 1}"},
+            )
 
 
 def ome_set(folder: Path, names: Sequence[str], *, seed: int = 0, size: int = 64) -> None:
@@ -59,11 +65,29 @@ def ome_plate(folder: Path, names: Sequence[str], *, seed: int = 0, size: int = 
 
 
 def _write(folder: Path, ids: dict[str, uuid.UUID], inside: str, seed: int, size: int) -> None:
-    noise = numpy.random.default_rng(seed)
+    random = numpy.random.default_rng(seed)
     for name, own in ids.items():
-        pixels = noise.integers(0, 4096, (size, size), dtype=numpy.uint16)
         text = _OME.format(own=own, inside=inside)
-        tifffile.imwrite(folder / name, pixels, description=text, metadata=None)
+        tifffile.imwrite(folder / name, _cells(random, size), description=text, metadata=None)
+
+
+def _cells(random: numpy.random.Generator, size: int) -> Pixels:
+    """Nine cells, each with a nucleus and fibres along it, in noise that makes all images different."""
+    drawn = min(size, _DRAWN)
+    light = numpy.zeros((drawn, drawn), numpy.float32)
+    at = numpy.linspace(0, 3, drawn, dtype=numpy.float32)
+    for row, column in numpy.ndindex(3, 3):
+        y, x = at - row - random.uniform(0.2, 0.8), at - column - random.uniform(0.2, 0.8)
+        near = numpy.ix_(abs(y) < 0.9, abs(x) < 0.9)
+        turned = (x + 1j * y[:, None])[near] * numpy.exp(1j * random.uniform(0, numpy.pi))
+        along, across = turned.real, turned.imag * random.uniform(1.2, 2)
+        far = along**2 + across**2
+        nucleus = 0.5 - 0.5 * numpy.tanh(100 * (far - 0.05))
+        fibres = numpy.exp(-6 * far) * (0.3 + numpy.cos(28 * across + 6 * along**2) ** 4)
+        light[near] += 2000 * (nucleus + fibres)
+    enlarged = numpy.arange(size) * drawn // size
+    noise = random.integers(0, 250, (size, size))
+    return (light[numpy.ix_(enlarged, enlarged)] + noise).astype(numpy.uint16)
 
 
 def corrupt_tiff(path: Path) -> None:
