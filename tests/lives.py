@@ -153,6 +153,7 @@ class Life:
     """One life of the daemon of the configuration file *path*, what it says appended to *log*. Always end it.
 
     make -- makes the worker in each of its worker processes; without it the work is done in threads
+    java -- in threads: look into files with Bio-Formats, which takes seconds to start, and not at names only
     pace -- of its leases
     longest -- seconds after which it ends itself
 
@@ -170,11 +171,12 @@ class Life:
         once: bool = False,
         trap: Trap | None = None,
         make: Perform | None = None,
+        java: bool = False,
         pace: Pace = PACE,
         longest: int = LONGEST,
     ) -> None:
         self._log = log
-        self._process = _forks.Process(target=_live, args=(path, log, once, trap, make, pace, longest))
+        self._process = _forks.Process(target=_live, args=(path, log, once, trap, make, java, pace, longest))
         with self._looking:
             self._process.start()
 
@@ -214,7 +216,14 @@ class Life:
 
 
 def _live(
-    path: Path, log: Path, once: bool, trap: Trap | None, make: Perform | None, pace: Pace, longest: int
+    path: Path,
+    log: Path,
+    once: bool,
+    trap: Trap | None,
+    make: Perform | None,
+    java: bool,
+    pace: Pace,
+    longest: int,
 ) -> None:
     os.setpgid(0, 0)
     signal.alarm(longest)
@@ -232,7 +241,7 @@ def _live(
         if trap is not None:
             trap.set()
             importer = Trapped(importer, trap)
-        workers = thread_staff(settings, importer, ByName)  # a life is too short to start Java in
+        workers = thread_staff(settings, importer, None if java else ByName)
     daemon = Daemon(settings, workers, os.environ, pace=pace)
     on_signals(daemon.stop)
     daemon.run(once=once)

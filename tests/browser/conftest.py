@@ -91,14 +91,15 @@ def tab(context: BrowserContext) -> Iterator[Tab]:
 
 
 @contextmanager
-def running_site(root: Path, **settings: Any) -> Iterator[Site]:
+def running_site(root: Path, *, java: bool = False, **settings: Any) -> Iterator[Site]:
     """A facility below *root* for the time of the block; `site.page.link` signs alice in, once.
 
+    java -- the daemon looks into files, as in Life
     settings -- sections of the configuration
     """
     with running_sandbox(root / "sandbox") as sandbox:
         world = World(root, sandbox, settings)
-        life = Life(world.config, world.log)
+        life = Life(world.config, world.log, java=java)
         try:
             with running_page(world.config, root / "web.log", "alice") as page:
                 yield Site(world, page, life)

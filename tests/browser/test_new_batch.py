@@ -13,7 +13,7 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Locator, expect
 from playwright.sync_api import Page as Tab
 
-from dropwatch.sandbox.samples import corrupt_tiff, ome_tiff
+from dropwatch.sandbox.samples import corrupt_tiff, ome_set, ome_tiff
 from tests.browser.conftest import Site, running_site
 from tests.browser.looking import PHONE, WIDE, image
 from tests.images import PLATE, fake
@@ -44,7 +44,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
         "Private": {"path": str(root / "private"), "users": ["bob"]},
         "Shared by lab-a": {"path": str(root / "shared"), "users": ["group:lab-a"]},
     }
-    with running_site(root, places=places, mail={"send_to": ["*@example.org"]}) as site:
+    with running_site(root, java=True, places=places, mail={"send_to": ["*@example.org"]}) as site:
         ome_tiff(root / "old.ome.tif", size=8)
         files = {
             "old.ome.tif": (root / "old.ome.tif").read_bytes(),
@@ -176,31 +176,37 @@ def uploaded(tab: Tab, told: str) -> Locator:
     return tab.locator(".dw-upload-figures", has_text=told).filter(visible=True)
 
 
-def test_a_set_of_three_files_is_dragged_onto_the_page_and_seen_until_it_is_in_omero(
+def test_a_set_of_three_files_is_dragged_onto_the_page_and_seen_until_it_is_one_image_in_omero(
     site: Site, tab: Tab, tmp_path: Path
 ) -> None:
     names = [f"cells_T{number}.ome.tif" for number in range(3)]
-    for number, name in enumerate(names):
-        ome_tiff(tmp_path / name, seed=900 + number, size=16)
+    ome_set(tmp_path, names, seed=900, size=16)
     sign_in(site, tab)
 
     tab.get_by_role("tab", name="From this computer").click()
     drag_and_drop(tab, {name: (tmp_path / name).read_bytes() for name in names})
     expect(tab.get_by_text(", to dataset")).to_contain_text("3 files")
     tab.get_by_label("Name of the batch").fill("Dragged set")
+    expect(tab.get_by_text("1 image file with 1 image.")).to_be_visible()
+    expect(tab.get_by_role("listitem").filter(has_text="Can be read")).to_contain_text(
+        "cells_T0.ome.tif3 files"
+    )
     tab.get_by_role("button", name="Submit").click()
     expect(tab.get_by_role("heading", name="You can log out now")).to_be_visible()
     tab.get_by_role("link", name="Watch it in My batches").click()
     expect(tab.get_by_role("heading", name="Dragged set")).to_be_visible()
     wait_until(lambda: list((site.world.spool / "alice" / "done").glob("*_Dragged set")))
-    link = tab.locator("a[href^='http://localhost/webclient']").first
-    expect(link).to_be_visible()
+    expect(tab.get_by_text("1 of 1 imported.")).to_be_visible()
+    expect(tab.locator("a[href^='http://localhost/webclient']").first).to_be_visible()
     imported = [line for line in site.sandbox.imports() if "cells_T" in str(line["files"])]
+    (mail,) = wait_until(lambda: [mail for mail in site.sandbox.mails() if "Dragged set" in mail.subject])
 
-    assert sorted(file["sha1"] for line in imported for file in line["files"]) == sorted(
+    assert [len(line["images"]) for line in imported] == [1]
+    assert sorted(file["sha1"] for file in imported[0]["files"]) == sorted(
         hashlib.sha1((tmp_path / name).read_bytes()).hexdigest() for name in names
     )
-    wait_until(lambda: [mail for mail in site.sandbox.mails() if "Dragged set" in mail.subject])
+    assert mail.to == "alice@example.org"
+    assert "cells_T0.ome.tif (with 2 more files)" in mail.text
 
 
 @pytest.mark.long
