@@ -136,8 +136,9 @@ class Postman:
         from yagmail import SMTP  # it takes a while to import: `dropwatch submit` shall not wait for it
 
         server = self._server
-        trust = ssl.create_default_context()
         login = server.user or sender
+        # Not where nothing is encrypted: it reads all certificates of the system, and each burst of mails would.
+        trust = None if server.security == "none" else ssl.create_default_context()
         return SMTP(
             # As a dictionary, because a plain user name without @ would become name@gmail.com.
             user={login: login},
