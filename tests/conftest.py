@@ -28,6 +28,12 @@ def signals_as_at_a_terminal() -> None:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
+@pytest.fixture(autouse=True, scope="session")
+def compiled_once() -> None:
+    """Each of the hundreds of processes that tests start would compile dropwatch anew, where nothing may be kept."""
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+
+
 @dataclass
 class Running:
     """A sandbox that runs, and its *folder*."""

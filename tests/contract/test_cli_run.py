@@ -27,6 +27,7 @@ def facility(tmp_path: Path) -> Iterator[Callable[..., Facility]]:
     made: list[Facility] = []
 
     def make(**settings: Any) -> Facility:
+        settings = {"workers": {"imports": 1}, **settings}  # each worker starts Ice, and beside it Java
         made.append(Facility(tmp_path, settings, users=("alice", "bob")))
         made[-1].config()
         return made[-1]
