@@ -9,6 +9,7 @@ from __future__ import annotations
 import errno
 import os
 import secrets
+import shutil
 import stat
 import sys
 from collections.abc import Iterator
@@ -101,6 +102,18 @@ class Folder:
                 self.rename(name, f".{name}.{secrets.token_hex(4)}")
             else:
                 os.unlink(self._at(name), dir_fd=self._handle)
+
+    def names(self) -> list[tuple[str, bool]]:
+        """What is in it, and whether it is a folder; a link to one is none."""
+        with os.scandir(self.path if self._handle is None else self._handle) as entries:
+            return [(entry.name, entry.is_dir(follow_symlinks=False)) for entry in entries]
+
+    def remove(self, name: str) -> None:
+        """Remove *name*, a folder with all that is in it. No link is followed."""
+        if stat.S_ISDIR(self.look(name).st_mode):
+            shutil.rmtree(self._at(name), dir_fd=self._handle)
+        else:
+            os.unlink(self._at(name), dir_fd=self._handle)
 
     def sync(self) -> None:
         if self._handle is None:

@@ -29,6 +29,7 @@ _LONGEST = 3900
 
 #: What may be odd about something beside being no file; whoever tells people of it knows what to do about each.
 CLOSED = "a folder that cannot be read"
+CLOSED_FILE = "a file that cannot be read"
 TOO_DEEP = f"more than {_DEEPEST} folders deep"
 TOO_LONG = "at the end of a path that is too long"
 NOT_THEIRS = "a second name (hard link) of a file of another account"

@@ -6,11 +6,9 @@ is not whole nothing bears a name.
 
 from __future__ import annotations
 
-import hashlib
 import os
 import shutil
-import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from dropwatch import places
@@ -27,11 +25,10 @@ from dropwatch.litter import is_temporary
 from dropwatch.model import Fetched, FetchJob, FileFact, Progress
 from dropwatch.places import Source
 from dropwatch.report.words import listed, named, number, size
-from dropwatch.spool.fetched import Copies
-from dropwatch.spool.tree import is_written_to
+from dropwatch.spool.fetched import Begun, Copies, Journal
+from dropwatch.spool.tree import CLOSED_FILE, TOO_LONG
+from dropwatch.task.one_copy import MARK, Copying, changed
 
-_BLOCK = 4 * 2**20  #: bytes
-_LOOK_FOR_ROOM = 64  #: blocks between two looks at what is free
 _LONGEST = 3900  #: bytes of a path that programs can open (spool/tree.py)
 _NAMED = 10
 
@@ -52,7 +49,8 @@ class _Selection:
 class Fetching:
     """One run of a FetchJob. Who may use the place was checked.
 
-    before, total -- bytes that were there, and in all
+    mark  -- bytes after which it is made sure of what was copied of a file
+    before, total -- bytes that were there in whole copies, and in all
     moved -- bytes copied and bytes compared, so that each counts twice
     """
 
@@ -61,6 +59,7 @@ class Fetching:
     source: Source
     progress: Callable[[Progress], None]
     stopped: Callable[[], bool]
+    mark: int = MARK
     before: int = 0
     total: int = 0
     moved: int = 0
@@ -90,18 +89,34 @@ class Fetching:
             if known.files.get(file.path) == file and self.copies.holds(file)
         }
         missing = [file for file in selection.files if file.path not in have]
+        begun = {one.file.path: one for one in self._begun(known, missing)}
         self.total = selection.bytes
         self.before = selection.bytes - sum(file.size for file in missing)
+        left = self.total - self.before - sum(one.size for one in begun.values())
         self.copies.ensure()
-        self.copies.clear_out(have)
-        self.copies.begin(file for file in selection.files if file.path in have)
-        self._check_room(self.total - self.before)
+        self.copies.clear_out(have, begun.values())
+        self.copies.begin((file for file in selection.files if file.path in have), begun.values())
+        self._check_room(left)
+        copying, closed = self._copying(), dict[str, str]()
         for file in missing:
-            self._copy(file)
+            if not copying.copy(file, begun.get(file.path)):
+                closed[file.path] = CLOSED_FILE
         if self._select() != selection:
-            raise self._changed("Something in it")
-        self.copies.finish(self.job.wanted, selection.refused)
-        return Fetched(len(selection.files), self.total, self.total - self.before)
+            raise changed(self.source, "Something in it")
+        self.copies.finish(self.job.wanted, {**selection.refused, **closed})
+        return Fetched(len(selection.files) - len(closed), self.total, left)
+
+    def _copying(self) -> Copying:
+        rules = self.config.spool_for(self.job.batch.spool)
+        until = self.job.batch.claimed_at + (rules.incomplete.tell if rules else 0.0)
+        return Copying(self.source, self.copies, self.mark, until, self._go_on, lambda: self._check_room(0))
+
+    def _begun(self, known: Journal, missing: Iterable[FileFact]) -> Iterator[Begun]:
+        """What an earlier run began of *missing* files that are as they were then."""
+        for file in missing:
+            begun = known.begun.get(file.path)
+            if begun is not None and begun.file == file and self.copies.holds_part(begun):
+                yield begun
 
     def _as_it_was(self, files: list[FileFact], error: DropwatchError) -> Fetched:
         if not all(map(self.copies.holds, files)):
@@ -117,7 +132,7 @@ class Fetching:
         for entry in places.walk(self.source, self.job.wanted.paths):
             self._go_on(0)
             if entry.refused or self._is_too_long(entry.path):
-                refused[entry.path] = entry.refused.removeprefix("it is ") or _TOO_LONG
+                refused[entry.path] = entry.refused.removeprefix("it is ") or TOO_LONG
             elif entry.size is not None and entry.mtime_ns is not None:
                 files[entry.path] = FileFact(entry.path, entry.size, entry.mtime_ns)
         half = [path for path in files if any(map(is_temporary, path.split("/")))]
@@ -137,90 +152,12 @@ class Fetching:
     def _is_too_long(self, path: str) -> bool:
         return len(os.fsencode(self.copies.folder / path)) > _LONGEST
 
-    # -- copying ---------------------------------------------------------------------------------------
-
-    def _copy(self, file: FileFact) -> None:
-        try:
-            with places.opened(self.source, file.path) as original, self.copies.making(file) as copy:
-                self._check(original, file)
-                self._check_writer(original, file)
-                read = hashlib.sha256()
-                for turn, block in enumerate(self._blocks(original, file), start=1):
-                    if turn % _LOOK_FOR_ROOM == 0:
-                        self._check_room(0)
-                    read.update(block)
-                    _write(copy.fileno(), block)
-                    self._go_on(len(block))
-                self._check(original, file)
-                self._verify(copy.fileno(), file, read.hexdigest())
-        except FileExistsError as err:
-            raise PermanentError(
-                f"{named(file.path)} bears the same name as another file where the copy is made: there, capitals and "
-                "small letters are the same.",
-                remedy="Give one of them another name.",
-                code="place-clash",
-            ) from err
-
-    def _blocks(self, original: int, file: FileFact) -> Iterator[bytes]:
-        """The file, as many bytes as it had when it was listed."""
-        left = file.size
-        while left:
-            with places.sorted_errors(self.source, file.path):
-                block = os.read(original, min(_BLOCK, left))
-            if not block:
-                raise self._changed(named(file.path))
-            left -= len(block)
-            yield block
-        _forget(original)
-
-    def _check(self, original: int, file: FileFact) -> None:
-        with places.sorted_errors(self.source, file.path):
-            now = os.fstat(original)
-        if (now.st_size, now.st_mtime_ns) != (file.size, file.mtime_ns):
-            raise self._changed(named(file.path))
-
-    def _check_writer(self, original: int, file: FileFact) -> None:
-        """A program that still has it open may go on writing; one that never lets go holds us back for a while only."""
-        rules = self.config.spool_for(self.job.batch.spool)
-        patience = rules.incomplete.tell if rules else 0.0
-        if time.time() - self.job.batch.claimed_at < patience and is_written_to(original):
-            raise TemporaryError(
-                f"{named(file.path)} in {self.source.name} is still open for writing.",
-                remedy="It is tried again.",
-                code="place-unfinished",
-            )
-
-    def _verify(self, copy: int, file: FileFact, wanted: str) -> None:
-        """Read the copy again, from the disk as far as the system lets us, and compare."""
-        os.fsync(copy)
-        _forget(copy)
-        found, size_found = hashlib.sha256(), 0
-        os.lseek(copy, 0, os.SEEK_SET)
-        while block := os.read(copy, _BLOCK):
-            found.update(block)
-            size_found += len(block)
-            self._go_on(len(block))
-        if size_found != file.size or found.hexdigest() != wanted:
-            raise TemporaryError(
-                f"The copy of {named(file.path)} read differently from what was written; the disk of the spool is not "
-                "to be trusted.",
-                detail=f"sha256 written {wanted}, read {found.hexdigest()}",
-                code="copy-differs",
-            )
-
     def _go_on(self, size: int) -> None:
         """So many bytes were copied, or compared: each goes twice."""
         if self.stopped():
             raise Interrupted("Fetching was stopped.")
         self.moved += size
         self.progress(Progress("fetch", self.before + self.moved // 2, self.total, self.before))
-
-    def _changed(self, what: str) -> TemporaryError:
-        return TemporaryError(
-            f"{what} changed in {self.source.name} while it was being fetched.",
-            remedy="It is fetched again. Nothing of it was imported.",
-            code="place-changed",
-        )
 
     # -- room ------------------------------------------------------------------------------------------
 
@@ -230,7 +167,7 @@ class Fetching:
         least = self.config.limits.min_free.of(usage.total)
         if usage.free - needed >= least:
             return
-        missing = self.total - self.before - self.moved // 2
+        missing = needed or self.total - self.before - self.moved // 2
         raise OperatorError(
             f"There is no room in the spool for what is to be fetched: {size(missing)} are missing, "
             f"{size(usage.free)} are free, and {size(least)} have to stay free.",
@@ -240,22 +177,6 @@ class Fetching:
         )
 
 
-_TOO_LONG = "at the end of a path that is too long"
-
-
 def _some(names: Sequence[str]) -> str:
     more = len(names) - _NAMED
     return listed([*map(named, names[:_NAMED]), *([f"{number(more)} more"] if more > 0 else [])])
-
-
-def _write(copy: int, block: bytes) -> None:
-    rest = memoryview(block)
-    while rest:
-        rest = rest[os.write(copy, rest) :]
-
-
-def _forget(descriptor: int) -> None:
-    """Have the system keep nothing of the file in memory: a copy is to be compared with what is on the disk, and
-    200 GB would push out what others need."""
-    if hasattr(os, "posix_fadvise"):
-        os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_DONTNEED)

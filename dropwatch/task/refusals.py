@@ -53,6 +53,10 @@ _ODD = {
         "It is a folder that dropwatch may not look into.",
         "Give the account that dropwatch runs as permission to read the folder and what is in it.",
     ),
+    tree.CLOSED_FILE: (
+        "It is a file that dropwatch may not read.",
+        "Give the account that dropwatch runs as permission to read it, then move the folder back to inbox.",
+    ),
     tree.TOO_DEEP: (
         f"It is {tree.TOO_DEEP}: nothing further down was looked at.",
         "Put it higher up in the folder.",

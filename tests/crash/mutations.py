@@ -588,16 +588,15 @@ MUTATIONS = (
     ),
     Mutation(
         "give a copy its name before it was compared",
-        "dropwatch/task/fetching.py",
-        {"                self._verify(copy.fileno(), file, read.hexdigest())\n": ""},
+        "dropwatch/task/one_copy.py",
+        {"                self._verify(making.file.fileno(), file, read.hexdigest())\n": ""},
         (f"{FETCHING}::test_a_copy_that_reads_differently_gets_no_name",),
     ),
     Mutation(
         "do not look whether the original changed while it was copied",
-        "dropwatch/task/fetching.py",
+        "dropwatch/task/one_copy.py",
         {
-            "                self._check(original, file)\n                self._verify": "                self._verify",
-            "        if self._select() != selection:\n": "        if False:\n",
+            "                self._check(original, file)\n                self._verify": "                self._verify"
         },
         (f"{FETCHING}::test_a_file_that_changes_while_it_is_copied_is_copied_again",),
     ),
@@ -611,7 +610,7 @@ MUTATIONS = (
         "copy under the final name",
         "dropwatch/spool/fetched.py",
         {
-            "            handle = folder.new(_PART)\n": "            handle = folder.new(name)\n",
+            "if begun else folder.new(_PART)\n": "if begun else folder.new(name)\n",
             "        with suppress(FileNotFoundError):\n            folder.look(name)": (
                 "        with suppress(FileNotFoundError):\n            folder.look(name + '-')"
             ),
@@ -622,8 +621,20 @@ MUTATIONS = (
     Mutation(
         "leave what a crash left half copied",
         "dropwatch/task/fetching.py",
-        {"        self.copies.clear_out(have)\n": ""},
+        {"        self.copies.clear_out(have, begun.values())\n": ""},
         (f"{FETCHING}::test_what_a_crash_left_half_copied_is_removed_and_made_anew",),
+    ),
+    Mutation(
+        "go on with a copy without a look at what is there of it",
+        "dropwatch/task/one_copy.py",
+        {"        if read.hexdigest() != begun.sha256:\n": "        if False:\n"},
+        (f"{FETCHING}::test_what_is_not_as_it_was_is_not_gone_on_with",),
+    ),
+    Mutation(
+        "go on with the copy of another file",
+        "dropwatch/task/fetching.py",
+        {"begun.file == file and self.copies": "self.copies"},
+        (f"{FETCHING}::test_what_is_not_as_it_was_is_not_gone_on_with",),
     ),
     Mutation(
         "do not ask who may use a place",

@@ -15,6 +15,7 @@ import pytest
 pytest.importorskip("omero")
 
 from dropwatch import submit_from
+from dropwatch.errors import Unavailable
 from dropwatch.pipeline import glance
 from dropwatch.sandbox.samples import ome_tiff
 from dropwatch.status import snapshot
@@ -99,6 +100,31 @@ def test_a_share_that_dies_in_mid_fetch_is_waited_for(facility: Facility, share:
 
     assert attempts(done) == 1
     assert len(facility.imported()) == 8
+
+
+@pytest.mark.long
+@with_shares
+def test_a_large_file_outlasts_a_share_that_dies(tmp_path: Path) -> None:
+    for name in ("backing", "disk"):
+        (tmp_path / name).mkdir()
+    share = FaultyMount(tmp_path / "backing", tmp_path / "disk")
+    share.start()
+    try:
+        site = Site(tmp_path, mark=MANY)
+        original = site.put("run7/a.czi", 9 * MANY)
+        site.at = {3 * MANY: share.die}  # six of nine: each byte is copied, and compared later
+        with pytest.raises(Unavailable):
+            site.fetch()
+        left = site.names()
+        share.unmount()
+        share.start()
+        fetched = site.fetch()
+
+        assert left == ["run7/.dropwatch.part"]
+        assert 0 < fetched.copied <= 4 * MANY
+        assert same(original, site.envelope / ".dropwatch/fetched/files/run7/a.czi")
+    finally:
+        share.close()
 
 
 @with_disks

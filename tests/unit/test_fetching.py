@@ -7,9 +7,11 @@ import os
 import shutil
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
@@ -20,6 +22,7 @@ from dropwatch.model import Batch, Envelope, Fetched, FetchJob, Place, Progress,
 from dropwatch.places import find
 from dropwatch.spool.fetched import Copies
 from dropwatch.task.fetching import Fetching
+from dropwatch.task.one_copy import MARK
 from dropwatch.task.sides import find_copies
 
 CLAIM = "20261124-080000-abcd"
@@ -36,6 +39,7 @@ class Site:
     at: dict[int, Callable[[], None]] = field(default_factory=dict)
     told: list[Progress] = field(default_factory=list)
     stop: bool = False
+    mark: int = MARK
     claimed_at: float = 0.0
 
     def __post_init__(self) -> None:
@@ -63,7 +67,8 @@ class Site:
             read=lambda name: "",
         )
         job: Any = FetchJob(self.batch, None, self.wanted)  # type: ignore[arg-type]
-        return Fetching(settings, job, find(settings, "disk"), self._tell, lambda: self.stop).fetch()
+        place = find(settings, "disk")
+        return Fetching(settings, job, place, self._tell, lambda: self.stop, self.mark).fetch()
 
     @property
     def batch(self) -> Batch:
@@ -127,6 +132,88 @@ def test_a_stopped_fetch_goes_on_where_it_ended_and_leaves_nothing_half(tmp_path
     assert fetched.copied == MANY
     assert (Copies(site.envelope).folder / "run7/a.czi").stat().st_ino == inode
     assert site.told[-1].before == MANY
+
+
+LARGE = 3 * MANY  #: bytes; several marks
+
+
+def interrupted(site: Site, at: int) -> Path:
+    """A fetch of one large file that is stopped when so many bytes of it were copied; what is there of it."""
+    site.mark = MANY // 2
+    site.at = {at // 2: lambda: setattr(site, "stop", True)}  # each byte is copied and compared
+    with pytest.raises(Interrupted):
+        site.fetch()
+    site.stop = False
+    site.told.clear()
+    return Copies(site.envelope).folder / "run7" / ".dropwatch.part"
+
+
+def test_a_large_file_goes_on_where_it_was_certain(tmp_path: Path) -> None:
+    site = Site(tmp_path)
+    original = site.put("run7/a.czi", LARGE)
+    part = interrupted(site, 2 * MANY)
+    there, inode, complete = part.stat().st_size, part.stat().st_ino, site.is_complete()
+    with part.open("ab") as file:
+        file.write(bytes(LARGE))  # written, and never sure of
+
+    fetched = site.fetch()
+
+    copy = Copies(site.envelope).folder / "run7/a.czi"
+    assert not complete
+    assert there >= MANY
+    assert copy.stat().st_ino == inode, "it is the same file, gone on with"
+    assert 0 < fetched.copied <= LARGE - MANY
+    assert same(original, copy)
+    assert site.names() == ["run7/a.czi"]
+    assert max(progress.done for progress in site.told) == LARGE
+    assert site.is_complete()
+
+
+def rewritten(site: Site, part: Path) -> None:
+    with part.open("r+b") as file:
+        file.write(b"spoiled")
+
+
+def shortened(site: Site, part: Path) -> None:
+    os.truncate(part, 5)
+
+
+def replaced_by_a_link(site: Site, part: Path) -> None:
+    part.rename(site.top / "theirs")
+    part.symlink_to(site.top / "theirs")
+
+
+def changed_in_its_place(site: Site, part: Path) -> None:
+    site.put("run7/a.czi", LARGE, seed=1)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="links")
+@pytest.mark.parametrize("spoil", [rewritten, shortened, replaced_by_a_link, changed_in_its_place])
+def test_what_is_not_as_it_was_is_not_gone_on_with(
+    tmp_path: Path, spoil: Callable[[Site, Path], None]
+) -> None:
+    site = Site(tmp_path)
+    original = site.put("run7/a.czi", LARGE)
+    part = interrupted(site, 2 * MANY)
+    spoil(site, part)
+
+    site.fetch()
+
+    assert same(original, Copies(site.envelope).folder / "run7/a.czi")
+    assert site.names() == ["run7/a.czi"]
+    assert max(progress.done for progress in site.told) <= LARGE
+
+
+def test_a_large_file_that_changes_while_it_is_gone_on_with_leaves_nothing(tmp_path: Path) -> None:
+    site = Site(tmp_path)
+    original = site.put("run7/a.czi", LARGE)
+    interrupted(site, MANY)
+    site.at = {MANY // 2 + 1: lambda: os.utime(original, ns=(1, 10**18))}
+
+    with pytest.raises(TemporaryError, match="changed in disk"):
+        site.fetch()
+
+    assert site.names() == []
 
 
 def test_what_a_crash_left_half_copied_is_removed_and_made_anew(tmp_path: Path) -> None:
@@ -296,6 +383,77 @@ def test_a_file_that_is_open_for_writing_is_waited_for(tmp_path: Path) -> None:
             site.fetch()
         site.claimed_at = 0.0  # long ago: it was waited for long enough
         assert site.fetch().files == 1
+
+
+def test_a_file_that_goes_before_its_turn_is_not_missed(tmp_path: Path) -> None:
+    """A folder was picked. An hour later one of its files is renamed, before it was copied."""
+    site = Site(tmp_path)
+    site.put("run7/a.czi", MANY)
+    original = site.put("run7/b.czi", MANY)
+    site.at = {1: lambda: original.rename(original.with_name("c.czi")) and None}
+
+    with pytest.raises(TemporaryError, match=r"run7/b\.czi changed in disk"):
+        site.fetch()
+
+    assert site.fetch() == Fetched(2, 2 * MANY, MANY)
+    assert site.names() == ["run7/a.czi", "run7/c.czi"]
+
+
+@contextmanager
+def not_as_root() -> Iterator[Path]:
+    """A folder of the account that we are in the block: root may read everything."""
+    with TemporaryDirectory() as name:
+        if os.geteuid() != 0:
+            yield Path(name)
+            return
+        os.chown(name, 65534, 65534)
+        os.seteuid(65534)
+        try:
+            yield Path(name)
+        finally:
+            os.seteuid(0)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="modes")
+def test_a_file_that_may_not_be_read_fails_by_name_and_the_others_are_fetched() -> None:
+    with not_as_root() as folder:
+        site = Site(folder)
+        site.put("run7/a.czi", 320)
+        site.put("run7/b.czi", 320).chmod(0)
+
+        fetched = site.fetch()
+        side = find_copies(site.batch, site.wanted)
+
+    assert fetched == Fetched(1, 640, 640)
+    assert side is not None
+    assert [(odd.path, odd.what) for odd in side.snap.oddities] == [
+        ("run7/b.czi", "a file that cannot be read")
+    ]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="links")
+@pytest.mark.parametrize("at", ["files", "memory"])
+def test_a_link_that_comes_while_copies_are_removed_costs_nobody_a_file(tmp_path: Path, at: str) -> None:
+    """It comes in the moment between the look at our folder and what is removed in it."""
+    site = Site(tmp_path)
+    elsewhere = tmp_path / "elsewhere"
+    (elsewhere / "fetched").mkdir(parents=True)
+    (elsewhere / "theirs").write_text("kept")
+    (elsewhere / "fetched" / "theirs").write_text("kept")
+    copies = Copies(site.envelope)
+    copies.ensure()
+    ours = copies.folder if at == "files" else copies.memory.parent
+    ours.rename(tmp_path / "ours")
+    ours.symlink_to(elsewhere)
+
+    with pytest.raises(NotADirectoryError):
+        copies.clear_out((), ())
+    if at == "memory":
+        with pytest.raises(NotADirectoryError):
+            copies.remove()
+
+    assert (elsewhere / "theirs").read_text() == "kept"
+    assert (elsewhere / "fetched" / "theirs").read_text() == "kept"
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="links")
