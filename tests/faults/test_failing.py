@@ -91,12 +91,16 @@ def test_mail_host_down_for_the_whole_import(facility: Make) -> None:
 
 def test_stopped_while_the_server_is_still_importing_waits_for_it(facility: Make) -> None:
     place = facility()
-    place.faults(omero={"slow_after_verify": "3s"})
+    place.faults(omero={"hold_after_verify": True})
     place.drop("alice", "run", "a.ome.tif")
     place.start()
     place.until(lambda: place.ask_server("select id from originalfile where hash is not null"))
     place.stop()
     assert place.imports() == []
     place.start()
+    assert place.daemon is not None
+    cases = place.daemon.line.desk.cases
+    place.until(lambda: any(case.running() for case in list(cases.values())))
+    place.faults()
 
     ends_imported_once(place, "a.ome.tif")

@@ -13,7 +13,7 @@ from dropwatch.daemon import Daemon
 from dropwatch.importers.base import Importer
 from dropwatch.model import Answers, Fileset, Order
 from dropwatch.task import make_importer
-from facility import Facility
+from facility import DEADLINE, Facility
 from threads import thread_staff
 
 Make = Callable[..., Facility]
@@ -38,7 +38,7 @@ def test_many_batches_of_one_user_do_not_hold_up_anothers_one(facility: Make) ->
 
 def test_bad_batch_is_told_while_a_long_import_holds_every_worker(facility: Make) -> None:
     place = facility(workers={"imports": 1})
-    place.faults(omero={"slow_after_verify": "6s"})
+    place.faults(omero={"hold_after_verify": True})
     place.drop("alice", "long", "a.ome.tif")
     place.start()
     place.until(lambda: place.ask_server("select id from originalfile where hash is not null"))
@@ -46,6 +46,7 @@ def test_bad_batch_is_told_while_a_long_import_holds_every_worker(facility: Make
     place.until(lambda: place.subjects("bob@"))
 
     assert place.imports() == []
+    place.faults()
     place.until(lambda: place.retired("alice"))
 
 
@@ -63,18 +64,22 @@ def test_dead_mail_host_does_not_hold_imports(facility: Make) -> None:
 
 @dataclass
 class Counting:
-    """An importer that notes how many asks of each owner are under way at once."""
+    """An importer that notes how many asks of each owner are under way at once; the first waits for a second one."""
 
     importer: Importer
     asking: Counter[str] = field(default_factory=Counter)
     most: Counter[str] = field(default_factory=Counter)
     together: int = 0
+    beside: threading.Event = field(default_factory=threading.Event)
 
     def ask(self, order: Order, filesets: Sequence[Fileset]) -> Answers:
         self.asking[order.owner] += 1
         self.most[order.owner] = max(self.most[order.owner], self.asking[order.owner])
         self.together = max(self.together, self.asking.total())
-        threading.Event().wait(0.2)  # long enough for the next one to be asked beside it
+        if self.together > 1:
+            self.beside.set()
+        self.beside.wait(DEADLINE / 2)
+        threading.Event().wait(0.1)  # for one that must not come
         try:
             return self.importer.ask(order, filesets)
         finally:

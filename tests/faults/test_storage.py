@@ -141,11 +141,12 @@ def test_a_spool_that_is_full_in_mid_import_is_told_of_once_and_costs_no_attempt
 ) -> None:
     spool = disk("spool")
     place = site()
-    place.faults(omero={"slow_upload": "1s"})
+    place.faults(omero={"hold_upload": True})
     place.drop("alice", "run", "a.ome.tif", "b.ome.tif", "c.ome.tif")
     place.start()
     place.until(place.is_importing)
     spool.fill()
+    place.faults()
     place.until(lambda: place.subjects("admin@"))
     place.until(lambda: f"spool:{place.spool}" in place.targets())
     target = place.targets()[f"spool:{place.spool}"]
@@ -153,7 +154,6 @@ def test_a_spool_that_is_full_in_mid_import_is_told_of_once_and_costs_no_attempt
     assert "full" in target.reason
     assert "Make room" in target.remedy
     assert "full" in text_of(place.mails("admin@")[0])
-    place.faults()
     spool.empty()
     assert_all_well(place, "a.ome.tif", "b.ome.tif", "c.ome.tif")
     assert place.attempts(place.envelopes("alice", "done")[0]) <= 2, "more than the one in flight"
@@ -283,12 +283,14 @@ def test_a_share_that_is_lost_and_comes_back_costs_nothing_but_time(
     site: Make, share: FaultyMount, phase: str, how: str
 ) -> None:
     place = site()
-    place.faults(omero={"slow_upload": "1s"})
+    place.faults(omero={"hold_upload": True} if phase == "importing" else {"slow_upload": "1s"})
     if phase != "idle":
         place.drop("alice", "run", "a.ome.tif", "b.ome.tif")
     place.start()
     place.until(lambda: PHASES[phase](place))
     lose(share, how)
+    if phase == "importing":
+        place.faults()
     place.until(lambda: f"spool:{share.mountpoint}" in place.targets())
     place.until(lambda: place.subjects("admin@"))
     if how == "unmounted":

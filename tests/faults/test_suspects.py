@@ -11,7 +11,7 @@ from dropwatch.errors import TemporaryError
 from dropwatch.model import ImportJob, Job, Progress
 from dropwatch.task import Workshop, looker, make_importer
 from dropwatch.workers import DIED
-from facility import Facility
+from facility import DEADLINE, Facility
 from threads import ThreadStaff
 
 Make = Callable[..., Facility]
@@ -25,6 +25,8 @@ class Fragile:
         self._deaths = filesets
         self._lock = threading.Lock()
         self._now = 0
+        self._alone = filesets > 0
+        self._beside = threading.Event()
         self.most = 0
 
     def perform(self, job: Job, progress: Callable[[Progress], None], stopped: Callable[[], bool]) -> Any:
@@ -36,9 +38,11 @@ class Fragile:
                 raise TemporaryError("It died.", code=DIED)
             self._now += 1
             self.most = max(self.most, self._now)
+            if self._now > 1:
+                self._beside.set()
         try:
             if job.fileset.name == "a0.ome.tif":
-                threading.Event().wait(0.5)  # long enough for another one to be started beside it
+                self._beside.wait(0.5 if self._alone else DEADLINE / 2)
             return self._workshop.perform(job, progress, stopped)
         finally:
             with self._lock:

@@ -136,7 +136,8 @@ def test_manifests_as_windows_and_people_write_them(facility: Make, name: str, d
 
 def test_incomplete_drop_is_told_then_failed_with_the_names(facility: Make) -> None:
     place = facility(spools=None)
-    place.settings["spools"] = [{"path": str(place.spool), "sweep": "1s", **SHORT}]
+    incomplete = {"tell": "100ms", "fail": "4s"}  # time enough for a look in between
+    place.settings["spools"] = [{"path": str(place.spool), "sweep": "1s", **SHORT, "incomplete": incomplete}]
     place.start()
     place.drop("alice", "run", "a.ome.tif", manifest="files: [{path: a.ome.tif}, {path: b.ome.tif}]\n")
     place.until(lambda: place.subjects("alice@"))

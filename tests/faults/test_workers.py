@@ -47,6 +47,12 @@ class Office:
         self.ask(words)
         return self.answer()
 
+    def pid(self) -> int:
+        """The process that works here now: where a job may take a second only, a busy machine may need two of them."""
+        while (found := self.tell("pid").value) is None:
+            pass
+        return int(found)
+
 
 @pytest.fixture
 def office() -> Iterator[Callable[..., Office]]:
@@ -138,31 +144,29 @@ def test_a_worker_that_dies_at_rest_is_replaced_without_a_failure(office: Callab
 
 def test_a_job_that_takes_too_long_loses_its_process_only(office: Callable[..., Office]) -> None:
     place = office(timeout=1.0)
-    pid = place.tell("pid").value
+    pid = place.pid()
 
     done = place.tell("hang")
 
     assert isinstance(done.error, TemporaryError)
     assert done.error.code == DIED
-    assert place.tell("pid").value not in (pid, None)
+    assert place.pid() != pid
     assert not is_alive(pid)
 
 
 def test_a_worker_without_progress_ends_itself(office: Callable[..., Office]) -> None:
-    place = office(patience=0.5)
-    began = time.monotonic()
+    place = office(patience=0.5, timeout=2 * DEADLINE)
 
     done = place.tell("hang")
 
     assert isinstance(done.error, TemporaryError)
-    assert time.monotonic() - began < 20
     assert place.tell("hello").value == "hello"
 
 
 def test_progress_keeps_a_patient_worker_alive(office: Callable[..., Office]) -> None:
-    place = office(patience=0.5)
+    place = office(patience=2.0)
     work = place.ask("wait")
-    until(lambda: (seen := work.progress()) and seen.done > 150)
+    until(lambda: (seen := work.progress()) and seen.done > 210)  # of which each takes 10 ms at least
 
     assert isinstance(work.progress(), Progress)
     work.stop()
