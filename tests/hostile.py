@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import Any
 
 from dropwatch.config import Config
+from dropwatch.importers.omero import OmeroImporter  # noqa: F401  # before a job of some seconds is begun, not in it
 from dropwatch.model import ImportJob, Job, Progress
 from dropwatch.task import Workshop, open_workshop
 

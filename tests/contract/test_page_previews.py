@@ -113,7 +113,7 @@ def log(tmp_path: Path) -> Path:
 def page(tmp_path: Path, log: Path) -> Iterator[Previews]:
     told = settings(tmp_path)
     make = partial(obeying, told, log)
-    with closing(Previews(told, tmp_path / "state" / "previews", patience=0.7, make=make)) as made:
+    with closing(Previews(told, tmp_path / "state" / "previews", patience=2.0, make=make)) as made:
         yield made
 
 

@@ -44,6 +44,7 @@ def test_whatever_is_sent_the_answer_is_as_documented(tmp_path: Path, examples: 
                 str(Path(sys.executable).with_name("st")), "run", f"{page.address}/openapi.json",
                 "-H", f"Authorization: Bearer {token}", "--checks", ",".join(_CHECKS), "--continue-on-failure",
                 "--max-examples", str(examples), "--phases", "examples,coverage,fuzzing", "--seed", "1",
+                "--request-timeout", "100",
             ],
             capture_output=True, text=True, timeout=1100, cwd=tmp_path, check=False,
         )  # fmt: skip

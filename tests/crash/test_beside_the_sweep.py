@@ -222,11 +222,19 @@ def test_the_next_daemon_waits_for_an_import_that_the_server_goes_on_with(
     make_world: Callable[..., World],
 ) -> None:
     world = make_world()
-    world.sandbox.set_faults(omero={"slow_after_verify": "1500ms"})
+    world.sandbox.set_faults(omero={"hold_after_verify": True})
     drop = world.drop("alice", "slow", {"slow.ome.tif": image(world)})
 
     assert live_once(world, before="import follow") == KILLED
-    assert live_once(world) == 0
+    watched = trap(world)
+    asked = watched.notes.read_text().count("asked")
+    life = Life(world.config, world.log, once=True, trap=watched)
+    try:
+        wait_until(lambda: watched.notes.read_text().count("asked") > asked)
+        world.sandbox.set_faults()
+        assert life.end() == 0
+    finally:
+        life.kill()
     wait_until(lambda: world.is_quiet() or live_once(world) != 0)
 
     assert world.place(drop) == "done"
@@ -239,7 +247,7 @@ def test_what_is_taken_out_and_dropped_anew_waits_for_the_import_that_goes_on(
     make_world: Callable[..., World],
 ) -> None:
     world = make_world()
-    world.sandbox.set_faults(omero={"slow_after_verify": "2500ms"})
+    world.sandbox.set_faults(omero={"hold_after_verify": True})
     drop = world.drop("alice", "there and back", {"back.ome.tif": image(world)})
     watched = trap(world)
     life = Life(world.config, world.log, trap=watched)
@@ -248,6 +256,8 @@ def test_what_is_taken_out_and_dropped_anew_waits_for_the_import_that_goes_on(
         envelope = world.envelope(drop)
         first = world.record(envelope)["batch"]
         (envelope / drop.name).rename(world.spool / drop.user / "inbox" / drop.name)
+        wait_until(lambda: world.place(drop) == "processing")
+        world.sandbox.set_faults()
         wait_until(lambda: world.place(drop) == "done" and world.is_quiet())
     finally:
         life.kill()
@@ -261,7 +271,7 @@ def test_what_is_taken_out_of_an_upload_and_dropped_anew_is_not_asked_about_befo
     make_world: Callable[..., World],
 ) -> None:
     world = make_world()
-    world.sandbox.set_faults(omero={"slow_upload": "1s"})
+    world.sandbox.set_faults(omero={"hold_upload": True})
     drop = world.drop("alice", "out of an upload", {"out.ome.tif": image(world)})
     watched = trap(world)
     life = Life(world.config, world.log, trap=watched)
@@ -270,6 +280,8 @@ def test_what_is_taken_out_of_an_upload_and_dropped_anew_is_not_asked_about_befo
             lambda: any(path.endswith("/out.ome.tif") for path in world.sandbox.filesets_without_images())
         )
         (world.envelope(drop) / drop.name).rename(world.spool / drop.user / "inbox" / drop.name)
+        wait_until(lambda: world.place(drop) == "processing")
+        world.sandbox.set_faults()
         wait_until(lambda: world.place(drop) == "done" and world.is_quiet())
     finally:
         life.kill()
@@ -305,7 +317,7 @@ def test_what_was_cancelled_after_a_stop_but_too_late_is_told_as_imported(
     make_world: Callable[..., World],
 ) -> None:
     world = make_world()
-    world.sandbox.set_faults(omero={"slow_after_verify": "2s"})
+    world.sandbox.set_faults(omero={"hold_after_verify": True})
     drop = world.drop("alice", "late", {"late.ome.tif": image(world)})
     watched = trap(world)
     life = Life(world.config, world.log, trap=watched)
@@ -316,6 +328,7 @@ def test_what_was_cancelled_after_a_stop_but_too_late_is_told_as_imported(
         life.kill()
     envelope = world.envelope(drop)
     (envelope / ".dropwatch" / "cancel").write_text(envelope.name[:20])
+    world.sandbox.set_faults()
 
     wait_until(lambda: live_once(world) == 0 and world.is_quiet())
 

@@ -105,7 +105,7 @@ def kill_often(
 ) -> int:
     """Start the daemon and kill it, again and again, while batches are dropped by and by.
 
-    longest -- seconds that a life may last
+    longest -- seconds that a life may last; more, when the machine is too busy for one to come to anything
 
     Says how many of the kills met a batch in processing/.
     """
@@ -121,6 +121,7 @@ def kill_often(
         finally:
             life.kill(group=rng.random() < 0.5)
         met += bool(world.envelopes("processing"))
+        longest *= 1 if world.envelopes("processing") or world.is_quiet() else 1.5
     return met
 
 

@@ -105,7 +105,7 @@ def slides(world: World, count: int = 4, size: int = 300) -> dict[str, bytes]:
 def test_killed_in_mid_upload_everything_is_imported_once_and_no_process_is_left(
     world: World, whom: str
 ) -> None:
-    world.sandbox.set_faults(omero={"slow_upload": "300ms"})
+    world.sandbox.set_faults(omero={"hold_upload": True})
     drop = world.drop("alice", f"run, kill {whom}", slides(world))
     life = start(world)
     try:
@@ -160,7 +160,7 @@ def test_killed_in_mid_fetch_everything_is_imported_once_and_no_original_touched
 
 
 def test_nobody_acts_on_a_batch_while_a_worker_of_a_dead_daemon_still_lives(world: World) -> None:
-    world.sandbox.set_faults(omero={"slow_upload": "1s"})
+    world.sandbox.set_faults(omero={"hold_upload": True})
     drop = world.drop("alice", "held", slides(world))
     life = start(world, partial(slow_to_die, config.load(world.config)))
     try:
@@ -239,7 +239,7 @@ def test_a_stop_lets_running_uploads_end_when_there_is_grace(world: World) -> No
     settings = json.loads(world.config.read_text())
     settings["workers"] |= {"grace": "30s"}
     world.config.write_text(json.dumps(settings))
-    world.sandbox.set_faults(omero={"slow_upload": "300ms"})
+    world.sandbox.set_faults(omero={"hold_upload": True})
     drop = world.drop("alice", "graceful", slides(world))
     life = start(world)
     try:

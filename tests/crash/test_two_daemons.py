@@ -161,7 +161,7 @@ def test_the_second_waits_and_says_why_and_takes_over_from_one_that_sleeps(
     second.start()
     wait_until(lambda: "Another dropwatch daemon serves the spool" in second.reason())
 
-    world.sandbox.set_faults(omero={"slow_upload": "2s"})
+    world.sandbox.set_faults(omero={"hold_upload": True})
     drop(world, "alice", "in the middle", 3)
     wait_until(lambda: " claim " in first.log.read_text())
     first.freeze()
