@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import subprocess
+import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
@@ -11,7 +12,7 @@ from dropwatch import credentials
 from dropwatch.config import Config
 from dropwatch.doctor.findings import Finding, ill, unknown, well
 from dropwatch.errors import OperatorError
-from dropwatch.formats import JAR, Missing, find
+from dropwatch.formats import JAR, Missing, can_fence, find
 from dropwatch.mounts import needs_polling
 from dropwatch.spool.accounts import Account
 from dropwatch.spool.trial import closed_to
@@ -19,6 +20,11 @@ from dropwatch.spool.trial import closed_to
 _BY_NAME = (
     "So only files of formats that are known to be one file for one image are imported; "
     "all others, plates among them, are refused."
+)
+_UNFENCED = (
+    "this machine cannot keep Bio-Formats to the folder that it looks at: a file outside that an image file names, or "
+    "that a link leads to which comes while it is looked at, is opened and read with the rights of the daemon's "
+    "account before dropwatch refuses it (it is not imported)"
 )
 
 
@@ -109,6 +115,20 @@ def look_at_formats(config: Config, daemon: Account | None, environ: Mapping[str
         )
     else:
         yield well(subject, f"{found.version} of {found.jar_from}; Java {found.java} of {found.java_from}")
+    if not isinstance(found, Missing):
+        yield _fence()
+
+
+def _fence() -> Finding:
+    if can_fence():
+        return well("fence", "Linux keeps Bio-Formats to the folder that it looks at (Landlock)")
+    if sys.platform == "linux":
+        remedy = "Run Linux 5.13 or later with Landlock on (`lsm=landlock,...` when it boots). Until then"
+    else:
+        remedy = "Only Linux has what it takes (Landlock). So"
+    return unknown(
+        "fence", _UNFENCED, f"{remedy} let the daemon's account read nothing but drop folders and places."
+    )
 
 
 def is_closed(account: Account | None, paths: list[Path], environ: Mapping[str, str], *, write: bool) -> bool:

@@ -4,6 +4,7 @@ The JVM that it starts belongs to the process; whoever uses it does so in a work
 """
 
 from dropwatch.formats.by_name import look_by_name
+from dropwatch.formats.fence import can_fence
 from dropwatch.formats.installation import JAR, Installation, Missing, find
 from dropwatch.formats.look import Look, Readable, Unreadable
 from dropwatch.formats.reader import BioFormats
@@ -16,6 +17,7 @@ __all__ = [
     "Missing",
     "Readable",
     "Unreadable",
+    "can_fence",
     "find",
     "look_by_name",
 ]

@@ -23,6 +23,7 @@ from dropwatch.formats.installation import Installation
 #: linux/landlock.h and the numbers of its calls, which are the same on all machines but Alpha
 _CREATE_RULESET, _ADD_RULE, _RESTRICT_SELF = 444, 445, 446
 _PATH_BENEATH = 1
+_VERSION = 1  # LANDLOCK_CREATE_RULESET_VERSION: nothing is made, the kernel only says which version it has
 _ALL = (1 << 13) - 1  # whatever the first version knows, from execute to make_sym
 _WRITE_FILE, _READ_FILE, _READ_DIR = 1 << 1, 1 << 2, 1 << 3
 _NO_NEW_PRIVS = (
@@ -31,6 +32,14 @@ _NO_NEW_PRIVS = (
 
 _DEVICES = ("/dev/null", "/dev/zero", "/dev/random", "/dev/urandom")
 _SYSTEM = ("/usr", "/lib", "/lib64")  # libraries, and time zones
+
+
+def can_fence() -> bool:
+    """Whether threads of this machine can be fenced in."""
+    if sys.platform != "linux":
+        return False
+    libc = ctypes.CDLL(None, use_errno=True)
+    return bool(libc.syscall(_CREATE_RULESET, None, ctypes.c_size_t(0), _VERSION) >= 1)
 
 
 def fence_in(folder: int, installation: Installation) -> bool:

@@ -20,7 +20,9 @@ import pydicom
 import pytest
 import tifffile
 
+from dropwatch.config import load
 from dropwatch.config.sections import BioFormats as Settings
+from dropwatch.doctor.machine import look_at_formats
 from dropwatch.errors import PermanentError
 from dropwatch.formats import JAR, Installation, Look, Missing, Readable, Unreadable, find, look_by_name
 from dropwatch.formats import runtime as java
@@ -345,6 +347,46 @@ def test_nothing_outside_of_the_folder_is_opened_whatever_leads_there(tmp_path: 
         assert found.used == (str(folder / f"evil {number}.pattern"), str(outside / name))
     images.plain_tiff(folder / "a.tif")
     assert isinstance(images.bioformats().look(folder / "a.tif", folder), Readable)
+
+
+# The number of the call is loaded; 444 (landlock_create_ruleset) gets ENOSYS, as from a kernel that lacks it.
+BEFORE_LANDLOCK = """
+import ctypes, errno, struct
+
+def code(op, yes, no, value):
+    return struct.pack("=HBBI", op, yes, no, value)
+
+refused = code(6, 0, 0, 0x50000 | errno.ENOSYS) + code(6, 0, 0, 0x7FFF0000)
+program = ctypes.create_string_buffer(code(0x20, 0, 0, 0) + code(0x15, 0, 1, 444) + refused)
+libc = ctypes.CDLL(None)
+assert libc.prctl(38, 1, 0, 0, 0) == 0
+assert libc.prctl(22, 2, struct.pack("@HP", 4, ctypes.addressof(program))) == 0
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="seccomp")
+def test_where_a_kernel_has_no_landlock_check_says_what_that_means(tmp_path: Path) -> None:
+    config = tmp_path / "dropwatch.yaml"
+    config.write_text(
+        f"spools: [{{path: {tmp_path}/spool}}]\nstate: {tmp_path}/state\nmail: null\n"
+        f"importer: folder\nfolder: {{path: {tmp_path}/archive}}\n"
+    )
+    code = """
+        from dropwatch.config import load
+        from dropwatch.doctor.machine import look_at_formats
+        from dropwatch.formats.fence import fence_in
+        print(fence_in(os.open(argv[1], os.O_RDONLY), find(Settings(), os.environ)))
+        for one in look_at_formats(load(Path(argv[0])), None, os.environ):
+            print(one.state, one.subject, one.text, one.remedy)
+    """
+    old = alone(BEFORE_LANDLOCK + textwrap.dedent(code), config, tmp_path)
+    new = [one for one in look_at_formats(load(config), None, os.environ) if one.subject == "fence"]
+
+    assert old.stdout.startswith("False\n"), old.stderr
+    assert "unknown fence this machine cannot keep Bio-Formats to the folder" in old.stdout
+    assert "is opened and read with the rights of the daemon's account" in old.stdout
+    assert "Run Linux 5.13 or later with Landlock on" in old.stdout
+    assert [one.state for one in new] == ["ok"], "the machine of the tests has Landlock"
 
 
 @pytest.mark.parametrize("scheme", ["http", "https", "s3+http", "ftp"])
