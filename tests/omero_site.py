@@ -15,8 +15,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from orders import Batch, run
 
-from dropwatch.errors import DropwatchError
+from dropwatch.errors import DropwatchError, Interrupted
+from dropwatch.importers.base import Importer
+from dropwatch.model import Fileset, Progress
 
 KEY = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
 SECRET = "not-the-right-password"
@@ -68,3 +71,14 @@ def open_below(folder: Path) -> list[str]:
         with suppress(OSError):
             found.append(str(link.readlink()))
     return [path for path in found if path.startswith(f"{folder}/")]
+
+
+def left_to_the_server(importer: Importer, batch: Batch, fileset: Fileset) -> None:
+    """Stop following the import as soon as the server goes on with it alone."""
+    told: list[Progress] = []
+    answers = importer.ask(batch.order, [fileset])
+    with suppress(Interrupted):
+        run(
+            importer, batch, fileset, answers, progress=told.append,
+            stopped=lambda: any(progress.stage == "server" for progress in told),
+        )  # fmt: skip

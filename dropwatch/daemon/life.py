@@ -30,9 +30,10 @@ from dropwatch.model import Place
 from dropwatch.mounts import needs_polling, why_polled
 from dropwatch.outbox import Letter
 from dropwatch.pipeline.addresses import Addresses
+from dropwatch.pipeline.assembly import pipeline
 from dropwatch.pipeline.desk import Desk, Staff
 from dropwatch.pipeline.letters import Letters
-from dropwatch.pipeline.line import FOREVER, Pipeline, pipeline
+from dropwatch.pipeline.line import FOREVER, Pipeline
 from dropwatch.pipeline.pauses import Pauses, first_pause
 from dropwatch.pipeline.stores import spool_target
 from dropwatch.spool.folders import MEMORY, Spool

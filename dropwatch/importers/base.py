@@ -7,11 +7,11 @@ type, into the errors of ``errors.py``; anything that comes out untranslated is 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from dropwatch.model import Answers, Attached, Attachment, Fileset, Imported, Order, Progress, Tree
+from dropwatch.model import Answers, Attached, Attachment, Fileset, Imported, Order, Progress, Tidied, Tree
 
 
 @dataclass(frozen=True)
@@ -85,6 +85,16 @@ class Importer(Protocol):
         """Attach one file to ``answers.container``, so that a later ask finds it; done twice it is there once.
 
         Raises PermanentError, TemporaryError, Interrupted as import_ does.
+        """
+        ...
+
+    def tidy(self, owner: str, keep: Collection[str], older: float) -> Tidied:
+        """Remove what is left of imports of *owner*'s that nobody goes on with: uploads that broke off, imports that
+        failed, half attachments. Nothing that has images is touched, nor what may still get some.
+
+        keep  -- ids of the batches that are in work: ask() sees to what is left of those
+        older -- seconds; what is younger is left alone
+        Raises TemporaryError.
         """
         ...
 

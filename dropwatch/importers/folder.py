@@ -7,7 +7,7 @@ by an identity file, because a share that is not mounted looks like an empty fol
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 
 from dropwatch.errors import DropwatchError, Interrupted, PermanentError
@@ -33,6 +33,7 @@ from dropwatch.model import (
     Progress,
     Running,
     Skipped,
+    Tidied,
     Tree,
 )
 
@@ -167,6 +168,10 @@ class FolderImporter:
     def diagnose(self, owner: str | None) -> list[Finding]:
         """See base.Importer.diagnose."""
         return list(examine(self._archive, owner))
+
+    def tidy(self, owner: str, keep: Collection[str], older: float) -> Tidied:
+        """See base.Importer.tidy. A copy gets its place when it is whole; what broke off is none of the images."""
+        return Tidied(0)
 
     def discard(self, order: Order, fileset: Fileset, imported: Imported) -> None:
         """See base.Importer.discard."""

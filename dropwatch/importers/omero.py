@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 
 from dropwatch.importers import omero_attachments as attachments
 from dropwatch.importers import omero_duplicates as duplicates
 from dropwatch.importers import omero_inventory as inventory
 from dropwatch.importers import omero_targets as targets
+from dropwatch.importers import omero_tidying as tidying
 from dropwatch.importers.base import Account, Finding
 from dropwatch.importers.omero_attachments import Attacher
 from dropwatch.importers.omero_doctor import Doctor
@@ -40,6 +41,7 @@ from dropwatch.model import (
     Progress,
     Running,
     Skipped,
+    Tidied,
     Tree,
 )
 
@@ -152,6 +154,11 @@ class OmeroImporter:
         opening = self._keeper.session(order.owner, order.group, doing)
         with opening as session, closing(Line(session, stopped, self._reconnect, self._clock)) as line:
             yield line
+
+    def tidy(self, owner: str, keep: Collection[str], older: float) -> Tidied:
+        """See base.Importer.tidy."""
+        with self._keeper.session(owner, None, "what is left of broken imports was looked for") as session:
+            return tidying.tidy(session, keep, older)
 
     def account(self, owner: str) -> Account:
         """See base.Importer.account."""

@@ -57,6 +57,22 @@ def take_stock(session: Session, batch: str, attachment: str | None = None) -> d
 
 
 @dataclass(frozen=True)
+class Half:
+    """A file in OMERO that is no attachment yet. *made*: the server's time, milliseconds."""
+
+    id: int
+    batch: str
+    made: int
+
+
+def half(session: Session) -> list[Half]:
+    """The half attachments of all batches of the owner's, those that are under way among them."""
+    prefix = omero_keys.ANY_BATCH
+    files = session.ask(queries.HALF_ATTACHMENTS, everywhere=True, owner=session.owner_id, prefix=prefix)
+    return [Half(id, batch, made) for id, path, made in files if (batch := omero_keys.told_by(path)[0])]
+
+
+@dataclass(frozen=True)
 class Attacher:
     """One attachment under way, through *line*. call_wait -- seconds that one call may take"""
 

@@ -14,8 +14,11 @@ from dropwatch.importers.omero_keeper import Keeper
 from dropwatch.importers.omero_login import Login
 from dropwatch.importers.omero_people import Person
 from dropwatch.importers.omero_session import Session
+from dropwatch.importers.omero_tidying import left_over
 
 _CLOCKS_APART = 300.0  # seconds
+_LEFT = 3 * 86400.0  # seconds; the daemon removes what is left of broken imports when it is a day old
+_NAMED = 5  # of what is left
 
 
 class Doctor:
@@ -97,4 +100,19 @@ class Doctor:
             "checksums",
             f"{chosen or 'none that dropwatch knows'} (OMERO offers {', '.join(algorithms) or 'none'})",
             "Add SHA1-160 to omero.checksum.supported on the server.",
+        )
+        self._left_over(session)
+
+    def _left_over(self, session: Session) -> None:
+        before = session.factory.getConfigService().getServerTime().val - _LEFT * 1000
+        left = left_over(session, before)
+        named = ", ".join(f"Fileset:{one.id}" for one in left[:_NAMED])
+        self._add(
+            not left,
+            f"leftovers of {session.owner}",
+            f"half imports older than three days: {len(left)} ({named})"
+            if left
+            else "no half import is older than three days",
+            "A running daemon removes such once a day; its log names what it has to leave (tidy). "
+            "`omero delete Fileset:ID` removes one that nobody uploads to.",
         )

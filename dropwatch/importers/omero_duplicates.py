@@ -42,7 +42,7 @@ def find_running(
 
     Copied once more, the same files have other times, and so another fileset id: then their bytes tell.
     """
-    keys = inventory.unfinished(session) if filesets else {}
+    keys = {one.id: one.key for one in inventory.unfinished(session)} if filesets else {}
     wanted = {one.id for one in filesets}
     same = {key[1]: id for id, key in keys.items() if key[1] in wanted}
     left = [one for one in filesets if one.id not in same]

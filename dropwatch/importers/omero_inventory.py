@@ -56,6 +56,10 @@ class _Process:
     def concerns(self, batch: str, seen: Seen) -> bool:
         return self.key == (batch, seen.key) or self.fileset == seen.id
 
+    def tells(self) -> bool:
+        """Whether it says which fileset it is for."""
+        return self.key != ("", "") or self.fileset is not None
+
     def running(self) -> bool:
         """Whether the server goes on with the import by itself."""
         return self.handle is not None and self.handle.getResponse() is None
@@ -98,8 +102,21 @@ def take_stock(session: Session, order: Order, kind: Kind) -> dict[str, Imported
     return {**running, **_imported(session, imported, kind)}
 
 
-def unfinished(session: Session) -> dict[int, tuple[str, str]]:
-    """The owner's filesets without images, whichever batch they are of: OMERO's id -> batch id and fileset id.
+@dataclass(frozen=True)
+class Unfinished:
+    """A fileset without images in OMERO.
+
+    key  -- batch id and fileset id
+    made -- when, by the server's clock (milliseconds since 1970)
+    """
+
+    id: int
+    key: tuple[str, str]
+    made: int
+
+
+def unfinished(session: Session) -> list[Unfinished]:
+    """The owner's filesets without images, whichever batch they are of.
 
     A folder that its user takes out of processing/ and drops anew is another batch, and the import of the one before
     may go on: it has no images yet by which duplicates are found. Nothing of another batch is closed or deleted here.
@@ -110,7 +127,7 @@ def unfinished(session: Session) -> dict[int, tuple[str, str]]:
         owner=session.owner_id,
         prefix=f"%{omero_keys.ANY_BATCH}",  # as in look()
     )
-    return {id: omero_keys.told_by(path) for id, path in rows}
+    return [Unfinished(id, omero_keys.told_by(path), made) for id, path, made in rows]
 
 
 def running_into(session: Session, container: Container, keys: Mapping[int, tuple[str, str]]) -> set[int]:
@@ -120,13 +137,9 @@ def running_into(session: Session, container: Container, keys: Mapping[int, tupl
     """
     if not keys:
         return set()
-    told: dict[object, list[_Process]] = defaultdict(list)
     with ExitStack() as visits:
         processes, closed = _processes(session, visits)
-        for process in processes:
-            told[process.key].append(process)
-            told[process.fileset].append(process)
-        concerned = {id: [*told[key], *told[id]] for id, key in keys.items()}
+        concerned = _concerned(processes, keys)
         running = {
             id
             for id, those in concerned.items()
@@ -134,6 +147,41 @@ def running_into(session: Session, container: Container, keys: Mapping[int, tupl
         }
     untold = [id for id, those in concerned.items() if not those]
     return running | (_may_run(session, untold) if closed else set())
+
+
+def not_over(session: Session, keys: Mapping[int, tuple[str, str]]) -> set[int]:
+    """Those of *keys*, as running_into() gets them, that somebody may still upload to or the server make images of.
+
+    Stricter than settle(), for whoever asks here knows nothing of who imports them: an upload that was not verified is
+    over when its process is closed or the session of that has ended, another when its import log says so.
+    """
+    if not keys:
+        return set()
+    with ExitStack() as visits:
+        processes, _ = _processes(session, visits)
+        if any(one.handle is None and not one.tells() for one in processes):
+            return set(
+                keys
+            )  # an upload of `omero import`, or of some other client: of which of them, nobody can tell
+        alive = {
+            id
+            for id, those in _concerned(processes, keys).items()
+            if any(one.handle is None or one.running() for one in those)
+        }
+    verified = session.ask_in_pages(
+        queries.UPLOADS_FINISHED, "ids", list(keys), everywhere=True, owner=session.owner_id
+    )
+    return alive | {id for id, _ in verified if not says_ended(session, id)}
+
+
+def _concerned(
+    processes: Iterable[_Process], keys: Mapping[int, tuple[str, str]]
+) -> dict[int, list[_Process]]:
+    told: dict[object, list[_Process]] = defaultdict(list)
+    for process in processes:
+        told[process.key].append(process)
+        told[process.fileset].append(process)
+    return {id: [*told[key], *told[id]] for id, key in keys.items()}
 
 
 def images(session: Session, filesets: Iterable[int], kind: Kind) -> dict[int, tuple[Image, ...]]:

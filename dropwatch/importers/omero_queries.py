@@ -31,17 +31,17 @@ columns -- fileset id (long), the first of its client paths (string), image id (
 """
 
 FILESETS_WITHOUT_IMAGES = (
-    "select fs.id, min(e.clientPath)"
-    " from Fileset fs join fs.usedFiles e left outer join fs.images i"
+    "select fs.id, min(e.clientPath), c.time"
+    " from Fileset fs join fs.details.creationEvent c join fs.usedFiles e left outer join fs.images i"
     " where fs.details.owner.id = :owner and e.clientPath like :prefix and i.id is null"
-    " group by fs.id order by fs.id"
+    " group by fs.id, c.time order by fs.id"
 )
 """What is under way, or was left, of any batch of the owner's. Sent with ALL_GROUPS, once for each ask, only where
-what is there already is skipped and something of the batch is missing.
+what is there already is skipped and something of the batch is missing; and when what is left is looked for.
 
 :owner  -- long
 :prefix -- string, ``%dropwatch/%``
-columns -- fileset id (long), the first of its client paths (string)
+columns -- fileset id (long), the first of its client paths (string), the server's time when it was made (time)
 """
 
 IMAGES_OF_FILESETS = (
@@ -180,6 +180,18 @@ Files of the managed repository have a path that begins with a folder of their o
 :owner  -- long
 :prefix -- string, ``dropwatch/<batch id>/%``
 columns -- OriginalFile id (long), its path (string)
+"""
+
+HALF_ATTACHMENTS = (
+    "select f.id, f.path, c.time from OriginalFile f join f.details.creationEvent c"
+    " where f.details.owner.id = :owner and f.path like :prefix"
+    " and not exists (select a.id from FileAnnotation a where a.file.id = f.id) order by f.id"
+)
+"""The half ones of all batches of the owner's. Sent with ALL_GROUPS, when what is left is looked for.
+
+:owner  -- long
+:prefix -- string, ``dropwatch/%``
+columns -- OriginalFile id (long), its path (string), the server's time when it was made (time)
 """
 
 ANNOTATIONS_OF_FILES = (

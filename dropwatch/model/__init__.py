@@ -25,9 +25,20 @@ from dropwatch.model.job import (
     PlanJob,
     PreviewJob,
     Progress,
+    TidyJob,
 )
 from dropwatch.model.order import Container, Kind, Order, Target
-from dropwatch.model.outcome import Answers, Attached, Failed, Image, Imported, Outcome, Running, Skipped
+from dropwatch.model.outcome import (
+    Answers,
+    Attached,
+    Failed,
+    Image,
+    Imported,
+    Outcome,
+    Running,
+    Skipped,
+    Tidied,
+)
 from dropwatch.model.preview import Preview
 from dropwatch.model.tree import Own, Tree
 
@@ -69,6 +80,8 @@ __all__ = [
     "Running",
     "Skipped",
     "Target",
+    "Tidied",
+    "TidyJob",
     "Tree",
     "Verdict",
     "Wanted",

@@ -90,6 +90,19 @@ class LookUpJob:
 
 
 @dataclass(frozen=True)
+class TidyJob:
+    """Remove what is left in the store of *owner*'s imports that nobody goes on with. Answered by Tidied.
+
+    keep  -- ids of the batches that are in work
+    older -- seconds; what is younger is left alone
+    """
+
+    owner: str
+    keep: frozenset[str]
+    older: float
+
+
+@dataclass(frozen=True)
 class PreviewJob:
     """Find out what would be imported of files that nobody has submitted yet. Answered by a Preview.
 
@@ -111,7 +124,7 @@ class PreviewJob:
     died: bool = False
 
 
-Job = PlanJob | FetchJob | ClearJob | AskJob | ImportJob | LookUpJob | PreviewJob
+Job = PlanJob | FetchJob | ClearJob | AskJob | ImportJob | LookUpJob | TidyJob | PreviewJob
 
 
 @dataclass(frozen=True)

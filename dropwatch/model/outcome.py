@@ -43,6 +43,15 @@ class Attached:
 
 
 @dataclass(frozen=True)
+class Tidied:
+    """How many half imports and half attachments were *removed*; *left*: the store's ids of such as old that it may
+    still work on."""
+
+    removed: int
+    left: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True)
 class Failed:
     """Not imported by this attempt. *lasting* means that another attempt would not help.
 

@@ -23,6 +23,10 @@ class Addresses:
     def get(self, owner: str) -> str | None:
         return self._known.get(owner)
 
+    def owners(self) -> list[str]:
+        """Everybody whose address is known: for whom something was imported."""
+        return list(self._known)
+
     def learn(self, owner: str, email: str | None) -> None:
         """Note what OMERO said, which may be that there is none."""
         self._asked.add(owner)

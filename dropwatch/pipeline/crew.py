@@ -36,6 +36,7 @@ Guarded = Callable[[Case, Callable[[Case], None]], None]
 class Crew:
     """asking, importing, fetching -- cases whose next step is Ask, Import or Fetch, waiting for their turn
     flying -- how many imports of each user the workers have in hand
+    tidied -- the owner whose leftovers a worker is removing (tidying.py)
     """
 
     desk: Desk
@@ -44,6 +45,7 @@ class Crew:
     importing: dict[Any, Case] = field(default_factory=dict)
     fetching: dict[Any, Case] = field(default_factory=dict)
     flying: Counter[str] = field(default_factory=Counter)
+    tidied: str | None = None
 
     # -- errands: short jobs that never wait behind an import ----------------------------------------
 
@@ -81,11 +83,13 @@ class Crew:
 
         One ask of an owner at a time: two that want the same new dataset would both make it, and tidy up after.
         And none while an upload goes on from a folder that was taken away, or of files that look the same: it may be
-        what is asked about, dropped anew or twice.
+        what is asked about, dropped anew or twice. Nor while leftovers of the owner's are removed: both would delete.
         """
         under_way = [case for case in self.desk.cases.values() if self._is_open(case)]
         opened = Counter(case.user for case in under_way)
         owners = {case.owner for case in self.desk.cases.values() if self._asks(case)}
+        if self.tidied is not None:
+            owners.add(self.tidied)
         if self.asking:
             owners |= {case.owner for case in self.desk.cases.values() if self._was_taken_away(case)}
         for case in sorted(self.asking.values(), key=lambda case: case.envelope.claim):

@@ -5,7 +5,6 @@ One thread runs the line. What takes long is done by workers, whose answers are 
 
 from __future__ import annotations
 
-import time
 import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -18,14 +17,12 @@ from dropwatch.model import Envelope, Place
 from dropwatch.pipeline.adoption import adopt
 from dropwatch.pipeline.arrivals import Arrivals
 from dropwatch.pipeline.case import Case
-from dropwatch.pipeline.claims import Claims
 from dropwatch.pipeline.crew import Crew
 from dropwatch.pipeline.desk import Desk, Result
-from dropwatch.pipeline.lookup import Lookup
 from dropwatch.pipeline.oversight import Oversight
 from dropwatch.pipeline.steps import Steps
 from dropwatch.pipeline.stores import batch_target
-from dropwatch.schedule import Turns
+from dropwatch.pipeline.tidying import Tidying
 from dropwatch.spool.folders import Spool
 
 _TROUBLE_WAIT = 10.0
@@ -41,6 +38,7 @@ class Pipeline:
     crew: Crew
     steps: Steps
     oversight: Oversight
+    tidying: Tidying
     limits: Limits
     bug_wait: float = 60.0  #: seconds until a batch that met a bug of ours is looked at again
 
@@ -68,10 +66,11 @@ class Pipeline:
         self._carry_all()
         self.crew.dispatch(self._guarded, self.steps.ask)
         self.steps.fetches.dispatch(self._guarded)
+        tidied = self.tidying.turn()
         self._apply_results()
         due = min((case.wake for case in self.desk.cases.values()), default=FOREVER)
         overseen = self.oversight.due() if self.desk.cases else FOREVER
-        return min(due, overseen, probed, self.arrivals.next_look(), self.desk.alert_outages())
+        return min(due, overseen, probed, tidied, self.arrivals.next_look(), self.desk.alert_outages())
 
     def sweep(self, spool: Spool) -> None:
         """Read the spool anew: inboxes, and envelopes that are in processing/ without our knowing."""
@@ -306,14 +305,3 @@ class Pipeline:
         for case in self.desk.cases.values():
             if case.record.attempting:
                 self._guarded(case, self.crew.end_attempt)
-
-
-def pipeline(desk: Desk, spools: list[Spool], monotonic: Callable[[], float] = time.monotonic) -> Pipeline:
-    """Put the rooms of the line together."""
-    config = desk.config
-    crew = Crew(desk, Turns(config.workers.per_user))
-    limits = Limits(attempts=len(config.retry.import_) + 1)
-    lookup = Lookup(desk)
-    desk.stores.spools = {spool.root: spool for spool in spools}
-    arrivals = Arrivals(desk, Claims(desk), lookup, desk.stores.spools, monotonic)
-    return Pipeline(desk, arrivals, crew, Steps(desk, crew, lookup), Oversight(desk, crew), limits)

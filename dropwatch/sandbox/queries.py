@@ -34,15 +34,15 @@ KNOWN = (
         "lsls",
     ),
     Known(
-        """select fs.id, min(e.clientPath)
-        from Fileset fs join fs.usedFiles e left outer join fs.images i
+        """select fs.id, min(e.clientPath), c.time
+        from Fileset fs join fs.details.creationEvent c join fs.usedFiles e left outer join fs.images i
         where fs.details.owner.id = :owner and e.clientPath like :prefix and i.id is null
-        group by fs.id order by fs.id""",
-        """select fs.id, min(e.client_path)
+        group by fs.id, c.time order by fs.id""",
+        """select fs.id, min(e.client_path), fs.created
         from fileset fs join entry e on e.fileset = fs.id left join image i on i.fileset = fs.id
         where {fs} and fs.owner = :owner and e.client_path like :prefix and i.id is null
         group by fs.id order by fs.id""",
-        "ls",
+        "lst",
     ),
     Known(
         """select fs.id, i.id, i.name from Image i join i.fileset fs
@@ -160,6 +160,16 @@ KNOWN = (
         """select f.id, f.path from originalfile f
         where {f} and f.owner = :owner and f.path like :prefix order by f.id""",
         "ls",
+    ),
+    Known(
+        """select f.id, f.path, c.time from OriginalFile f join f.details.creationEvent c
+        where f.details.owner.id = :owner and f.path like :prefix
+        and not exists (select a.id from FileAnnotation a where a.file.id = f.id) order by f.id""",
+        """select f.id, f.path, f.created from originalfile f
+        where {f} and f.owner = :owner and f.path like :prefix
+        and not exists (select a.id from annotation a where a.kind = 'FileAnnotation' and a.file = f.id)
+        order by f.id""",
+        "lst",
     ),
     Known(
         """select f.id, a.id from FileAnnotation a join a.file f

@@ -14,7 +14,7 @@ from dropwatch.errors import ConfigError
 from dropwatch.formats import Installation, Missing
 from dropwatch.importers.base import Importer
 from dropwatch.importers.omero_cli_program import Beside, Program
-from dropwatch.model import AskJob, ClearJob, FetchJob, ImportJob, LookUpJob, Order, PlanJob
+from dropwatch.model import AskJob, ClearJob, FetchJob, ImportJob, LookUpJob, Order, PlanJob, TidyJob
 from dropwatch.spool.folders import LOCK, MEMORY
 from dropwatch.task.eyes import find_reader, looker
 from dropwatch.task.workshop import Workshop
@@ -107,6 +107,7 @@ def squads(config: Config) -> dict[type, Squad]:
         ClearJob: fetchers,
         AskJob: askers,
         LookUpJob: askers,
+        TidyJob: askers,
         ImportJob: importers,
     }
 

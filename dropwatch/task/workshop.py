@@ -43,6 +43,7 @@ from dropwatch.model import (
     Preview,
     PreviewJob,
     Progress,
+    TidyJob,
 )
 from dropwatch.spool.fetched import Copies
 from dropwatch.spool.folders import LOCK, MEMORY
@@ -83,6 +84,8 @@ class Workshop:
                 return self._preview(job, progress, stopped)
             case LookUpJob():
                 return self._importer_here().account(job.owner).email or None
+            case TidyJob():
+                return self._importer_here().tidy(job.owner, job.keep, job.older)
 
     def close(self) -> None:
         """End all sessions. Never raises."""

@@ -25,7 +25,17 @@ import pytest
 
 pytest.importorskip("omero")
 
-from omero_site import KEY, SECRET, completed, fails, filesets, open_below, rows, wait_until
+from omero_site import (
+    KEY,
+    SECRET,
+    completed,
+    fails,
+    filesets,
+    left_to_the_server,
+    open_below,
+    rows,
+    wait_until,
+)
 from orders import OTHER_STAMP, STAMP, Batch, make_batch, run
 
 from dropwatch.errors import (
@@ -665,17 +675,6 @@ def test_replaced_file_leaves_no_leftover_of_the_old_one(
 
 
 # -- what goes on, or was left, under another batch id: its folder was taken out and dropped anew --------------
-
-
-def left_to_the_server(importer: OmeroImporter, batch: Batch, fileset: Fileset) -> None:
-    """Stop following the import as soon as the server goes on with it alone."""
-    told: list[Progress] = []
-    answers = importer.ask(batch.order, [fileset])
-    with suppress(Interrupted):
-        run(
-            importer, batch, fileset, answers, progress=told.append,
-            stopped=lambda: any(progress.stage == "server" for progress in told),
-        )  # fmt: skip
 
 
 def test_files_that_the_server_still_imports_for_another_batch_are_waited_for(

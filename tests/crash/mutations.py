@@ -22,6 +22,7 @@ SWEEP = "tests/crash/test_sweep.py::test_the_daemon_may_die_at_any_point_of"
 BESIDE = "tests/crash/test_beside_the_sweep.py"
 CANCELLED = "tests/crash/test_cancelled_drops.py"
 WITHDRAWING = "tests/unit/test_withdrawing.py"
+TIDYING = "tests/contract/test_importer_omero_tidying.py"
 PROCESSES = "tests/crash/test_processes.py"
 TWO = "tests/crash/test_two_daemons.py"
 HOSTILE = "tests/faults/test_hostile.py"
@@ -173,6 +174,38 @@ MUTATIONS = (
         "dropwatch/pipeline/crew.py",
         {"            if any(map(case.resembles, under_way)):\n                continue\n": ""},
         ("tests/faults/test_fairness.py::test_the_same_files_dropped_twice_at_once_are_imported_once",),
+    ),
+    Mutation(
+        "remove leftovers that somebody may still be at",
+        "dropwatch/importers/omero_tidying.py",
+        {"    alive = inventory.not_over(session, old)\n": "    alive: set[int] = set()\n"},
+        (
+            f"{TIDYING}::test_half_an_upload_that_nobody_goes_on_with_is_removed",
+            f"{TIDYING}::test_what_the_server_still_imports_is_left_and_what_failed_there_is_removed",
+        ),
+    ),
+    Mutation(
+        "remove leftovers of batches in work",
+        "dropwatch/importers/omero_tidying.py",
+        {"left_over(session, before) if one.key[0] not in keep}": "left_over(session, before)}"},
+        (f"{TIDYING}::test_half_an_upload_that_nobody_goes_on_with_is_removed",),
+    ),
+    Mutation(
+        "a verified upload is over, whatever its log says",
+        "dropwatch/importers/omero_inventory.py",
+        {
+            "    return alive | {id for id, _ in verified if not says_ended(session, id)}\n": "    return alive\n"
+        },
+        (f"{TIDYING}::test_what_nobody_can_be_asked_about_is_left_until_its_log_says_that_it_ended",),
+    ),
+    Mutation(
+        "leave what is left of batches that were taken away",
+        "dropwatch/pipeline/line.py",
+        {"        tidied = self.tidying.turn()\n": "        tidied = FOREVER\n"},
+        (
+            "tests/faults/test_failing.py"
+            "::test_what_a_batch_that_was_taken_away_has_left_in_omero_is_removed_within_a_day",
+        ),
     ),
     Mutation(
         "ask while an upload goes on from a folder that was taken away",

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Callable
+from contextlib import closing
 
 from facility import Facility, text_of
 
@@ -104,3 +106,32 @@ def test_stopped_while_the_server_is_still_importing_waits_for_it(facility: Make
     place.faults()
 
     ends_imported_once(place, "a.ome.tif")
+
+
+def test_what_a_batch_that_was_taken_away_has_left_in_omero_is_removed_within_a_day(facility: Make) -> None:
+    place = facility(retry={"import": ["1h"]})
+    good = place.drop("alice", "good", "good.ome.tif")
+    place.start()
+    place.until(lambda: place.retired("alice"))
+    dropped = place.drop("alice", "taken", "half.ome.tif", size=2000)
+    place.faults(omero={"slow_upload": "500ms"})
+    place.until(place.leftovers)
+    place.sandbox.stop()  # in mid-upload; its sessions end with it
+    place.faults()
+    place.sandbox.start()
+    envelope = place.batch("alice", "processing")
+    record = envelope / ".dropwatch" / "record.json"
+    place.until(lambda: "the attempt left something to do" in record.read_text())
+    (envelope / dropped.name).rename(place.folder / "taken away")
+    place.until(lambda: any("taken" in subject for subject in place.subjects("alice")))
+    place.stop()
+    left = place.leftovers()
+    with closing(sqlite3.connect(place.folder / "sandbox" / "omero" / "omero.db")) as base, base:
+        base.execute("update fileset set created = created - 2 * 86400000")
+    (place.folder / "state" / "tidied").write_text("1000000000")
+    place.start()
+    place.until(lambda: not place.leftovers())
+
+    assert len(left) == 1 and not good.exists()
+    assert place.imported() == ["good.ome.tif"]
+    assert place.ask_server("select count(*) from image") == [(1,)]
