@@ -20,7 +20,7 @@ from dropwatch.web.api.errors import say_problems
 from dropwatch.web.entrance import lead_strangers
 from dropwatch.web.guard import Guard, names_of
 from dropwatch.web.house import House
-from dropwatch.web.live import OwnScripts, Wire
+from dropwatch.web.live import OwnScripts, Wire, bind_messages
 from dropwatch.web.uploads import routes
 
 _LIVE = '<script src="/static/live.js" defer></script>'
@@ -52,6 +52,7 @@ def make_app(house: House, host: str) -> ASGIApp:
     say_problems(app)
     ui.add_head_html(_LIVE, shared=True)
     nicegui_app.add_middleware(OwnScripts)
+    bind_messages(house.doorkeeper)
     ui.run_with(
         app,
         title="dropwatch",

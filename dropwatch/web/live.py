@@ -9,9 +9,11 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from inspect import isawaitable
+from typing import Any
 from urllib.parse import parse_qs
 
-from nicegui import Client
+from nicegui import Client, core
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import HTTPConnection
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -81,6 +83,31 @@ class Wire:
             await self.app(scope, *_while_it_lasts(lambda: self.doorkeeper.session(cookie), receive, send))
 
 
+def bind_messages(doorkeeper: Doorkeeper) -> None:
+    """Let messages act only for pages that the session of their socket has open.
+
+    Each names the page that it is for, and NiceGUI takes its word. Whoever learned that name (it stands in an address)
+    could act in a page of somebody else.
+    """
+    handlers = core.sio.handlers["/"]
+    for event, handler in handlers.items():
+        if event not in ("connect", "disconnect"):  # Wire has asked about the first; the second names no page
+            handlers[event] = _for_own_pages(handler, doorkeeper)
+
+
+def _for_own_pages(handler: Callable[..., Any], doorkeeper: Doorkeeper) -> Callable[..., Awaitable[Any]]:
+    async def handle(socket: str, said: dict[str, Any]) -> Any:
+        client = Client.instances.get(said.get("client_id", ""))
+        if client is not None:
+            asked = HTTPConnection(core.sio.get_environ(socket)["asgi.scope"])
+            if _session_id(client, doorkeeper) != _signed(asked, doorkeeper):
+                return False
+        done = handler(socket, said)
+        return await done if isawaitable(done) else done
+
+    return handle
+
+
 def end_pages(session: Session, doorkeeper: Doorkeeper) -> None:
     """Forget the pages that *session* has open. Only from NiceGUI's own thread."""
     for client in list(Client.instances.values()):
@@ -98,7 +125,11 @@ def _opened_by(session: Session, scope: Scope, doorkeeper: Doorkeeper) -> bool:
 
 
 def _session_id(client: Client, doorkeeper: Doorkeeper) -> str | None:
-    session = doorkeeper.sessions.signed(client.request.cookies.get(doorkeeper.cookie))
+    return _signed(client.request, doorkeeper)
+
+
+def _signed(asked: HTTPConnection, doorkeeper: Doorkeeper) -> str | None:
+    session = doorkeeper.sessions.signed(asked.cookies.get(doorkeeper.cookie))
     return session.id if session else None
 
 

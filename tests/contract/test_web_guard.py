@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from socketio import AsyncClient
+from socketio import AsyncClient, AsyncSimpleClient
 from socketio.exceptions import ConnectionError
 
 from dropwatch.model import Place
@@ -178,6 +178,21 @@ def test_a_websocket_from_a_page_of_somebody_else_is_refused(page: Page, alice: 
     assert not asyncio.run(_joins(page, client, ours))
     assert (asks(**mine), asks(**others), asks()) == (200, 401, 401)
     assert (asks(**mine, **foreign), asks(**mine, **{"Sec-Fetch-Site": "same-site"})) == (403, 403)
+
+
+def test_a_socket_acts_in_no_page_that_somebody_else_opened(page: Page, alice: Asker, bob: Asker) -> None:
+    pages = [who.get("/").text.partition("'client_id': '")[2].partition("'")[0] for who in (alice, bob)]
+    ours = {"Cookie": bob.headers["Cookie"], "Origin": page.address}
+
+    assert asyncio.run(_shakes_hands(page, ours, pages)) == [False, True]
+
+
+async def _shakes_hands(page: Page, headers: dict[str, str], clients: list[str]) -> list[bool]:
+    """Whether a socket that names no page in its address is let into each of *clients*."""
+    async with AsyncSimpleClient(reconnection=False) as socket:
+        await socket.connect(page.address, headers, ["websocket"], socketio_path="/_nicegui_ws/socket.io")
+        said = {"tab_id": "x", "document_id": "y", "next_message_id": 0}
+        return [bool(await socket.call("handshake", {**said, "client_id": client})) for client in clients]
 
 
 async def _joins(page: Page, client: str, headers: dict[str, str]) -> bool:
