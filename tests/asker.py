@@ -36,10 +36,11 @@ class Answer:
 
 @dataclass(frozen=True)
 class Asker:
-    """Somebody who asks *page*, always with *headers*."""
+    """Somebody who asks *page*, always with *headers*; from the address *source*, where that is told."""
 
     page: Page
     headers: dict[str, str] = field(default_factory=dict)
+    source: str = ""
 
     def having(self, **headers: str) -> Asker:
         """The same, with more headers."""
@@ -58,7 +59,8 @@ class Asker:
         return self.ask("POST", path, urlencode(fields).encode(), Content_Type=kind)
 
     def ask(self, method: str, path: str, body: bytes = b"", **headers: str) -> Answer:
-        line = http.client.HTTPConnection(self.page.address.removeprefix("http://"), timeout=60)
+        source = (self.source, 0) if self.source else None
+        line = http.client.HTTPConnection(self.page.address.removeprefix("http://"), None, 60, source)
         try:
             line.request(method, path, body, self.having(**headers).headers)
             got = line.getresponse()

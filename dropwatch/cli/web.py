@@ -7,8 +7,8 @@ from typing import Annotated
 
 import typer
 
-from dropwatch import journal
-from dropwatch.cli.command import config_of, refuse, say
+from dropwatch import exits, journal
+from dropwatch.cli.command import config_of, refuse
 
 
 def register(app: typer.Typer) -> None:
@@ -40,7 +40,7 @@ def web(
     """
     settings = config_of(ctx)
     try:
-        from dropwatch.web.app import serve
+        from dropwatch.web.app import listen, serve
         from dropwatch.web.house import build
         from dropwatch.web.links import at
     except ImportError as err:
@@ -53,13 +53,16 @@ def web(
         if link_for is not None:
             typer.echo(f"sign in {at(address, house.doorkeeper.links.make(link_for, admin=admin))}")
 
+    host, port = host or settings.web.host, settings.web.port if port is None else port
     try:
-        serve(house, host or settings.web.host, settings.web.port if port is None else port, ready)
+        listening = listen(host, port)
     except OSError as err:
-        say(f"Nobody can listen at {host or settings.web.host}: {err.strerror or err}.")
-        raise typer.Exit(1) from None
-    finally:
-        house.close()
+        refuse(f"Nobody can listen at {host}, port {port}: {err.strerror or err}.", code=exits.FAILED)
+    with listening:
+        try:
+            serve(house, host, listening, ready)
+        finally:
+            house.close()
 
 
 def web_link(
@@ -79,5 +82,8 @@ def web_link(
     try:
         link = build(settings, time.time).doorkeeper.links.leave(name, admin=admin)
     except FileNotFoundError:
-        refuse("The page was never started with this configuration. Start it first: dropwatch web", code=1)
+        refuse(
+            "The page was never started with this configuration. Start it first: dropwatch web",
+            code=exits.FAILED,
+        )
     typer.echo(link)

@@ -28,6 +28,7 @@ _ABOUT = (
     "Submit batches of microscopy images and see what becomes of them. What goes wrong is always told as "
     "`{detail, remedy}`. Programs send a token: make one at POST /api/tokens, while you are signed in."
 )
+_LAST = 5  #: seconds that requests have to end by themselves when the page is stopped
 STATIC = Path(__file__).parent / "static"
 
 
@@ -65,20 +66,24 @@ def make_app(house: House, host: str) -> ASGIApp:
     return Guard(Wire(app, house.doorkeeper), names_of(house.config, host), house.config.web.url)
 
 
-def serve(house: House, host: str, port: int, ready: Callable[[str, str], None]) -> None:
-    """Answer at *host* and *port* (0: any free one) until stopped.
-
-    ready -- is told, once it listens, the address where it does, and the one by which people reach it
-    Raises OSError when nobody can listen there.
-    """
+def listen(host: str, port: int) -> socket.socket:
+    """Listen at *host* and *port* (0: any free one). Raises OSError when nobody can."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    with socket.create_server((host, port), family=family, reuse_port=False) as listening:
-        here = _reached_at(host, listening.getsockname()[1])
-        address = house.config.web.url or here
-        server = uvicorn.Server(_settings(house, host))
-        house.doorkeeper.links.open(address)
-        ready(here, address)
-        server.run(sockets=[listening])
+    return socket.create_server((host, port), family=family, reuse_port=False)
+
+
+def serve(house: House, host: str, listening: socket.socket, ready: Callable[[str, str], None]) -> None:
+    """Answer what comes to *listening*, which listens at *host*, until stopped.
+
+    ready -- is told the address where it listens, and the one by which people reach it
+    Raises OSError when the page cannot keep what it must in its folder.
+    """
+    here = _reached_at(host, listening.getsockname()[1])
+    address = house.config.web.url or here
+    server = uvicorn.Server(_settings(house, host))
+    house.doorkeeper.links.open(address)
+    ready(here, address)
+    server.run(sockets=[listening])
 
 
 def _settings(house: House, host: str) -> uvicorn.Config:
@@ -91,6 +96,7 @@ def _settings(house: House, host: str) -> uvicorn.Config:
         server_header=False,
         proxy_headers=bool(proxies),
         forwarded_allow_ips=list(proxies),
+        timeout_graceful_shutdown=_LAST,
     )
 
 

@@ -22,6 +22,7 @@ from dropwatch.web.tokens import Tokens
 from dropwatch.web.visitor import Visitor, folders_of
 
 COOKIE = "dropwatch"
+_LONGEST = 255  #: characters of a name in OMERO
 log = logging.getLogger("dropwatch")
 
 
@@ -68,6 +69,8 @@ class Doorkeeper:
 
     async def by_password(self, name: str, password: str, address: str) -> str:
         """A cookie for *name*, who asks from *address*. Raises NotLetIn, TooMany, and as Passwords.check."""
+        if not 0 < len(name) <= _LONGEST:  # nobody's; a long one would fill memory and log
+            raise _not_known()
         wait = self.patience.begin(name, address)
         if wait:
             log.warning(line("refuse", name=name, address=address, reason="too many wrong passwords"))
@@ -83,7 +86,7 @@ class Doorkeeper:
             log.warning(
                 line("refuse", name=name, address=address, reason="OMERO does not take name and password")
             )
-            raise NotLetIn("OMERO does not take this name and password.", remedy="Check both, and try again.")
+            raise _not_known()
         self.patience.forgive(name, address)
         return self._let_in(known, "password", admin=False)
 
@@ -140,6 +143,10 @@ def make_doorkeeper(
         Passwords(make_importer),
         Patience(steady),
     )
+
+
+def _not_known() -> NotLetIn:
+    return NotLetIn("OMERO does not take this name and password.", remedy="Check both, and try again.")
 
 
 def _too_many(wait: float) -> TooMany:

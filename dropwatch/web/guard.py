@@ -5,6 +5,7 @@ ASGI, so that it sees pages, API, uploads and NiceGUI's own routes and websocket
 
 from __future__ import annotations
 
+import asyncio
 import ipaddress
 import json
 import secrets
@@ -21,6 +22,7 @@ from dropwatch.config import Config
 NONCE = "dropwatch.nonce"  #: key of the scope: what a script of this answer has to bear
 _SAFE = {"GET", "HEAD", "OPTIONS"}
 _LARGEST = 2**20  #: bytes of a request that is no upload
+PATIENCE = 60.0  #: seconds that such a request may take to come: nobody holds its place for hours
 _STREAMS = ("/uploads", "/_nicegui")  #: they take what comes in parts, and have bounds of their own
 _WIRE = "/_nicegui_ws"  #: pages act by it, also by GET
 _KEPT = ("/static/", "/_nicegui/")  #: the same for everybody: browsers may keep it
@@ -50,11 +52,13 @@ class Refusal:
 
 @dataclass(frozen=True)
 class Guard:
-    """Lets requests through to *app*. *names*: what it may be called; *url*: how browsers reach it, if configured."""
+    """Lets requests through to *app*. *names*: what it may be called; *url*: how browsers reach it, if configured;
+    *patience*: seconds that a request may take to come."""
 
     app: ASGIApp
     names: frozenset[str]
     url: str | None
+    patience: float = PATIENCE
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
@@ -68,7 +72,7 @@ class Guard:
             return
         guarded = _Answer(scope, send)
         if refusal is None and not scope["path"].startswith(_STREAMS):
-            receive, refusal = await _whole(headers, receive)
+            receive, refusal = await _whole(headers, receive, self.patience)
         await (self.app(scope, receive, guarded) if refusal is None else _tell(refusal, guarded))
 
     def _by_name(self, headers: Headers) -> Refusal | None:
@@ -155,21 +159,25 @@ def _without_prefix(scope: Scope) -> list[tuple[bytes, bytes]]:
     return [(name, value) for name, value in scope["headers"] if name.lower() != b"x-forwarded-prefix"]
 
 
-async def _whole(headers: Headers, receive: Receive) -> tuple[Receive, Refusal | None]:
-    """The body, read as far as it may go."""
+async def _whole(headers: Headers, receive: Receive, patience: float) -> tuple[Receive, Refusal | None]:
+    """The body, read as far as it may go, in *patience* seconds."""
     too_large = Refusal(413, f"It is larger than {_LARGEST} bytes.", "Send less at a time.")
     said = headers.get("content-length", "0")
     if said.isdecimal() and int(said) > _LARGEST:
         return receive, too_large
-    body = b""
-    while True:
-        message = await receive()
-        body += message.get("body", b"")
-        if len(body) > _LARGEST:
-            return receive, too_large
-        if message["type"] != "http.request" or not message.get("more_body"):
-            break
-    parts: list[Message] = [{"type": "http.request", "body": body, "more_body": False}]
+    body = bytearray()
+    try:
+        async with asyncio.timeout(patience):
+            while True:
+                message = await receive()
+                body += message.get("body", b"")
+                if len(body) > _LARGEST:
+                    return receive, too_large
+                if message["type"] != "http.request" or not message.get("more_body"):
+                    break
+    except TimeoutError:
+        return receive, Refusal(408, f"It took longer than {patience:g} seconds to come.", "Send it again.")
+    parts: list[Message] = [{"type": "http.request", "body": bytes(body), "more_body": False}]
 
     async def again() -> Message:
         return parts.pop() if parts else await receive()

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from dropwatch.errors import Unavailable
 from dropwatch.importers.base import Importer
 
-LONGEST = 1024  #: characters of a name or a password
+LONGEST = 1024  #: characters of a password
 _LIMIT = 30.0  #: seconds that OMERO gets for its answer
 _AT_ONCE = 4
 
@@ -37,7 +37,7 @@ class Passwords:
         Raises Unavailable (also when the answer takes too long), OperatorError, PermanentError (an account that
         may not be used).
         """
-        if not name or not password or max(len(name), len(password)) > LONGEST or "\0" in name + password:
+        if not password or len(password) > LONGEST or "\0" in name + password:
             return None
         answer = asyncio.get_running_loop().run_in_executor(self._threads, self._ask, name, password)
         try:

@@ -21,6 +21,7 @@ from dropwatch.web.keeping import ours
 
 LASTING = 12 * 3600.0  #: seconds after which one has to sign in again
 _SECRET = "secret"
+_KEY = 32  #: bytes
 _ENDED = "ended"
 _SALT = "dropwatch-visitor"
 
@@ -91,6 +92,7 @@ class Sessions:
 
     def _read_or_make(self) -> bytes:
         path = self.folder / _SECRET
-        if not path.exists():
-            write_durably(ours(self.folder) / _SECRET, secrets.token_bytes(32), mode=0o600)
+        # With an empty key, as a restored backup may leave one, anybody could sign.
+        if not path.exists() or path.stat().st_size < _KEY:
+            write_durably(ours(self.folder) / _SECRET, secrets.token_bytes(_KEY), mode=0o600)
         return path.read_bytes()

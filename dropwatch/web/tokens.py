@@ -10,10 +10,11 @@ import json
 import secrets
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
-from dropwatch.durable import write_durably
+from dropwatch.durable import fsync_directory, write_durably
 from dropwatch.web.keeping import ours
 
 _FOLDER = "tokens"
@@ -66,7 +67,8 @@ class Tokens:
             if token is None or (token.expires is not None and token.expires <= self.clock()):
                 return None
             if token.used is None or token.used + _NOTED < self.clock():
-                self._write(_digest(secret), replace(token, used=self.clock()))
+                with suppress(OSError):  # on a full disk it is as good as before
+                    self._write(_digest(secret), replace(token, used=self.clock()))
             return token
 
     def all(self) -> list[Token]:
@@ -79,10 +81,11 @@ class Tokens:
         return sorted(found, key=lambda token: token.created, reverse=True)
 
     def revoke(self, token: Token) -> None:
-        """From now on it is worth nothing. Raises OSError."""
+        """From now on it is worth nothing, also after a power cut. Raises OSError."""
         with self._lock:
             for path in (self.folder / _FOLDER).glob(f"{token.id}*.json"):
                 path.unlink(missing_ok=True)
+            fsync_directory(self.folder / _FOLDER)
 
     def _write(self, digest: str, token: Token) -> None:
         write_durably(self._at(digest), json.dumps(asdict(token)).encode())

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from urllib.parse import quote
 
 import pytest
+from itsdangerous import URLSafeSerializer
 
 from dropwatch.web.links import Links
 from dropwatch.web.patience import SPAN, TRIES, Patience
 from dropwatch.web.sessions import LASTING, Sessions
+from dropwatch.web.tokens import Tokens
 from tests.asker import Asker, stranger, visitor
 from tests.page import Page, running_page
 from tests.world import World, running_sandbox, wait_until
@@ -159,6 +163,26 @@ def test_sign_in_leads_to_no_other_site(page: Page) -> None:
     assert not [text for text in shown if "evil" in text]
 
 
+def test_a_name_that_is_none_fills_neither_memory_nor_log_and_is_no_try(page: Page, world: World) -> None:
+    asker = asking_from(page, "10.0.0.8")
+    long = [asker.send_form("/sign-in", name="n" * 256 + str(n), password="x") for n in range(11)]
+    right = asker.send_form("/sign-in", name="alice", password="alice")
+
+    assert {answer.status for answer in long} == {401}
+    assert "OMERO does not take this name and password" in long[0].text
+    assert right.status == 303
+    assert "nnnnnnnn" not in (world.root / "web.log").read_text()
+
+
+def test_only_a_proxy_that_is_named_is_believed(page: Page) -> None:
+    """Who came by TLS, and from where: here the word of 127.0.0.1 counts, and that of 127.0.0.2 does not."""
+    by_tls = Asker(page, {"Origin": page.address.replace("http:", "https:"), "X-Forwarded-Proto": "https"})
+
+    assert by_tls.post("/api/tokens", {}).status == 401  # of a page of ours; and nobody whom it knows
+    assert replace(by_tls, source="127.0.0.2").post("/api/tokens", {}).status == 403
+    assert by_tls.post("/api/tokens", {}, X_Forwarded_Proto="http").status == 403
+
+
 # -- links -----------------------------------------------------------------------------------------------
 
 
@@ -239,6 +263,65 @@ def test_after_sign_out_a_copy_of_the_cookie_is_worth_nothing_also_after_a_resta
     assert "Max-Age=0" in out.headers["set-cookie"]
     assert (at_once, alice.get("/api/me").status) == (401, 401)
     assert bob.get("/api/me").status == 200
+
+
+def test_an_empty_key_signs_nothing(tmp_path: Path) -> None:
+    (tmp_path / "secret").touch(0o600)
+    signer = URLSafeSerializer(b"", salt="dropwatch-visitor", signer_kwargs={"digest_method": hashlib.sha256})
+    forged = str(signer.dumps(["x", "alice", True, 2e9]))
+
+    ours = Sessions(tmp_path, lambda: 1e9)
+    good = ours.begin("alice", admin=False)
+
+    assert ours.read(forged) is None
+    assert ours.read(good) is not None
+    assert Sessions(tmp_path, lambda: 1e9).read(good) is not None
+
+
+def test_who_signs_out_has_no_page_open_any_more_and_others_have(page: Page) -> None:
+    """The name of a page that is still open is known: then it is its session's alone."""
+    alice, again, bob = visitor(page, "alice"), visitor(page, "alice"), visitor(page, "bob")
+    hers, his = (who.get("/").text.partition("'client_id': '")[2].partition("'")[0] for who in (alice, bob))
+
+    def asks(client: str) -> int:
+        return again.get(f"/_nicegui_ws/socket.io/?EIO=4&transport=polling&client_id={client}").status
+
+    before = asks(hers), asks(his)
+    alice.send_form("/sign-out")
+
+    assert before == (401, 401)
+    assert (asks(hers), asks(his)) == (200, 401)
+
+
+# -- tokens ----------------------------------------------------------------------------------------------
+
+
+def test_a_token_of_an_admin_is_no_admin_by_itself(page: Page) -> None:
+    carol = visitor(page, "carol")
+    token = carol.post("/api/tokens", {"name": "ZEN"}).json["token"]
+
+    assert carol.get("/api/me").json["admin"]
+    assert not Asker(page, {"Authorization": f"Bearer {token}"}).get("/api/me").json["admin"]
+
+
+def test_a_token_ends_by_itself_and_is_as_good_on_a_full_disk(tmp_path: Path) -> None:
+    now = 1000.0
+    tokens = Tokens(tmp_path, lambda: now)
+    secret, made = tokens.make("alice", "ZEN", admin=False, expires=now + 100)
+    for_ever, _ = tokens.make("alice", "LAS X", admin=False, expires=None)
+    (kept,) = (tmp_path / "tokens").glob(f"{made.id}*")
+    first = tokens.read(secret)
+    noted = {token.name: token.used for token in tokens.all()}["ZEN"]
+    kept.with_name(f"{kept.name}.part").mkdir()  # so that its use cannot be written down
+    now += 99
+    second = tokens.read(secret)
+    now += 1
+
+    assert first is not None
+    assert second is not None
+    assert noted == 1000.0
+    assert tokens.read(secret) is None
+    assert tokens.read(for_ever) is not None
 
 
 def test_key_links_and_sessions_are_closed_to_other_accounts(page: Page, world: World) -> None:

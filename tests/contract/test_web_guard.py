@@ -8,6 +8,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -16,8 +17,10 @@ from typing import Any
 import pytest
 from socketio import AsyncClient, AsyncSimpleClient
 from socketio.exceptions import ConnectionError
+from starlette.types import Message
 
 from dropwatch.model import Place
+from dropwatch.web.guard import Guard
 from tests.asker import Asker, stranger, visitor
 from tests.page import Page, running_page
 from tests.quiet import Quiet
@@ -228,6 +231,51 @@ def test_a_request_that_does_not_say_how_long_it_is_has_the_same_bound(page: Pag
         line.close()
 
     assert status == 413
+
+
+def test_a_request_has_its_time_to_come() -> None:
+    never, said = asyncio.Event(), []
+
+    async def receive() -> Message:
+        await never.wait()
+        raise AssertionError("it never comes")
+
+    async def send(message: Message) -> None:
+        said.append(message)
+
+    guard = Guard(lambda *_: pytest.fail("it got through"), frozenset({"here"}), None, patience=0.01)
+    headers = [(b"host", b"here"), (b"authorization", b"Bearer x")]
+    scope = {"type": "http", "method": "POST", "path": "/api/tokens", "scheme": "http", "headers": headers}
+    asyncio.run(guard(scope, receive, send))
+
+    assert said[0]["status"] == 408
+
+
+def test_without_a_proxy_nobody_is_believed_who_says_to_be_one(page: Page, alice: Asker) -> None:
+    by_tls = {"Origin": page.address.replace("http:", "https:"), "X-Forwarded-Proto": "https"}
+    asker = Asker(page, {"Cookie": alice.headers["Cookie"], **by_tls})
+
+    assert asker.post("/api/batches/nothing/retry").status == 403
+
+
+@pytest.mark.long
+def test_it_ends_soon_when_it_is_stopped_whoever_still_sends(quiet: Quiet, tmp_path: Path) -> None:
+    page = Page(quiet.config, tmp_path / "web.log")
+    page.start()
+    try:
+        line = http.client.HTTPConnection(page.address.removeprefix("http://"), timeout=60)
+        line.putrequest("POST", "/sign-in")
+        line.putheader("Origin", page.address)
+        line.putheader("Content-Length", "1000")
+        line.endheaders(b"half of it")
+        started = time.monotonic()
+        page.stop()
+        took = time.monotonic() - started
+        line.close()
+    finally:
+        page.kill()
+
+    assert took < 30
 
 
 def test_nicegui_writes_no_prefix_of_a_stranger_into_a_page(alice: Asker) -> None:
