@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import socket
 import time
+from collections.abc import Callable
 from typing import Annotated
 
 import typer
@@ -53,16 +55,20 @@ def web(
         if link_for is not None:
             typer.echo(f"sign in {at(address, house.doorkeeper.links.make(link_for, admin=admin))}")
 
-    host, port = host or settings.web.host, settings.web.port if port is None else port
-    try:
-        listening = listen(host, port)
-    except OSError as err:
-        refuse(f"Nobody can listen at {host}, port {port}: {err.strerror or err}.", code=exits.FAILED)
-    with listening:
+    host = host or settings.web.host
+    with _told(host, settings.web.port if port is None else port, listen) as listening:
         try:
             serve(house, host, listening, ready)
         finally:
             house.close()
+
+
+def _told(host: str, port: int, listen: Callable[[str, int], socket.socket]) -> socket.socket:
+    """What listens there; where nobody can, that is said."""
+    try:
+        return listen(host, port)
+    except OSError as err:
+        refuse(f"Nobody can listen at {host}, port {port}: {err.strerror or err}.", code=exits.FAILED)
 
 
 def web_link(
