@@ -84,7 +84,7 @@ def adopt(desk: Desk, spool: Spool, envelope: Envelope) -> Case | None:
     case.outcomes = {line.fileset: line for line in desk.ledger.lines(envelope.path, record.claim)}
     case.suspect = record.attempting
     if record.attempting:
-        case.log(desk.now(), "resume", "the daemon died during an attempt")
+        case.log(desk.now(), "resume", "dropwatch ended during an attempt")
     if record.verdict is None and cancelling.is_marked(envelope):
         # Now, before anything is begun: the line looks for that mark only every few seconds.
         case.cancelled = True

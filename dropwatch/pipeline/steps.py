@@ -17,6 +17,7 @@ from dropwatch.model import (
     Answers,
     AskJob,
     Attached,
+    Attachment,
     Batch,
     Failed,
     FetchJob,
@@ -34,6 +35,7 @@ from dropwatch.pipeline.fetches import Fetches
 from dropwatch.pipeline.lookup import Lookup
 from dropwatch.pipeline.stores import batch_target
 from dropwatch.record import Line, line_of
+from dropwatch.report import count
 from dropwatch.schedule import next_attempt
 from dropwatch.spool import loose
 from dropwatch.spool.folders import LOCK, MEMORY
@@ -117,7 +119,7 @@ class Steps:
             self._refuse(case, refused)
         planned = case.record.planned
         if not planned or plan.problems:
-            case.log(desk.now(), "plan", f"{len(plan.filesets)} filesets, {len(plan.refused)} refused")
+            case.log(desk.now(), "plan", _told(plan))
             desk.write(case, planned=True, name=plan.name, problems=plan.problems, notes=plan.notes)
             desk.say("plan", case, filesets=len(plan.filesets), problems=len(plan.problems))
         # Only now: what could not be written down is planned anew.
@@ -283,3 +285,10 @@ class Steps:
         del desk.cases[key]
         desk.works(batch_target(case.record.batch))
         desk.say("retire", case, place=ruling.place.value)
+
+
+def _told(plan: Plan) -> str:
+    """What was planned, for people."""
+    images = sum(not isinstance(fileset, Attachment) for fileset in plan.filesets)
+    refused = f", {len(plan.refused)} refused" if plan.refused else ""
+    return f"{count(images, 'image file')}{refused}"

@@ -31,7 +31,9 @@ EVENTS = 200  #: of one claim that are shown, the last ones
 _VERBS = {
     "claim": "Taken up",
     "verify": "Checksums compared",
-    "fetch": "Files fetched",
+    "fetch": "Fetching begun",
+    "fetched": "Files fetched",
+    "resume": "Taken up after a stop",
     "plan": "Files looked at",
     "ask": "OMERO asked what it has",
     "import": "Import begun",
@@ -41,6 +43,11 @@ _VERBS = {
     "conclude": "Came to its end",
     "notify": "Mail written",
     "retire": "Put away",
+}
+_ENDS = {  # verdicts
+    "imported": "everything is imported",
+    "partial": "a part of it is imported",
+    "failed": "nothing is imported",
 }
 _SHELVES = {
     Shelf.QUEUED: ("Waits", "schedule", Tone.WAIT),
@@ -176,7 +183,8 @@ def tell_claims(said: tuple[tuple[PastClaim, ...], str]) -> None:
                 with ui.element("li"):
                     seconds = f"{time.gmtime(event.at).tm_sec:02}"
                     Say("time", f"{moment_beside(event.at, claim.claimed_at, zone)}:{seconds}", "dw-quiet")
-                    Say("span", ": ".join(filter(None, [_VERBS.get(event.verb, event.verb), event.text])))
+                    text = _ENDS.get(event.text, event.text)
+                    Say("span", ": ".join(filter(None, [_VERBS.get(event.verb, event.verb), text])))
 
 
 def tell_letters(said: tuple[tuple[tuple[Shelf, Letter], ...], str]) -> None:
