@@ -37,7 +37,11 @@ class Visitor:
 
     def may_see(self, spool: Path, user: str) -> bool:
         """Whether batches of *user* in *spool* are theirs to see."""
-        return self.admin or DropFolder(spool, user) in self.folders
+        return self.admin or self.owns(spool, user)
+
+    def owns(self, spool: Path, user: str) -> bool:
+        """Whether the drop folder of *user* in *spool* is their own."""
+        return DropFolder(spool, user) in self.folders
 
 
 def folders_of(config: Config, name: str, now: float) -> tuple[DropFolder, ...]:

@@ -33,7 +33,7 @@ def test_a_failed_batch_is_mended_and_tried_again_from_its_page(site: Site, alic
     assert faults_of(alice) == []
     (site.world.envelope(drop) / drop.name / "batch.yaml").write_text("target: Dataset:mended\n")
 
-    alice.get_by_role("button", name="Try again").click()
+    alice.get_by_role("button", name="Try again").dblclick()
 
     expect(alice.get_by_text("is back in the inbox of alice")).to_be_visible()
     expect(alice.locator(".dw-head .dw-badge")).to_have_text(re.compile("Done"), timeout=SOON)
@@ -43,6 +43,8 @@ def test_a_failed_batch_is_mended_and_tried_again_from_its_page(site: Site, alic
     )
     expect(alice.get_by_role("button", name="Submit again")).to_be_visible()
     assert site.sandbox.imports()[-1]["user"] == "alice"
+    expect(alice.get_by_text(re.compile("meanwhile|already"))).to_have_count(0)  # of the second click
+    expect(alice.get_by_text("Files looked at: 1 image file").first).to_be_visible()
     alice.get_by_role("button", name="Close").click()
     expect(alice.get_by_text("is back in the inbox of alice")).to_be_hidden()
     assert faults_of(alice) == []
@@ -64,6 +66,38 @@ def test_an_import_is_stopped_after_a_question(site: Site, alice: Tab) -> None:
     expect(alice.get_by_text("will be cancelled within seconds")).to_be_visible()
     expect(alice.locator(".dw-head .dw-badge")).to_have_text(re.compile("Cancelled"), timeout=SOON)
     site.sandbox.set_faults()
+
+
+@pytest.mark.long
+def test_what_was_only_just_dropped_is_taken_back_and_submitted_after_all(site: Site, alice: Tab) -> None:
+    hold = site.world.state / "hold" / "user-alice"
+    hold.parent.mkdir(exist_ok=True)
+    hold.touch()
+    drop = site.world.drop("alice", "by mistake", {"m.ome.tif": image()})
+    alice.goto(site.page.address)
+    row(alice, "by mistake").get_by_role("link", name="by mistake", exact=True).click()
+    alice.get_by_role("button", name="Do not import").click()
+    alice.get_by_role("dialog").get_by_role("button", name="Leave it as it is").click()
+    expect(alice.get_by_role("dialog")).to_be_hidden()
+    assert (site.world.spool / "alice" / "inbox" / "by mistake").is_dir()
+
+    alice.get_by_role("button", name="Do not import").click()
+    alice.get_by_role("dialog").get_by_role("button", name="Do not import").click()
+
+    expect(alice.locator(".dw-head .dw-badge")).to_have_text(re.compile("Cancelled"), timeout=SOON)
+    assert site.world.place(drop) == "failed"
+    hold.unlink()
+    alice.get_by_role("button", name="Try again").click()
+    expect(alice.locator(".dw-head .dw-badge")).to_have_text(re.compile("Done"), timeout=SOON)
+    (site.world.envelope(drop) / drop.name / "added.ome.tif").write_bytes(image())
+    before = len(site.sandbox.imports())
+
+    alice.get_by_role("button", name="Submit again").click()
+    alice.get_by_role("dialog").get_by_role("button", name="Submit again").click()
+
+    expect(alice.get_by_role("heading", name="Image files (2)")).to_be_visible(timeout=SOON)
+    expect(alice.locator(".dw-head .dw-badge")).to_have_text(re.compile("Done"), timeout=SOON)
+    assert len(site.sandbox.imports()) == before + 1
 
 
 def test_a_batch_of_somebody_else_is_as_if_there_were_none(site: Site, browser: Browser, alice: Tab) -> None:

@@ -33,13 +33,19 @@ def test_who_has_no_batch_is_told_the_two_ways_to_make_one(site: Site, alice: Ta
 
 def test_a_batch_is_watched_to_its_end_and_nothing_moves_meanwhile(site: Site, alice: Tab) -> None:
     site.sandbox.set_faults(omero={"slow_upload": "4s"})
+    hold = site.world.state / "hold" / "user-alice"
+    hold.parent.mkdir(exist_ok=True)
+    hold.touch()
     site.world.drop("alice", "HeLa day 3", {"a.ome.tif": image()})
     one = row(alice, "HeLa day 3")
-    expect(one).to_be_visible()
-    search = alice.get_by_label("Search name, target or file")
-    search.focus()
+    expect(one.get_by_text("Waiting", exact=True)).to_be_visible()
+    link = one.get_by_role("link", name="HeLa day 3", exact=True)
+    link.focus()
     one.evaluate("line => line.mark = 'the same line'")
     one.get_by_role("heading").evaluate("line => getSelection().selectAllChildren(line)")
+    assert site.world.envelopes("processing") == []
+
+    hold.unlink()
 
     expect(one.get_by_text("Importing", exact=True)).to_be_visible()
     expect(one.get_by_role("progressbar", name="How far it is")).to_be_visible(timeout=SOON)
@@ -52,7 +58,7 @@ def test_a_batch_is_watched_to_its_end_and_nothing_moves_meanwhile(site: Site, a
 
     assert one.evaluate("line => line.mark") == "the same line"
     assert alice.evaluate("getSelection().toString()") == "HeLa day 3"
-    expect(search).to_be_focused()
+    expect(link).to_be_focused()
 
 
 def test_names_of_others_are_text_and_what_needs_somebody_comes_first(site: Site, alice: Tab) -> None:
@@ -86,9 +92,13 @@ def test_what_is_searched_and_chosen_stays_when_the_page_is_loaded_again(
         expect(carol.locator("li.dw-batch")).to_have_count(1)
         expect(carol.get_by_role("button", name="Needs you 1")).to_have_attribute("aria-pressed", "true")
 
-        carol.reload()
+        carol.get_by_label("From").fill("2020-01-01")
+        expect(carol).to_have_url(re.compile("since=2020-01-01"))
+
+        carol.goto(f"{carol.url}&page=99")  # of which there was one, when the link was sent
 
         expect(carol.get_by_role("button", name="Needs you 1")).to_have_attribute("aria-pressed", "true")
+        expect(carol.get_by_label("From")).to_have_value("2020-01-01")
         expect(carol.locator("li.dw-batch")).to_have_count(1)
         carol.get_by_label("From").fill("2031-01-01")
         expect(carol.get_by_text("No batch is like that.")).to_be_visible()

@@ -34,6 +34,7 @@ EVERY = 1.0  #: seconds between two looks of an open page
 PATIENCE = 20.0  #: seconds that making the page may take; a spool that hangs takes index.PATIENCE of them
 FIRST = 1.0  #: seconds that the page waits for its details before it is shown; most batches are small
 SHARE = 10.0  #: reading all of a batch takes at most one part in eleven of the time
+_NOT_YOURS = "These are the images of {user}: a picture is shown of those that you may see in {store}."
 LETTERS = (
     10.0  #: seconds after which all is read again though the batch is the same: letters go their own way
 )
@@ -71,18 +72,20 @@ class _Batch:
         self._house, self._visitor, self._one = house, visitor, one
         self._site, self._gone = site_of(house.config), False
         self._read_at, self._took, self._stale = 0.0, 0.0, True
-        self._reading = False
+        self._reading, self._hand = False, deeds.Hand(house)
         with head:
             self._badge = Badge(*words.STAGES[one.stage])
         self._notices = Notices(house, visitor)
         self._lost = Say(
             "p", "It is not where it was: somebody moved it out of the drop folder.", "dw-notice dw-wait"
-        )
+        ).props("role=status")
         with ui.element("div").classes("dw-card"):
             self._why, self._bar = Say("p"), Bar("How far it is")
             self._make_deeds()
         self._troubles = story.Told("What needs you", story.tell_troubles)
-        self._files = Files(self._site, "image file")
+        whose = (one.spool, one.row.user)
+        theirs = "" if visitor.owns(*whose) else _NOT_YOURS.format(user=one.row.user, store=self._site.store)
+        self._files = Files(self._site, "image file", theirs)
         self._attachments = Files(self._site, "attachment")
         self._notes = story.Told("Remarks", story.tell_notes)
         self._facts = story.Told("About this batch", story.tell_facts)
@@ -92,19 +95,20 @@ class _Batch:
         self._show()
 
     def _make_deeds(self) -> None:
-        with ui.element("div").classes("dw-row"):
+        with ui.element("div").classes("dw-row") as self._deeds:
             self._open = away("", "").classes("dw-button-link")
             self._retry = button("Try again", partial(self._do, deeds.retry), sign="refresh", kind="main")
-            self._again = button("Submit again", partial(self._do, deeds.retry), sign="refresh")
+            self._again = button("Submit again", partial(self._do, deeds.again), sign="refresh")
+            self._forgo = button("Do not import", partial(self._do, deeds.forgo), sign="undo")
             self._withdraw = button("Do not try again", partial(self._do, deeds.withdraw), sign="undo")
             self._cancel = button(
                 "Stop the import", partial(self._do, deeds.cancel), sign="block", kind="danger"
             )
-            self._hint = Say("p", "", "dw-quiet dw-small")
 
     async def _do(self, deed: deeds.Deed) -> None:
-        await deed(self._house, self._one)
-        self._stale = True
+        if await self._hand.do(deed, self._one):
+            self._stale = True
+            await self.look()
 
     # -- each second -----------------------------------------------------------------------------------
 
@@ -115,6 +119,7 @@ class _Batch:
         now = self._follow(view)
         self._gone = now is None and not view.troubles and not view.unread
         hide(self._lost, not self._gone)
+        hide(self._deeds, self._gone)
         if now is not None and now is not self._one:
             self._stale = self._stale or now.row != self._one.row
             self._one = now
@@ -147,11 +152,9 @@ class _Batch:
         ended = row.place in (Place.DONE, Place.FAILED)
         hide(self._retry, not (ended and one.stage is not Stage.DONE))
         hide(self._again, one.stage is not Stage.DONE or not ended)
+        hide(self._forgo, row.place is not Place.INBOX or row.id is not None)
         hide(self._withdraw, row.place is not Place.INBOX or row.id is None)
         hide(self._cancel, row.place is not Place.PROCESSING or row.verdict is not None)
-        fresh = row.place is Place.INBOX and row.id is None
-        self._hint.say("To take it back, move it out of the inbox before it is taken up." if fresh else "")
-        hide(self._hint, not fresh)
         hide(self._open, not one.link)
         if one.link and self._open.props.get("href") != one.link:
             self._open.props["href"] = one.link

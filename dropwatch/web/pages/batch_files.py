@@ -30,15 +30,20 @@ _LEFT = ("Not imported", "block", Tone.CALM)
 
 
 class Files:
-    """A list of *noun*s (image files, attachments). Lines keep their place, so that nothing moves while one reads."""
+    """A list of *noun*s (image files, attachments). Lines keep their place, so that nothing moves while one reads.
 
-    def __init__(self, site: Site, noun: str) -> None:
+    remark -- stands above all of them
+    """
+
+    def __init__(self, site: Site, noun: str, remark: str = "") -> None:
         self._site, self._noun, self._page = site, noun, 0
         self._lines: Sequence[Line] = ()
         self._in_hand: Mapping[str, InHand] = {}
         self._over = False
         with ui.element("section").classes("dw-part") as self._all:
             self._title = Say("h2", f"{noun.capitalize()}s")
+            if remark:
+                Say("p", remark, "dw-quiet dw-small")
             with ui.element("ul").classes("dw-list dw-files") as self._list:
                 self._rows: list[FileRow] = []
             self._turn = Turn(self._turn_to, PART, before="Before", after="Next", label=f"More {noun}s")

@@ -21,10 +21,10 @@ PART = 50  #: batches that are shown at a time
 
 
 class Rows:
-    """The lines of the list, each for the same batch as long as that is shown. whose -- also says whose they are"""
+    """The lines of the list, each for the same batch as long as that is shown. look, whose -- as BatchRow has them"""
 
-    def __init__(self, house: House, *, whose: bool) -> None:
-        self._house, self._whose = house, whose
+    def __init__(self, house: House, look: Callable[[], None], *, whose: bool) -> None:
+        self._house, self._look, self._whose = house, look, whose
         self._rows: dict[str, BatchRow] = {}
         self._list = ui.element("ol").classes("dw-list dw-batches")
 
@@ -36,7 +36,7 @@ class Rows:
             row = self._rows.get(key) or self._before(gone, key, one)
             if row is None:
                 with self._list:
-                    row = self._rows[key] = BatchRow(self._house, one, whose=self._whose)
+                    row = self._rows[key] = BatchRow(self._house, one, self._look, whose=self._whose)
             else:
                 row.show(one)
             if self._list.default_slot.children[place] is not row:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 
 from nicegui import ui
 
-from dropwatch.report import Site, site_of
+from dropwatch.report import Site, clean, site_of
 from dropwatch.web.house import House
 from dropwatch.web.listed import Listed, Stage
 from dropwatch.web.pages import deeds, words
@@ -16,11 +17,16 @@ _AGAIN = (Stage.NEEDS_YOU, Stage.CANCELLED)
 
 
 class BatchRow(ui.element):
-    """A line of the list, for *one*. whose -- also says whose batch it is"""
+    """A line of the list, for *one*.
 
-    def __init__(self, house: House, one: Listed, *, whose: bool) -> None:
+    look  -- shows the list as it is now
+    whose -- also says whose batch it is
+    """
+
+    def __init__(self, house: House, one: Listed, look: Callable[[], None], *, whose: bool) -> None:
         super().__init__("li")
         self._house, self._whose, self.one = house, whose, one
+        self._hand, self._look = deeds.Hand(house), look
         self._site: Site = site_of(house.config)
         self.classes("dw-batch")
         with self:
@@ -39,7 +45,8 @@ class BatchRow(ui.element):
         self.show(one)
 
     async def _do(self, deed: deeds.Deed) -> None:
-        await deed(self._house, self.one)
+        if await self._hand.do(deed, self.one):
+            self._look()
 
     def show(self, one: Listed) -> None:
         """Show *one*, which is the same batch as before."""
@@ -47,13 +54,20 @@ class BatchRow(ui.element):
         path = f"/batch/{one.key}"
         if self._link.props.get("href") != path:
             self._link.props["href"] = path
-        self._name.say(row.name)
+        self._show_name(row.name)
         self._facts.say(words.facts(one, whose=self._whose))
         self._badge.set(*words.STAGES[one.stage])
         self._since.say(words.since(row, self._house.clock(), self._site.timezone))
         self._show_progress()
         self._show_link()
         hide(self._again, one.stage not in _AGAIN or row.claim is None)
+
+    def _show_name(self, name: str) -> None:
+        """Buttons are told apart by it, also where they are listed without their line."""
+        if self._name.text == clean(name):
+            return
+        self._name.say(name)
+        self._again.props["aria-label"] = clean(f"Try again: {name}")
 
     def _show_progress(self) -> None:
         share, told = words.far(self.one.row, self._site)

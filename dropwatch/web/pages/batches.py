@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import suppress
+from collections.abc import Hashable
 from dataclasses import replace
-from datetime import date, datetime, timedelta
-from typing import Any
-from urllib.parse import urlencode
+from datetime import datetime
 from zoneinfo import ZoneInfo
 
 from nicegui import ui
@@ -18,7 +16,8 @@ from dropwatch.web.entrance import asking_at
 from dropwatch.web.frame import frame
 from dropwatch.web.house import House
 from dropwatch.web.index import View
-from dropwatch.web.listed import Listed, Selection, Stage, Wanted, of_visitor, select
+from dropwatch.web.listed import Listed, Stage, of_visitor, select
+from dropwatch.web.pages.asked import Asked
 from dropwatch.web.pages.batch_list import PART, Chips, Rows, Turn, Urgent
 from dropwatch.web.pages.notices import Notices
 from dropwatch.web.pieces import Say, empty, go, hide
@@ -35,29 +34,30 @@ def register(house: House) -> None:
     asking = asking_at(house.doorkeeper)
 
     @ui.page("/", response_timeout=PATIENCE)
-    async def batches(q: str = "", stage: str = "", page: int = 1, visitor: Visitor = asking) -> None:
+    async def batches(
+        q: str = "",
+        stage: str = "",
+        user: str = "",
+        since: str = "",
+        until: str = "",
+        page: str = "",
+        visitor: Visitor = asking,
+    ) -> None:
         await asyncio.to_thread(house.index.fresh)
         with frame(house, visitor, "My batches", "/") as head:
             with head:
                 go("New batch", "/new", sign="add", kind="main")
-            shown = _Batches(house, visitor, q, _stage(stage), max(0, page - 1))
+            shown = _Batches(house, visitor, Asked(q, stage, user, since, until, page))
         ui.timer(EVERY, shown.look)
-
-
-def _stage(said: str) -> Stage | None:
-    with suppress(ValueError):
-        return Stage(said)
-    return None
 
 
 class _Batches:
     """The page of one visitor. It keeps what it shows, so that it can change what is different only."""
 
-    def __init__(self, house: House, visitor: Visitor, text: str, stage: Stage | None, page: int) -> None:
-        self._house, self._visitor = house, visitor
-        self._zone = site_of(house.config).timezone
-        self._wanted, self._page = Wanted(text=text, stage=stage), page
-        self._version = -1
+    def __init__(self, house: House, visitor: Visitor, asked: Asked) -> None:
+        self._house, self._visitor, self._asked = house, visitor, asked
+        self._zone = ZoneInfo(site_of(house.config).timezone)
+        self._seen: Hashable = None
         self._notices = Notices(house, visitor)
         self._urgent = Urgent()
         self._none = self._make_empty()
@@ -65,7 +65,7 @@ class _Batches:
             Say("h2", "All batches", "dw-unseen")
             self._make_search()
             self._chips = Chips(self._pick)
-            self._list = Rows(house, whose=visitor.admin)
+            self._list = Rows(house, self.look, whose=visitor.admin)
             self._nothing = Say("p", "No batch is like that.", "dw-quiet dw-nothing")
             self._turn = Turn(self._turn_to)
             self._older = Say("p", "", "dw-quiet dw-small")
@@ -91,51 +91,34 @@ class _Batches:
 
     def _make_search(self) -> None:
         with ui.element("div").props('role="search" aria-label="Find batches"').classes("dw-search"):
-            search = ui.input("Search name, target or file", value=self._wanted.text)
+            search = ui.input("Search name, target or file", value=self._asked.q)
             search.props("outlined dense clearable debounce=200 type=search").classes("dw-grow")
-            search.on_value_change(lambda event: self._want(text=event.value or ""))
-            for label, key, days in (("From", "since", 0), ("To", "until", 1)):
-                day = ui.input(label).props("outlined dense stack-label type=date")
-                day.on_value_change(
-                    lambda event, key=key, days=days: self._want(**{key: self._at(event.value, days)})
-                )
+            search.on_value_change(lambda event: self._want(q=event.value or ""))
+            for label, key, day in (
+                ("From", "since", self._asked.since),
+                ("To", "until", self._asked.until),
+            ):
+                field = ui.input(label, value=day).props("outlined dense stack-label type=date")
+                field.on_value_change(lambda event, key=key: self._want(**{key: event.value or ""}))
             if self._visitor.admin:
-                whose = ui.input("User").props("outlined dense clearable debounce=200")
-                whose.on_value_change(lambda event: self._want(user=(event.value or "").strip()))
-
-    def _at(self, said: str | None, days: int) -> float | None:
-        """The beginning of the day *said*, *days* later, in the site's time zone."""
-        try:
-            day = date.fromisoformat(said or "") + timedelta(days=days)
-        except (ValueError, OverflowError):
-            return None
-        return datetime(day.year, day.month, day.day, tzinfo=ZoneInfo(self._zone)).timestamp()
+                whose = ui.input("User", value=self._asked.user)
+                whose.props("outlined dense clearable debounce=200")
+                whose.on_value_change(lambda event: self._want(user=event.value or ""))
 
     # -- what the visitor does -------------------------------------------------------------------------
 
-    def _want(self, **what: Any) -> None:
-        self._wanted, self._page = replace(self._wanted, **what), 0
-        self._again()
+    def _want(self, **what: str) -> None:
+        self._asked = replace(self._asked, **{"page": "", **what})
+        ui.run_javascript(f"history.replaceState(null, '', '{self._asked.address}')")
+        self._seen = None
+        self.look()
 
     def _pick(self, stage: Stage | None) -> None:
-        self._want(stage=stage)
+        self._want(stage=stage or "")
 
     def _turn_to(self, page: int) -> None:
-        self._page = page
-        self._again()
+        self._want(page=str(page + 1) if page else "")
         ui.run_javascript("window.scrollTo({top: 0})")
-
-    def _again(self) -> None:
-        said = {
-            "q": self._wanted.text,
-            "stage": self._wanted.stage or "",
-            "page": self._page + 1 if self._page else "",
-        }
-        query = urlencode({key: value for key, value in said.items() if value})
-        # So that the page is the same after it was loaded again, and can be sent to somebody.
-        ui.run_javascript(f"history.replaceState(null, '', '/{'?' if query else ''}{query}')")
-        self._version = -1
-        self.look()
 
     # -- what is looked at each second -----------------------------------------------------------------
 
@@ -143,21 +126,27 @@ class _Batches:
         """Show what is different from the last time."""
         view = self._house.index.latest()
         self._notices.show(view)
-        if view.version == self._version:
+        # What was said of a time without its day is wrong from midnight on.
+        seen = view.version, datetime.fromtimestamp(self._house.clock(), self._zone).date()
+        if seen == self._seen:
             return
-        self._version = view.version
+        self._seen = seen
         mine = list(of_visitor(view.batches, self._visitor))
-        selection = select(mine, self._wanted, self._page * PART, PART)
-        self._show(selection, view)
+        self._show(mine, view)
         self._show_urgent(mine)
         waits = view.unread > 0 or bool(view.troubles)
         hide(self._none, bool(mine) or waits)
         hide(self._some, not mine and not waits)
 
-    def _show(self, selection: Selection, view: View) -> None:
+    def _show(self, mine: list[Listed], view: View) -> None:
+        wanted, page = self._asked.wanted(self._zone.key), self._asked.number
+        selection = select(mine, wanted, page * PART, PART)
+        if page and not selection.rows:  # there are fewer by now, or (still) too few of them are read
+            page = max(0, selection.total - 1) // PART
+            selection = select(mine, wanted, page * PART, PART)
         self._list.show(selection.rows)
-        self._chips.show(selection, self._wanted.stage)
-        self._turn.show(self._page, selection.total)
+        self._chips.show(selection, wanted.stage)
+        self._turn.show(page, selection.total)
         hide(self._nothing, bool(selection.rows) or view.unread > 0)
         told = f"Older ones are still being read: {number(view.unread)} to go." if view.unread else ""
         if view.left_out:
@@ -167,7 +156,7 @@ class _Batches:
 
     def _show_urgent(self, mine: list[Listed]) -> None:
         """Not to who is looking for something else."""
-        anything = self._wanted == Wanted() and self._page == 0
+        anything = self._asked == Asked()
         after = self._house.clock() - RECENT
         urgent = (one for one in mine if one.stage is Stage.NEEDS_YOU and (one.row.since or 0.0) > after)
         chosen = [one for one, _ in zip(urgent, range(FIRST), strict=False)] if anything else []

@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable
 
 from dropwatch import actions
 from dropwatch.errors import DropwatchError
+from dropwatch.report import site_of
 from dropwatch.status import Found
 from dropwatch.web.house import House
 from dropwatch.web.listed import Listed
@@ -18,6 +19,29 @@ Deed = Callable[[House, Listed], Awaitable[None]]
 async def retry(house: House, one: Listed) -> None:
     """Try it again, and say what came of it."""
     await _do(house, one, lambda found: actions.retry(house.config, found, house.clock()).told)
+
+
+async def again(house: House, one: Listed) -> None:
+    """Submit what is done once more, if that is really wanted, and say what came of it."""
+    if await confirm(
+        f"Submit {one.row.name} again?",
+        f"What {site_of(house.config).store} has of it stays as it is, and is not imported a second time. Files that"
+        " you added to the folder or replaced since are imported.",
+        yes="Submit again",
+    ):
+        await retry(house, one)
+
+
+async def forgo(house: House, one: Listed) -> None:
+    """Take back what was only just dropped, if that is really wanted, and say what came of it."""
+    if await confirm(
+        f"Do not import {one.row.name}?",
+        "Nothing of it is imported. The files you dropped stay as they are; you find them in the folder failed of"
+        " your drop folder, and can have them imported later.",
+        yes="Do not import",
+        danger=True,
+    ):
+        await _do(house, one, lambda found: actions.cancel(house.config, found, house.clock()))
 
 
 async def cancel(house: House, one: Listed) -> None:
@@ -36,6 +60,25 @@ async def cancel(house: House, one: Listed) -> None:
 async def withdraw(house: House, one: Listed) -> None:
     """Take a batch that waits to be tried again back to where it was, and say so."""
     await _do(house, one, lambda found: actions.cancel(house.config, found, house.clock()))
+
+
+class Hand:
+    """Does one deed at a time for a batch on a page: a second click on the same button means nothing."""
+
+    def __init__(self, house: House) -> None:
+        self._house, self._busy = house, False
+
+    async def do(self, deed: Deed, one: Listed) -> bool:
+        """Do it, and wait until the pages know what came of it. False: another one is under way."""
+        if self._busy:
+            return False
+        self._busy = True
+        try:
+            await deed(self._house, one)
+            await asyncio.to_thread(self._house.index.fresh, 0.0)
+        finally:
+            self._busy = False
+        return True
 
 
 async def _do(house: House, one: Listed, deed: Callable[[Found], str]) -> None:
