@@ -9,11 +9,13 @@ import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from importlib.util import find_spec
+from urllib.parse import urlsplit
 
 from dropwatch.config import Config
+from dropwatch.config.sections import Web
 from dropwatch.doctor.findings import Finding, ill, unknown, well
 
-_NEEDS = ("nicegui", "itsdangerous", "tuspyserver")  #: what dropwatch[web] brings
+_NEEDS = ("nicegui", "itsdangerous", "tuspyserver", "fastapi_offline")  #: what dropwatch[web] brings
 _OURS = b"/static/plain.css"  #: stands in the page where people sign in
 _PATIENCE = 1.0  #: seconds
 
@@ -27,12 +29,39 @@ def look_at_page(config: Config) -> Iterator[Finding]:
         yield unknown(subject, what, "If you want it: pip install 'dropwatch[web]'.")
         return
     yield _port(subject, web.host, web.port)
-    secure = web.url is not None and web.url.startswith("https:")
-    if not secure and not _is_loopback(web.host):
+    yield from _way(subject, web)
+
+
+def _way(subject: str, web: Web) -> Iterator[Finding]:
+    """What lies between browsers and the page."""
+    address = urlsplit(web.url) if web.url else None
+    secure, clear = (
+        address is not None and address.scheme == "https",
+        "passwords and images cross the network",
+    )
+    if secure and not _is_loopback(web.host):
         yield unknown(
             subject,
-            f"it listens at {web.host} without TLS: passwords and images cross the network in the clear",
+            f"it listens at {web.host}, where others may ask it past the web server with TLS",
+            "Listen at 127.0.0.1, or let a firewall admit that web server alone.",
+        )
+    elif not _is_loopback(web.host):
+        yield unknown(
+            subject,
+            f"it listens at {web.host} without TLS: {clear} in the clear",
             "Put a web server with TLS in front (docs/page.md), listen at 127.0.0.1, and set web.url and web.proxies.",
+        )
+    elif address is not None and not secure and not _is_loopback(address.hostname or ""):
+        yield unknown(
+            subject,
+            f"browsers reach it at {web.url}, without TLS: {clear} in the clear",
+            "Give the web server in front a certificate, and let web.url begin with https.",
+        )
+    if web.proxies and address is None:
+        yield unknown(
+            subject,
+            "web.proxies names a web server in front, and web.url is not set: cookies do not go by TLS alone",
+            "Set web.url to the address by which browsers reach the page.",
         )
     if secure and not web.proxies:
         yield ill(

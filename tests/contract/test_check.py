@@ -10,7 +10,6 @@ import os
 import random
 import re
 import shutil
-import socket
 import subprocess
 import sys
 import time
@@ -99,34 +98,6 @@ def test_a_good_site_is_well_and_stays_as_it_is(site: Site) -> None:
     assert all(not one.remedy for one in found)
     assert tree(site.facility.folder) == before
     assert site.facility.mails() == []
-
-
-def of_page(found: list[Finding]) -> list[tuple[State, str]]:
-    return [(one.state, one.text) for one in found if one.subject == "page"]
-
-
-def test_it_says_whether_the_page_can_listen(site: Site) -> None:
-    free = of_page(site.examine())
-    with socket.create_server(("127.0.0.1", site.port)):
-        taken = of_page(site.examine())
-
-    assert free == [(State.OK, f"can listen at 127.0.0.1, port {site.port}")]
-    assert taken == [
-        (State.UNKNOWN, f"cannot listen at 127.0.0.1, port {site.port}: another program listens there")
-    ]
-
-
-def test_it_says_when_passwords_for_the_page_cross_the_network_in_the_clear(site: Site) -> None:
-    open_to_all = of_page(site.examine(web={"host": "0.0.0.0", "port": site.port}))
-    behind = {"port": site.port, "url": "https://import.example.org"}
-
-    assert [text for state, text in open_to_all if state is State.UNKNOWN] == [
-        "it listens at 0.0.0.0 without TLS: passwords and images cross the network in the clear"
-    ]
-    assert [one.remedy for one in site.ills(web=behind)] == [
-        "Name the address that the proxy comes from, such as web: {proxies: [127.0.0.1]}."
-    ]
-    assert site.ills(web={**behind, "proxies": ["127.0.0.1"]}) == []
 
 
 def test_it_says_which_bio_formats_looks_at_the_files(site: Site) -> None:
