@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.server
+import re
 import threading
 import time
 from collections.abc import Iterator
@@ -16,7 +17,7 @@ from playwright.sync_api import Page as Tab
 
 from dropwatch.model import Place
 from dropwatch.web.sessions import Sessions
-from tests.asker import stranger
+from tests.asker import Asker, stranger
 from tests.page import Page, running_page
 from tests.quiet import Quiet
 from tests.world import World, running_sandbox
@@ -28,7 +29,8 @@ EVIL = "<img src=x onerror=alert(1)><script>alert(2)</script>`${alert(3)}` {{ale
 def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     root = tmp_path_factory.mktemp("door")
     with running_sandbox(root / "sandbox") as sandbox:
-        yield World(root, sandbox, {"site": {"name": f"Site {EVIL}"}})
+        instruments = {"confocal1": {"may_import_for": ["alice"]}}
+        yield World(root, sandbox, {"site": {"name": f"Site {EVIL}"}, "instruments": instruments})
 
 
 @pytest.fixture(scope="module")
@@ -104,6 +106,35 @@ def test_a_page_opened_by_one_person_does_not_act_for_the_next(
     sign_in(other, page, "bob")
 
     expect(tab.locator(".dw-who")).to_contain_text("bob")
+
+
+def test_a_token_is_made_shown_once_used_and_revoked_on_the_page(page: Page, tab: Tab) -> None:
+    tab.goto(page.link_to_come_in("carol", admin=True))
+    expect(tab.get_by_role("heading", name="My batches")).to_be_visible()
+    tab.goto(f"{page.address}/account")
+    expect(tab.get_by_text("There is no token yet")).to_be_visible()
+    tab.get_by_role("button", name="Make a token").click()
+    expect(tab.get_by_text("Give it a name")).to_be_visible()
+    tab.get_by_label("Name, such as ZEN").fill(EVIL)
+    tab.get_by_role("combobox", name="Acts as").click()
+    tab.get_by_role("option", name="confocal1, an instrument").click()
+    tab.get_by_role("button", name="Make a token").click()
+    secret = tab.locator(".dw-secret")
+    expect(secret).to_have_text(re.compile("^dw_"))
+    token = secret.inner_text()
+    zen = Asker(page, {"Authorization": f"Bearer {token}"})
+    good = zen.get("/api/me")
+    tab.reload()
+    row = tab.get_by_role("row", name="onerror")
+    expect(row).to_contain_text("confocal1")
+    shown = tab.content()
+    row.get_by_role("button", name="Revoke").click()
+    tab.get_by_role("dialog").get_by_role("button", name="Revoke", exact=True).click()
+    expect(tab.get_by_text("There is no token yet")).to_be_visible()
+
+    assert (good.status, good.json["name"], good.json["admin"]) == (200, "confocal1", False)
+    assert token not in shown
+    assert zen.get("/api/me").status == 401
 
 
 def test_names_that_would_like_to_act_are_text(page: Page, tab: Tab, world: World) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 
 from nicegui import ui
 
@@ -20,6 +21,7 @@ from dropwatch.web.visitor import Visitor
 _DAY = 86400.0
 _LASTING = {"30": "30 days", "365": "One year", "": "Until it is revoked"}
 _NAME_MOST = 100  #: characters
+_COPY = "return navigator.clipboard ? navigator.clipboard.writeText(%s).then(() => true, () => false) : false"
 _ONCE = "Copy it now: it is shown this once. Whoever has it acts as you."
 
 
@@ -66,8 +68,15 @@ class _Programs:
         with ui.element("form").classes("dw-row dw-token-form").on("submit.prevent", self._make):
             self._name = line("Name, such as ZEN at confocal 1", lambda: None)
             self._name.props(f"maxlength={_NAME_MOST}")
+            self._owner = choice("Acts as", self._owners(), self._visitor.name, lambda: None)
+            hide(self._owner, len(self._owners()) == 1)
             self._days = choice("Good for", _LASTING, "365", lambda: None)
             button("Make a token", sign="key", kind="main").props('type="submit"')
+
+    def _owners(self) -> dict[str, str]:
+        """As whom a program may act: as the visitor; an admin gives instruments theirs."""
+        mine, known = {self._visitor.name: self._visitor.name}, self._house.config.instruments
+        return mine | ({name: f"{name}, an instrument" for name in known} if self._visitor.admin else {})
 
     def _made(self) -> None:
         with card(classes="dw-part") as self._new:
@@ -104,17 +113,24 @@ class _Programs:
         if self._name.error:
             return
         expires = self._house.clock() + int(self._days.value) * _DAY if self._days.value else None
+        owner = self._owner.value if self._owner.value in self._owners() else self._visitor.name
         secret, _ = await asyncio.to_thread(
-            lambda: self._tokens.make(self._visitor.name, name, admin=False, expires=expires)
+            lambda: self._tokens.make(owner, name, admin=False, expires=expires)
         )
         self._secret.say(secret)
         hide(self._new, False)
         self._name.set_value("")
         await self.show()
 
-    def _copy(self) -> None:
-        ui.clipboard.write(self._secret.text)
-        ui.notify("Copied.", type="positive")
+    async def _copy(self) -> None:
+        text = json.dumps(self._secret.text)
+        # Browsers lend their clipboard to pages that came by TLS, or from this machine.
+        if await ui.run_javascript(_COPY % text):
+            ui.notify("Copied.", type="positive")
+        else:
+            ui.notify(
+                "The browser does not let it be copied: select it, and copy it yourself.", type="warning"
+            )
 
     async def _revoke(self, token: Token) -> None:
         with self._home:
