@@ -60,6 +60,7 @@ class UploadPanel:
         self.seen = Seen()
         ui.add_head_html(_HEAD)
         self.element = ui.element("dropwatch-upload")
+        self.element.ignores_events_when_hidden = False  # another panel is shown, and uploads go on in this one
         self.element.props["data-off"] = _why_off(visitor)
         self.element.props["data-user"] = folder.user if folder else ""
         self.element.props["data-spool"] = str(folder.spool) if folder else ""

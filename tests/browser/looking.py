@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from itertools import count
 from pathlib import Path
@@ -68,3 +68,12 @@ def faults_of(tab: Tab) -> list[str]:
     tab.emulate_media(color_scheme="light", reduced_motion="no-preference")
     tab.set_viewport_size(WIDE)
     return found
+
+
+def slow_down(tab: Tab, bytes_a_second: int) -> Callable[[], None]:
+    """What the browser sends is slow, until what is returned is called."""
+    tools = tab.context.new_cdp_session(tab)
+    facts = {"offline": False, "latency": 0, "downloadThroughput": -1}
+    tools.send("Network.enable")
+    tools.send("Network.emulateNetworkConditions", {**facts, "uploadThroughput": bytes_a_second})
+    return lambda: tools.send("Network.emulateNetworkConditions", {**facts, "uploadThroughput": -1})

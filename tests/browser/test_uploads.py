@@ -8,7 +8,7 @@ import http.client
 import json
 import os
 import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ from playwright.sync_api import Browser, BrowserContext, expect
 from playwright.sync_api import Page as Tab
 
 from dropwatch.spool.staging import UPLOADS
+from tests.browser.looking import slow_down
 from tests.page import Page, running_page
 from tests.relay import Relay
 from tests.world import SandboxProcess, World, wait_until
@@ -53,15 +54,6 @@ def come_in(tab: Tab, page: Page, name: str = "alice", address: str = "") -> Non
 
 def figures(tab: Tab, text: str, seconds: float = 60) -> None:
     expect(tab.locator(".dw-upload-figures")).to_contain_text(text, timeout=seconds * 1000)
-
-
-def slow_down(tab: Tab, bytes_a_second: int) -> Callable[[], None]:
-    """What the browser sends is slow, until what is returned is called."""
-    tools = tab.context.new_cdp_session(tab)
-    facts = {"offline": False, "latency": 0, "downloadThroughput": -1}
-    tools.send("Network.enable")
-    tools.send("Network.emulateNetworkConditions", {**facts, "uploadThroughput": bytes_a_second})
-    return lambda: tools.send("Network.emulateNetworkConditions", {**facts, "uploadThroughput": -1})
 
 
 def make(folder: Path, files: dict[str, int]) -> dict[str, str]:

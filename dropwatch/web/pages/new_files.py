@@ -55,6 +55,7 @@ class Files:
         with (
             ui.element("div").props(f'role=tabpanel aria-label="{_HERE}"').classes("dw-way") as self._of_here
         ):
+            self._panels: dict[DropFolder, UploadPanel] = {}
             self._upload = self._panel(into)
         self._missing = Say("p", "", "dw-problem").props("role=alert")
         self._look = PreviewPanel(house.previews, self._previewed)
@@ -96,6 +97,11 @@ class Files:
             return "Choose at least one file or folder."
         if self._uploads and not self._upload.ready:
             return "Wait until all files are uploaded."
+        elsewhere = [folder for folder, panel in self._panels.items() if panel.seen.busy]
+        if elsewhere:  # with the form they would go, too
+            return (
+                f"Files are still on their way to {elsewhere[0].user} in {elsewhere[0].spool}: wait for them."
+            )
         return ""
 
     def say(self, problem: str) -> None:
@@ -113,10 +119,11 @@ class Files:
             await self._browser.show()
 
     def upload_to(self, folder: DropFolder) -> None:
-        """Uploads go to *folder* from now on. What went to another stays there until it is gone on with."""
-        self._of_here.clear()
+        """Uploads go to *folder* from now on. What is on its way to another one goes on, out of sight."""
+        hide(self._upload.element)
         with self._of_here:
             self._upload = self._panel(folder)
+        hide(self._upload.element, False)
         self._changed()
 
     def leave(self) -> None:
@@ -147,7 +154,12 @@ class Files:
         return bool(self._tabs.value == _HERE)
 
     def _panel(self, folder: DropFolder) -> UploadPanel:
-        return UploadPanel(self._house, self._visitor, folder=folder, on_change=self._changed)
+        """One for each drop folder: to take it from the page ends what it uploads."""
+        if folder not in self._panels:
+            self._panels[folder] = UploadPanel(
+                self._house, self._visitor, folder=folder, on_change=self._changed
+            )
+        return self._panels[folder]
 
     def _turn(self) -> None:
         self._show_way()

@@ -104,12 +104,13 @@ async function ask(method, path, data) {
 // -- while files are on their way, nobody reloads this page ----------------------------------------------
 
 // NiceGUI reloads a page when its server was away for some seconds. The files that were dropped would be lost with it:
-// so while files are coming, we hear of that instead, and reload afterwards.
+// so while files are coming, we hear of that instead, and reload afterwards. One for all that upload on this page.
 class StandStill {
-  constructor() { this.on = false; this.due = false; this.kept = []; }
+  constructor() { this.on = false; this.due = false; this.kept = []; this.wanted = new Set(); }
 
-  begin() {
+  begin(by) {
     const socket = window.socket;
+    this.wanted.add(by);
     if (this.on || !socket) return;
     this.on = true;
     for (const name of ["connect_error", "try_reconnect"]) {
@@ -122,8 +123,9 @@ class StandStill {
     socket.on("try_reconnect", this.asked);
   }
 
-  end() {
-    if (!this.on) return;
+  end(by) {
+    this.wanted.delete(by);
+    if (!this.on || this.wanted.size) return;
     this.on = false;
     const socket = window.socket;
     socket.off("connect_error", this.refused);
@@ -134,6 +136,8 @@ class StandStill {
   }
 }
 
+const still = new StandStill();
+
 // -- the element -----------------------------------------------------------------------------------------
 
 class DropwatchUpload extends HTMLElement {
@@ -143,7 +147,6 @@ class DropwatchUpload extends HTMLElement {
     this.files = new Map();        // by path: {path, size, modified, id, received, state, error, file, tus}
     this.draft = null;
     this.paused = false;
-    this.still = new StandStill();
     this.samples = [];
     this.releases = [];            // of the locks that this tab holds
     this.build();
@@ -160,7 +163,7 @@ class DropwatchUpload extends HTMLElement {
     for (const one of this.files.values()) one.tus?.abort();
     this.files.clear();
     this.releases.forEach((release) => release());
-    this.still.end();
+    still.end(this);
   }
 
   // -- what it looks like
@@ -239,7 +242,7 @@ class DropwatchUpload extends HTMLElement {
     this.paint();
     this.speak(words, left);
     this.tell({ draft: this.draft, files: all.length, done: count(DONE), size, received, busy: left });
-    if (left && !this.paused) this.still.begin(); else this.still.end();
+    if (left && !this.paused) still.begin(this); else still.end(this);
   }
 
   speak(words, left) {  // the state at once, figures every ten seconds
