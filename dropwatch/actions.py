@@ -12,7 +12,7 @@ from pathlib import Path
 
 from dropwatch.config import Config
 from dropwatch.durable import write_durably
-from dropwatch.errors import PermanentError
+from dropwatch.errors import PermanentError, Unavailable
 from dropwatch.model import Dropped, Envelope, Place
 from dropwatch.outbox import Outbox
 from dropwatch.pipeline import cancelling
@@ -165,12 +165,21 @@ def _known(config: Config, user: str | None) -> str | None:
     """*user* as the folder spells it. Raises Refused when no spool has such a folder."""
     if user is None:
         return None
-    names = [name for settings in config.spools for name in Spool(settings.path).users().names]
+    names = [name for settings in config.spools for name in _users(Spool(settings.path))]
     match = next((name for name in names if name.casefold() == user.casefold()), None)
     if match is None:
         there = ", ".join(sorted(set(names))) or "none"
         raise Refused(f"No spool has a folder for {user}. There are: {there}.")
     return match
+
+
+def _users(spool: Spool) -> tuple[str, ...]:
+    """None of a spool that is away: whoever is elsewhere can be named all the same."""
+    try:
+        spool.check_present()
+    except Unavailable:
+        return ()
+    return spool.users().names
 
 
 def _when_taken_up(config: Config, user: str, now: float) -> str:

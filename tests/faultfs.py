@@ -1,4 +1,4 @@
-"""A file system for tests of faults: a real folder seen through FUSE, which fails, lies or vanishes when it is told to.
+"""A file system for tests of faults: a real folder through FUSE, which fails, hangs, lies or vanishes as it is told.
 
     python -m tests.faultfs BACKING MOUNTPOINT SOCKET
 
@@ -94,6 +94,9 @@ class FaultFS(mfusepy.Operations):
         self.waiting: list[Any] = []  # what will be done late
         self.readers: set[int] = set()
         self.guard = threading.RLock()
+        self.hangs: Order | None = None  # the call that it hangs in; after that one, everything does
+        self.goes_on = threading.Event()
+        self.goes_on.set()
 
     def __getattribute__(self, name: str) -> Any:
         found = super().__getattribute__(name)
@@ -101,10 +104,18 @@ class FaultFS(mfusepy.Operations):
             return found
 
         def operation(*args: Any) -> Any:
+            self.hang(name, args)
             with self.guard:
                 return self.faulty(name, found, args)
 
         return operation
+
+    def hang(self, op: str, args: tuple[Any, ...]) -> None:
+        """Wait, as a server that is gone makes whoever calls wait: the kernel lets no signal end such a call."""
+        if self.hangs is not None and self.hangs.takes(op, tuple(path or "" for path in args[:1])):
+            self.hangs = None
+            self.goes_on.clear()
+        self.goes_on.wait()
 
     def faulty(self, op: str, do: Any, args: tuple[Any, ...]) -> Any:
         while self.waiting and op not in ("getattr", "statfs", "flush", "release"):
@@ -278,6 +289,13 @@ def obey(system: FaultFS, words: dict[str, Any]) -> dict[str, Any]:
                 met = [one for order in system.orders for one in order.met]
                 system.orders.clear()
                 return {"met": met}
+            case "hang":
+                system.hangs = Order(error=0, **words)
+            case "go on":
+                system.hangs = None
+                system.goes_on.set()
+            case "hung":
+                return {"hung": not system.goes_on.is_set()}
             case "stale":
                 system.stale = words["seconds"]
                 system.seen.clear()

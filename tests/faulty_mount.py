@@ -89,6 +89,19 @@ class FaultyMount:
         """*op* on *path* fails with *error* ("EIO"); *more* is that of faultfs.Order."""
         self._order(do="fail", op=op, error=error, path=path, **more)
 
+    def hang(self, op: str = "*", path: str = "*", **more: Any) -> None:
+        """The first *op* on *path* does not come back until go_on(), nor does anything after it; that is how a share
+        looks whose server is gone. *more* is that of faultfs.Order."""
+        self._order(do="hang", op=op, path=path, **more)
+
+    def hung(self) -> bool:
+        """Whether somebody was met by that."""
+        return bool(self._order(do="hung")["hung"])
+
+    def go_on(self) -> None:
+        """It answers again, first whoever waits."""
+        self._order(do="go on")
+
     def heal(self) -> list[str]:
         """All orders end; says what they were met by."""
         return list(self._order(do="heal")["met"])

@@ -5,6 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Protocol
 
+from dropwatch.spool.knock import Knock
+
+_PATIENCE = 5.0  #: seconds that somebody who waits at a terminal or in a browser gives a spool
+
 
 class Fence(Protocol):
     """Keeps a daemon from acting on a spool that another one serves."""
@@ -21,16 +25,17 @@ class Fence(Protocol):
 
 
 class Open:
-    """No fence: for the programs of people, who may act at any time."""
+    """No fence around the spool *root*: for the programs of people, who may act at any time. May be used by several
+    threads at once."""
+
+    def __init__(self, root: Path) -> None:
+        self._knock = Knock(root, patience=_PATIENCE)
 
     def check(self) -> None:
         pass
 
     def answers(self) -> bool:
-        return True
+        return self._knock.answers()
 
     def proof(self) -> None:
         pass
-
-
-OPEN = Open()

@@ -17,11 +17,12 @@ from dropwatch.durable import fsync_directory, is_there
 from dropwatch.errors import OperatorError, Unavailable
 from dropwatch.litter import is_junk
 from dropwatch.model import CLAIM_STAMP, Envelope, Place
-from dropwatch.spool.fence import OPEN, Fence
+from dropwatch.spool.fence import Fence, Open
 from dropwatch.spool.knock import GIVE_UP
 from dropwatch.spool.moves import ensure_directory, move, remove_ours
 
 IDENTITY = ".dropwatch-spool"
+HANGING = "spool-hangs"  #: code of the error when a spool does not answer
 MEMORY = ".dropwatch"  #: our own folder inside an envelope
 LOCK = "lock"  #: in MEMORY; held shared by the workers of an envelope
 REPORT = "REPORT.txt"
@@ -63,12 +64,12 @@ def stamped_at(claim: str) -> float:
 class Spool:
     """One spool. Raises OperatorError(concerns="spool") for what an admin has to mend.
 
-    fence -- checked before each move, and to be checked before each other act that counts
+    fence -- checked before each move, and to be checked before each other act that counts; none: Open
     """
 
-    def __init__(self, root: Path, fence: Fence = OPEN) -> None:
+    def __init__(self, root: Path, fence: Fence | None = None) -> None:
         self.root = root
-        self.fence = fence
+        self.fence = fence or Open(root)
 
     # -- identity and users ------------------------------------------------------------------------
 
@@ -84,7 +85,7 @@ class Spool:
                 f"The spool {self.root} does not answer.",
                 concerns="spool",
                 remedy=f"See to its file server and the network. {GIVE_UP.format(self.root)}",
-                code="spool-hangs",
+                code=HANGING,
             )
         if not self.identity.is_file():
             raise Unavailable(

@@ -21,7 +21,7 @@ FRESH = 0.2  #: seconds that an answer is good for
 
 
 class Knock:
-    """For one share, used by one thread; others may ask since().
+    """For one share. May be used by several threads at once.
 
     ask -- touches the share *root*; default: the file system is asked how full it is, which no cache answers
     """
@@ -38,22 +38,26 @@ class Knock:
         self._patience = patience
         self._ask = ask or _how_full
         self._clock = clock
+        self._lock = threading.Lock()
         self._answered: threading.Event | None = None
         self._asked = 0.0
         self._heard = float("-inf")
 
     def answers(self) -> bool:
-        """Whether something comes back, be it an error. At most one question is open at a time: while it is, this
-        says no at once."""
-        if self._clock() - self._heard < FRESH:
-            return True
-        patience = 0.0
-        if self._answered is None:
-            self._answered, self._asked, patience = threading.Event(), self._clock(), self._patience
-            threading.Thread(target=self._go, args=(self._answered,), name="knock", daemon=True).start()
-        if not self._answered.wait(patience):
+        """Whether something comes back, be it an error. At most one question is open at a time: once it has been for
+        all our patience, this says no at once."""
+        with self._lock:
+            if self._clock() - self._heard < FRESH:
+                return True
+            if self._answered is None:
+                self._answered, self._asked = threading.Event(), self._clock()
+                threading.Thread(target=self._go, args=(self._answered,), name="knock", daemon=True).start()
+            answered, left = self._answered, self._asked + self._patience - self._clock()
+        if not answered.wait(max(0.0, left)):
             return False
-        self._answered, self._heard = None, self._clock()
+        with self._lock:
+            if self._answered is answered:
+                self._answered, self._heard = None, self._clock()
         return True
 
     def waits(self) -> float:

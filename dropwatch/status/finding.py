@@ -33,7 +33,13 @@ class Found:
         return folder or (self.dropped.name if self.dropped else self.path.name)
 
 
-def find(config: Config, wanted: str, look: Look, spool: Path | None = None) -> list[Found]:
+def find(
+    config: Config,
+    wanted: str,
+    look: Look,
+    spool: Path | None = None,
+    spool_at: Callable[[Path], Spool] = Spool,
+) -> list[Found]:
     """Every batch that is called *wanted*, oldest first; more than one: the caller asks which.
 
     A folder's name is found without opening anything. Only when no folder is called so, the records are read:
@@ -44,18 +50,20 @@ def find(config: Config, wanted: str, look: Look, spool: Path | None = None) -> 
     user, slash, name = wanted.rstrip("/").partition("/")
     if not slash:
         user, name = "", user
-    everywhere = list(_everywhere(config, user, look, spool))
+    everywhere = list(_everywhere(config, user, look, spool, spool_at))
     found = [one for one in everywhere if _is_called(one, name)]
     if not found:
         found = [one for one in everywhere if _remembers(one, name)]
     return sorted(found, key=lambda one: (one.place is Place.INBOX, one.path.name))
 
 
-def _everywhere(config: Config, user: str, look: Look, only: Path | None) -> Iterator[Found]:
+def _everywhere(
+    config: Config, user: str, look: Look, only: Path | None, spool_at: Callable[[Path], Spool]
+) -> Iterator[Found]:
     for settings in config.spools:
         if only is not None and settings.path != only:
             continue
-        spool = Spool(settings.path)
+        spool = spool_at(settings.path)
         spool.check_present()
         for name in spool.users().names:
             if not user or _same(user)(name):

@@ -47,7 +47,13 @@ class _Retired:
     place: Place
 
 
-def snapshot(config: Config, now: float, look: Look, most: Most = EVERYTHING) -> Status:
+def snapshot(
+    config: Config,
+    now: float,
+    look: Look,
+    most: Most = EVERYTHING,
+    spool_at: Callable[[Path], Spool] = Spool,
+) -> Status:
     """Look at everything. *look*: who knows what lies in an inbox (pipeline.glance)."""
     here = presence(config.state, now)
     reader = Reader(config, here, now)
@@ -56,7 +62,7 @@ def snapshot(config: Config, now: float, look: Look, most: Most = EVERYTHING) ->
     working: list[Row] = []
     waiting: list[Row] = []
     total = 0
-    for spool, user in _users(config, here, trouble):
+    for spool, user in _users(config, here, trouble, spool_at):
         try:
             waiting += [reader.dropped(spool.root, dropped) for dropped in look(config, spool, user)]
             working += [reader.envelope(spool.root, one) for one in spool.envelopes(user, Place.PROCESSING)]
@@ -84,10 +90,12 @@ def outbox(config: Config) -> dict[str, int]:
     return {str(shelf): len(shelves.files(shelf)) for shelf in Shelf}
 
 
-def _users(config: Config, here: Presence, trouble: list[Target]) -> Iterator[tuple[Spool, str]]:
+def _users(
+    config: Config, here: Presence, trouble: list[Target], spool_at: Callable[[Path], Spool]
+) -> Iterator[tuple[Spool, str]]:
     """The users of all spools; what cannot be served is added to *trouble*."""
     for settings in config.spools:
-        spool = Spool(settings.path)
+        spool = spool_at(settings.path)
         hanging = here.hanging(spool.root)
         if hanging is not None:
             trouble.append(hanging)

@@ -10,19 +10,28 @@ from dropwatch.web.images import Images
 from dropwatch.web.visitor import Visitor
 
 
+def needs_omero(config: Config, visitor: Visitor) -> bool:
+    """Whether places_for() has to ask OMERO, which may take a while."""
+    names = _names(visitor)
+    return any(source.groups for source in places.sources(config) if not source.may_use(*names))
+
+
 async def places_for(config: Config, images: Images, visitor: Visitor) -> list[Source]:
     """The places of *visitor*, in the order of the configuration.
 
     OMERO is asked for the groups of a person only where a place is for a group. If it cannot be asked, that
     place is left out.
     """
-    names = (visitor.name, *(folder.user for folder in visitor.folders))
-    known = places.sources(config)
+    names, known = _names(visitor), places.sources(config)
     by_name = [source for source in known if source.may_use(*names)]
-    if not any(source.groups for source in known if source not in by_name):
+    if not needs_omero(config, visitor):
         return by_name
     try:
         groups = (await images.account(visitor.name)).groups
     except DropwatchError:
         return by_name
     return [source for source in known if source.may_use(*names, groups=groups)]
+
+
+def _names(visitor: Visitor) -> tuple[str, ...]:
+    return (visitor.name, *(folder.user for folder in visitor.folders))

@@ -18,6 +18,7 @@ from dropwatch.web.links import Links
 from dropwatch.web.passwords import Passwords
 from dropwatch.web.patience import Patience
 from dropwatch.web.sessions import Session, Sessions
+from dropwatch.web.shares import Shares
 from dropwatch.web.tokens import Tokens
 from dropwatch.web.visitor import Visitor, folders_of
 
@@ -41,6 +42,7 @@ class Doorkeeper:
     """Lets people in. *links* are made by the command line too."""
 
     config: Config
+    shares: Shares
     sessions: Sessions
     links: Links
     tokens: Tokens
@@ -95,27 +97,25 @@ class Doorkeeper:
         return self.sessions.read(cookie)
 
     def visitor(self, cookie: str | None) -> Visitor | None:
-        """Who sends *cookie*; None when nobody whom we know. Raises Unavailable (a spool is away), OSError."""
+        """Who sends *cookie*; None when nobody whom we know. Raises Unavailable (no drop folder of theirs was found,
+        and a spool is away), OSError."""
         session = self.session(cookie)
         return self.known(session.name, admin=session.admin) if session else None
 
     def program(self, secret: str) -> Visitor | None:
-        """For whom a program asks that bears the token *secret*. Raises Unavailable (a spool is away), OSError."""
+        """For whom a program asks that bears the token *secret*. Raises as visitor() does."""
         token = self.tokens.read(secret)
         return self._visitor(token.owner, token.admin) if token else None
 
     def known(self, name: str, *, admin: bool = False) -> Visitor:
-        """Whom OMERO calls *name*. Raises Unavailable (a spool is away), except for an admin."""
+        """Whom OMERO calls *name*. Raises Unavailable as visitor() does, except for an admin."""
         return self._visitor(name, admin or name in self.config.web.admins)
 
     def _visitor(self, name: str, admin: bool) -> Visitor:
-        try:
-            folders = folders_of(self.config, name, self.sessions.clock())
-        except Unavailable:
-            if not admin:
-                raise
-            folders = ()  # an admin comes in to see what is away
-        return Visitor(name, folders, admin)
+        found = folders_of(self.config, self.shares, name, self.sessions.clock())
+        if found.away and not (found.folders or admin):  # an admin comes in to see what is away
+            raise found.away[0]
+        return Visitor(name, found.folders, admin, away=bool(found.away))
 
     def sign_out(self, session: Session) -> None:
         """End *session*. Raises OSError."""
@@ -129,6 +129,7 @@ class Doorkeeper:
 
 def make_doorkeeper(
     config: Config,
+    shares: Shares,
     folder: Path,
     clock: Callable[[], float],
     steady: Callable[[], float],
@@ -137,6 +138,7 @@ def make_doorkeeper(
     """A doorkeeper who keeps what it must in *folder*. *steady*: seconds that never go backwards."""
     return Doorkeeper(
         config,
+        shares,
         Sessions(folder, clock),
         Links(folder, clock),
         Tokens(folder, clock),

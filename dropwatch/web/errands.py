@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import time
 from collections.abc import Callable
 from concurrent.futures import Future, InvalidStateError
 from contextlib import suppress
@@ -17,6 +18,7 @@ from dropwatch.errors import Unavailable
 
 T = TypeVar("T")
 _Errand = tuple[Callable[[], Any], Future[Any]]
+HANGS = 30.0  #: seconds; what takes longer may never come back
 _MOST_WAITING = 200  #: errands; who comes when all these are in front would wait in vain
 
 
@@ -25,6 +27,9 @@ class Errands:
 
     def __init__(self, what: str, size: int) -> None:
         self._what, self._size = what, size
+        self._begun: dict[
+            int, float
+        ] = {}  # by thread, what it is at: when that was begun (monotonic seconds)
         self._waiting: SimpleQueue[_Errand | None] = SimpleQueue()
         self._lock = threading.Lock()
         self._threads = 0
@@ -35,7 +40,7 @@ class Errands:
         """Have *errand* run. The future has what it returns or raises, or Unavailable when there is no room."""
         future: Future[T] = Future()
         with self._lock:
-            if self._closed or self._waiting.qsize() >= _MOST_WAITING:
+            if self._closed or self._waiting.qsize() >= _MOST_WAITING or self._all_hang():
                 future.set_exception(self._no_answer())
                 return future
             self._waiting.put((errand, future))
@@ -44,12 +49,24 @@ class Errands:
                 threading.Thread(target=self._run, name=f"errand-{self._what}", daemon=True).start()
         return future
 
+    def _all_hang(self) -> bool:
+        """Whether every thread has been at one errand for so long that who comes now would wait in vain."""
+        before = time.monotonic() - HANGS
+        return len(self._begun) >= self._size and all(begun < before for begun in self._begun.values())
+
     async def answer(self, future: Future[T], seconds: float) -> T:
         """What *future* has, in *seconds* at most; then Unavailable. Others may wait for it as well."""
         here = asyncio.wrap_future(future)
         here.add_done_callback(_looked_at)
         try:
             return await asyncio.wait_for(asyncio.shield(here), seconds)
+        except TimeoutError:
+            raise self._no_answer() from None
+
+    def wait(self, future: Future[T], seconds: float) -> T:
+        """As answer(), for a thread."""
+        try:
+            return future.result(seconds)
         except TimeoutError:
             raise self._no_answer() from None
 
@@ -79,11 +96,16 @@ class Errands:
             if one is None:
                 return
             errand, future = one
+            mine = threading.get_ident()
+            with self._lock:
+                self._begun[mine] = time.monotonic()
             with suppress(InvalidStateError):  # nobody may want it any more
                 try:
                     future.set_result(errand())
                 except BaseException as error:  # outermost guard of a thread: whoever waits gets it
                     future.set_exception(error)
+            with self._lock:
+                del self._begun[mine]
 
 
 def _looked_at(future: asyncio.Future[Any]) -> None:

@@ -17,6 +17,7 @@ from dropwatch.web.images import Images
 from dropwatch.web.index import Index
 from dropwatch.web.lookout import Lookout
 from dropwatch.web.previews import Previews
+from dropwatch.web.shares import Shares
 from dropwatch.web.uploads.uploads import Uploads
 
 STATE = "web"  #: the page's own folder in the state folder
@@ -29,6 +30,7 @@ class House:
     config: Config
     clock: Callable[[], float]
     doorkeeper: Doorkeeper
+    shares: Shares
     index: Index
     images: Images
     lookout: Lookout
@@ -46,13 +48,14 @@ class House:
 
 def build(config: Config, clock: Callable[[], float]) -> House:
     """The house of *config*. Makes nothing on the disk yet."""
-    hand = partial(make_importer, config, os.environ)
-    doorkeeper = make_doorkeeper(config, config.state / STATE, clock, time.monotonic, hand)
+    hand, shares = partial(make_importer, config, os.environ), Shares(config)
+    doorkeeper = make_doorkeeper(config, shares, config.state / STATE, clock, time.monotonic, hand)
     return House(
         config=config,
         clock=clock,
         doorkeeper=doorkeeper,
-        index=Index(config, clock),
+        shares=shares,
+        index=Index(config, clock, shares),
         images=Images(hand, time.monotonic),
         lookout=Lookout(),
         uploads=Uploads(config, clock),

@@ -12,7 +12,6 @@ from dataclasses import dataclass, field
 from dropwatch.config import Config
 from dropwatch.pipeline import glance
 from dropwatch.report import duration
-from dropwatch.spool.folders import Spool
 from dropwatch.status import Found, Row, Status, Target, Whole, find, whole
 from dropwatch.status.presence import Presence, presence
 from dropwatch.status.rows import envelope_at
@@ -20,6 +19,7 @@ from dropwatch.status.snapshot import all_targets, outbox, state_troubles
 from dropwatch.web.eye import Eye, Glimpse, newest
 from dropwatch.web.listed import Listed, Selection, Wanted, is_drop, of_visitor, select
 from dropwatch.web.remembered import Remembered
+from dropwatch.web.shares import Shares
 from dropwatch.web.visitor import Visitor
 from dropwatch.web.watch import IDLE, Watch
 
@@ -55,12 +55,13 @@ class Index:
 
     config: Config
     clock: Callable[[], float]
+    shares: Shares
     idle: float = IDLE
     _watches: tuple[Watch, ...] = field(init=False)
     _merged: tuple[int, tuple[Listed, ...]] = (-1, ())
 
     def __post_init__(self) -> None:
-        eyes = [Eye(self.config, Spool(settings.path)) for settings in self.config.spools]
+        eyes = [Eye(self.config, self.shares.spool(settings.path)) for settings in self.config.spools]
         self._watches = tuple(Watch(self.config, eye, self.clock, self.idle) for eye in eyes)
 
     # -- all of it -------------------------------------------------------------------------------------
@@ -138,21 +139,25 @@ class Index:
             for user, place, path in watch.eye.named(key):
                 envelope = envelope_at(user, place, path) if visitor.may_see(root, user) else None
                 if envelope is not None:
-                    found = Found(Spool(root), user, place, path, envelope)
+                    found = Found(self.shares.spool(root), user, place, path, envelope)
                     # Another eye: that of a Watch is used by its thread alone.
                     return Eye(self.config, found.spool).listed(found, self.presence(), self.clock())
         return one
 
     def find(self, visitor: Visitor, wanted: str) -> list[Found]:
-        """The batches of *visitor* that are called *wanted*, by any name (status.find). Looks at the disk itself."""
-        found = find(self.config, wanted, glance.inbox)
+        """The batches of *visitor* that are called *wanted*, by any name (status.find). Looks at the disk itself.
+        Raises Unavailable when a spool of theirs is away."""
+        roots = {folder.spool for folder in visitor.folders}
+        spools = [one for one in self.config.spools if visitor.admin or one.path in roots]
+        config = self.config.model_copy(update={"spools": tuple(spools)})
+        found = find(config, wanted, glance.inbox, spool_at=self.shares.spool)
         return [one for one in found if visitor.may_see(one.spool.root, one.user)]
 
     # -- one batch -------------------------------------------------------------------------------------
 
     def found(self, listed: Listed) -> Found | None:
         """Where *listed* lies now, to read or to act on it; None when it moved on. Raises Unavailable, OSError."""
-        spool, row = Spool(listed.spool), listed.row
+        spool, row = self.shares.spool(listed.spool), listed.row
         spool.check_present()
         if row.claim is not None:
             envelope = envelope_at(row.user, row.place, row.path)

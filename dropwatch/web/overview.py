@@ -12,6 +12,7 @@ from enum import StrEnum
 from pathlib import Path
 
 from dropwatch.config import Config
+from dropwatch.errors import Unavailable
 from dropwatch.model import CLAIM_STAMP, Place
 from dropwatch.outbox import Letter, Outbox, Shelf
 from dropwatch.outbox.letter import NotALetter
@@ -19,9 +20,10 @@ from dropwatch.outbox.shelves import Shelves
 from dropwatch.pipeline import glance
 from dropwatch.pipeline.addresses import Addresses
 from dropwatch.pipeline.claims import STATE_LEAST
-from dropwatch.spool.folders import Spool
+from dropwatch.spool.folders import HANGING, Spool
 from dropwatch.status import InHand, Most, Row, Status, Target, snapshot
 from dropwatch.status.presence import EVERYBODY, SILENT, Presence, presence
+from dropwatch.web.shares import Shares
 
 TOLD = ("bug", "failure", "stuck", "operator", "outage", "fault", "permission", "space", "dead-letter")
 _TOLD_MOST = 20  #: letters to the admins
@@ -135,10 +137,10 @@ class Overview:
         return EVERYBODY in self.holds
 
 
-def overview(config: Config, outbox: Outbox | None, now: float) -> Overview:
+def overview(config: Config, shares: Shares, outbox: Outbox | None, now: float) -> Overview:
     """Look at everything. *outbox*: None when nobody gets mail. *now*: epoch seconds."""
     # Of what is through only the newest of each user is opened: the others are counted by their names.
-    seen, here = snapshot(config, now, glance.inbox, Most(each=1)), presence(config.state, now)
+    seen, here = _seen(config, shares, now), presence(config.state, now)
     queue = [row for row in seen.rows if row.place in (Place.INBOX, Place.PROCESSING)]
     letters = [*_newest(config, Shelf.SENT), *_newest(config, Shelf.QUEUED)]
     return Overview(
@@ -149,14 +151,18 @@ def overview(config: Config, outbox: Outbox | None, now: float) -> Overview:
         queue=tuple(sorted(queue, key=lambda row: (row.since or 0.0, row.name))),
         hands=tuple(Hand(row, one) for row in queue if row.progress for one in row.progress.files),
         seats=config.workers.imports,
-        people=tuple(_people(config, here, seen)),
-        disks=tuple(_disks(config, here)),
+        people=tuple(_people(config, shares, here, seen)),
+        disks=tuple(_disks(config, shares, here)),
         watched=tuple(_watched(seen.pulse.get("spools", {}))) if seen.running else (),
         letters=seen.outbox,
         queued=tuple(_newest(config, Shelf.QUEUED)[:_QUEUED_MOST]),
         dead=tuple(outbox.dead()) if outbox else (),
         told=tuple(_told(config, letters)),
     )
+
+
+def _seen(config: Config, shares: Shares, now: float) -> Status:
+    return snapshot(config, now, glance.inbox, Most(each=1), shares.spool)
 
 
 def _daemon(seen: Status) -> Daemon:
@@ -175,10 +181,10 @@ def _daemon(seen: Status) -> Daemon:
 # -- people ----------------------------------------------------------------------------------------------
 
 
-def _people(config: Config, here: Presence, seen: Status) -> Iterator[Person]:
+def _people(config: Config, shares: Shares, here: Presence, seen: Status) -> Iterator[Person]:
     """Everybody with a drop folder in a spool that is there, in the order of the alphabet."""
     addresses = Addresses(config.state / "addresses.json")
-    for spool, user in sorted(_drop_folders(config, here), key=lambda one: one[1].casefold()):
+    for spool, user in sorted(_drop_folders(config, shares, here), key=lambda one: one[1].casefold()):
         rows = [row for row in seen.rows if row.user == user and row.path.is_relative_to(spool.root)]
         places = Counter(row.place for row in rows)
         owner = "" if config.instrument(user) is not None else config.omero_name(user)
@@ -195,14 +201,15 @@ def _people(config: Config, here: Presence, seen: Status) -> Iterator[Person]:
         )
 
 
-def _drop_folders(config: Config, here: Presence) -> Iterator[tuple[Spool, str]]:
+def _drop_folders(config: Config, shares: Shares, here: Presence) -> Iterator[tuple[Spool, str]]:
     for settings in config.spools:
-        spool = Spool(settings.path)
+        spool = shares.spool(settings.path)
         if here.hanging(spool.root) is not None:
             continue  # who looked into it would wait as well; the snapshot has told of it
         try:
-            users = spool.users().names if spool.identity.is_file() else ()
-        except OSError:
+            spool.check_present()
+            users = spool.users().names
+        except (Unavailable, OSError):
             continue
         yield from ((spool, user) for user in users)
 
@@ -218,14 +225,17 @@ def _retired(spool: Spool, user: str, place: Place) -> int:
 # -- machine ---------------------------------------------------------------------------------------------
 
 
-def _disks(config: Config, here: Presence) -> Iterator[Disk]:
+def _disks(config: Config, shares: Shares, here: Presence) -> Iterator[Disk]:
     for spool in config.spools:
-        if here.hanging(spool.path) is not None:
-            yield Disk("Drop folders", spool.path, problem="It does not answer.")
-        elif not Spool(spool.path).identity.is_file():
-            yield Disk("Drop folders", spool.path, problem="It is not there.")
-        else:
-            yield _disk("Drop folders", spool.path, config, None)
+        try:
+            if here.hanging(spool.path) is None:
+                shares.spool(spool.path).check_present()
+                yield _disk("Drop folders", spool.path, config, None)
+                continue
+            problem = "It does not answer."
+        except Unavailable as err:
+            problem = "It does not answer." if err.code == HANGING else "It is not there."
+        yield Disk("Drop folders", spool.path, problem=problem)
     yield _disk("State folder", config.state, config, STATE_LEAST)
 
 

@@ -5,17 +5,16 @@ Only here does the page hold a password, for as long as the question takes.
 
 from __future__ import annotations
 
-import asyncio
 import threading
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import partial
 
-from dropwatch.errors import Unavailable
 from dropwatch.importers.base import Importer
+from dropwatch.web.errands import Errands
 
 LONGEST = 1024  #: characters of a password
-_LIMIT = 30.0  #: seconds that OMERO gets for its answer
+_LIMIT = 20.0  #: seconds that OMERO gets for its answer
 _AT_ONCE = 4
 
 
@@ -27,9 +26,7 @@ class Passwords:
     limit: float = _LIMIT
     _made: list[Importer] = field(default_factory=list)
     _lock: threading.Lock = field(default_factory=threading.Lock)
-    _threads: ThreadPoolExecutor = field(
-        default_factory=lambda: ThreadPoolExecutor(_AT_ONCE, "dropwatch-password")
-    )
+    _errands: Errands = field(default_factory=lambda: Errands("OMERO", _AT_ONCE))
 
     async def check(self, name: str, password: str) -> str | None:
         """What OMERO calls *name*; None when it does not take name and password.
@@ -39,13 +36,7 @@ class Passwords:
         """
         if not password or len(password) > LONGEST or "\0" in name + password:
             return None
-        answer = asyncio.get_running_loop().run_in_executor(self._threads, self._ask, name, password)
-        try:
-            return await asyncio.wait_for(answer, self.limit)
-        except TimeoutError:
-            raise Unavailable(
-                f"OMERO has not answered for {self.limit:g} seconds.", remedy="Try again in a few minutes."
-            ) from None
+        return await self._errands.answer(self._errands.send(partial(self._ask, name, password)), self.limit)
 
     def _ask(self, name: str, password: str) -> str | None:
         with self._lock:

@@ -5,24 +5,28 @@ What the browser says is only that something changed; what is there is asked of 
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from nicegui import ui
 
+from dropwatch.errors import Unavailable
 from dropwatch.spool.staging import Staged
 from dropwatch.spool.submit import Wishes
 from dropwatch.web.house import House
+from dropwatch.web.lookout import WORKING
 from dropwatch.web.uploads.draft import Draft
 from dropwatch.web.uploads.room import Refused
 from dropwatch.web.visitor import DropFolder, Visitor
 
 _TUS = Path(__file__).parent / "static" / "vendor" / "tus.min.js"
 _OPEN = 600.0  #: seconds between two signs that a draft is still open in a tab
-_HEAD = """<link rel="stylesheet" href="/static/upload.css">
+#: What a page with a panel has in its head.
+LOOKS = """<link rel="stylesheet" href="/static/upload.css">
 <script src="/static/vendor/tus.min.js"></script>
 <script type="module" src="/static/upload.js"></script>"""
 _MISSING = (
@@ -42,7 +46,7 @@ class Seen:
 
 
 class UploadPanel:
-    """The panel of *visitor*, for *folder* (by default their first drop folder). Make it where a page is built.
+    """The panel of *visitor*, for *folder* (by default their first drop folder). The page has LOOKS in its head.
 
     on_change -- called, in the page, whenever files came, went or were completed; may be a coroutine function
     """
@@ -58,9 +62,10 @@ class UploadPanel:
         self._house, self._visitor, self._on_change = house, visitor, on_change
         self.draft: Draft | None = None  #: what is being put together; None before the first file
         self.seen = Seen()
-        ui.add_head_html(_HEAD)
         self.element = ui.element("dropwatch-upload")
-        self.element.ignores_events_when_hidden = False  # another panel is shown, and uploads go on in this one
+        self.element.ignores_events_when_hidden = (
+            False  # another panel is shown, and uploads go on in this one
+        )
         self.element.props["data-off"] = _why_off(visitor)
         self.element.props["data-user"] = folder.user if folder else ""
         self.element.props["data-spool"] = str(folder.spool) if folder else ""
@@ -98,7 +103,8 @@ class UploadPanel:
                 f"{lacking} of {self.seen.files} files did not come through.",
                 remedy="Try them again, or take them out.",
             )
-        dropped = await asyncio.to_thread(self._house.uploads.submit, self._visitor, self.draft.id, wishes)
+        submit = partial(self._house.uploads.submit, self._visitor, self.draft.id, wishes)
+        dropped = await self._house.lookout.work(self.draft.staging.spool, submit, WORKING)
         self.draft, self.seen = None, Seen()
         self.element.run_method("restart")
         return dropped
@@ -107,11 +113,10 @@ class UploadPanel:
         said = event.args if isinstance(event.args, dict) else {}
         named = str(said.get("draft") or "")
         try:
-            draft = (
-                await asyncio.to_thread(self._house.uploads.draft, self._visitor, named) if named else None
-            )
-        except Refused:
-            draft = None
+            find = partial(self._house.uploads.draft, self._visitor, named)
+            draft = await self._house.lookout.work(None, find) if named else None
+        except (Refused, Unavailable) as err:  # a disk that does not answer still has it
+            draft = None if isinstance(err, Refused) and err.status == 404 else self.draft
         self.draft = draft
         known = {key: said.get(key, 0) for key in ("files", "done", "size", "received")}
         self.seen = Seen(**known, busy=bool(said.get("busy")))
@@ -121,7 +126,8 @@ class UploadPanel:
 
     async def _touch(self) -> None:
         if self.draft is not None:
-            await asyncio.to_thread(self.draft.staging.touch)
+            with suppress(Unavailable):
+                await self._house.lookout.work(self.draft.staging.spool, self.draft.staging.touch)
 
 
 def _why_off(visitor: Visitor) -> str:

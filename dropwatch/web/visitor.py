@@ -10,8 +10,8 @@ from pathlib import Path
 
 from dropwatch.config import Config
 from dropwatch.errors import Unavailable
-from dropwatch.spool.folders import Spool
-from dropwatch.status.presence import presence
+from dropwatch.status.presence import Presence, presence
+from dropwatch.web.shares import Shares
 
 
 @dataclass(frozen=True)
@@ -29,11 +29,13 @@ class Visitor:
     name    -- what OMERO calls them
     folders -- their drop folders; usually one, none for somebody who has none yet
     admin   -- may see everybody's batches, and do what an admin does
+    away    -- a spool is away: they may have more drop folders than these
     """
 
     name: str
     folders: tuple[DropFolder, ...] = ()
     admin: bool = False
+    away: bool = False
 
     def may_see(self, spool: Path, user: str) -> bool:
         """Whether batches of *user* in *spool* are theirs to see."""
@@ -44,19 +46,32 @@ class Visitor:
         return DropFolder(spool, user) in self.folders
 
 
-def folders_of(config: Config, name: str, now: float) -> tuple[DropFolder, ...]:
-    """The drop folders of whom OMERO calls *name*, in all spools at *now* (epoch seconds).
+@dataclass(frozen=True)
+class Folders:
+    """The drop folders of somebody; *away*: why some spools could not be looked at."""
 
-    Raises Unavailable when a spool is away, or keeps whoever looks into it waiting.
-    """
-    found, here = [], presence(config.state, now)
+    folders: tuple[DropFolder, ...]
+    away: tuple[Unavailable, ...]
+
+
+def folders_of(config: Config, shares: Shares, name: str, now: float) -> Folders:
+    """The drop folders of whom OMERO calls *name*, in all spools at *now* (epoch seconds)."""
+    found: list[DropFolder] = []
+    away: list[Unavailable] = []
+    here = presence(config.state, now)
     for settings in config.spools:
-        spool = Spool(settings.path)
-        hanging = here.hanging(spool.root)
-        if hanging is not None:
-            raise Unavailable(f"{spool.root}: {hanging.reason}", remedy=hanging.remedy, concerns="spool")
-        spool.check_present()
-        found += [
-            DropFolder(spool.root, user) for user in spool.users().names if config.omero_name(user) == name
-        ]
-    return tuple(found)
+        try:
+            users = _users(here, shares, settings.path)
+        except Unavailable as err:  # who has a drop folder elsewhere goes on there
+            away.append(err)
+        else:
+            found += [DropFolder(settings.path, user) for user in users if config.omero_name(user) == name]
+    return Folders(tuple(found), tuple(away))
+
+
+def _users(here: Presence, shares: Shares, root: Path) -> tuple[str, ...]:
+    """Raises Unavailable when the spool is away, or keeps whoever looks into it waiting."""
+    hanging = here.hanging(root)
+    if hanging is not None:
+        raise Unavailable(f"{root}: {hanging.reason}", remedy=hanging.remedy, concerns="spool")
+    return shares.users(root)

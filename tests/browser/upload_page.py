@@ -10,7 +10,7 @@ from dropwatch.spool.submit import Wishes
 from dropwatch.web import pages
 from dropwatch.web.entrance import asking_at
 from dropwatch.web.house import House
-from dropwatch.web.upload_panel import UploadPanel
+from dropwatch.web.upload_panel import LOOKS, UploadPanel
 from dropwatch.web.visitor import Visitor
 
 
@@ -19,7 +19,7 @@ def hang_up(house: House) -> None:
 
     @ui.page("/trial")
     def trial(visitor: Visitor = asking) -> None:
-        ui.add_head_html('<link rel="stylesheet" href="/static/dropwatch.css">')
+        ui.add_head_html(f'<link rel="stylesheet" href="/static/dropwatch.css">{LOOKS}')
 
         def changed() -> None:
             told.text = f"ready {panel.ready}, {len(panel.files())} here"

@@ -12,6 +12,7 @@ from dropwatch import config
 from dropwatch.model import Place
 from dropwatch.web.index import Index
 from dropwatch.web.listed import Stage, Wanted
+from dropwatch.web.shares import Shares
 from dropwatch.web.visitor import DropFolder, Visitor
 from tests.many import retire_many
 
@@ -25,7 +26,8 @@ def make_index(root: Path, count: int = 0) -> Index:
     (spool / ".dropwatch-spool").write_text("{}")
     text = f"spools: [{{path: {spool}}}]\nstate: {root / 'state'}\nmail: null\nomero: {{host: h, user: u}}\n"
     (root / "dropwatch.yaml").write_text(text)
-    return Index(config.load(root / "dropwatch.yaml"), time.time, idle=0.2)
+    read = config.load(root / "dropwatch.yaml")
+    return Index(read, time.time, Shares(read), idle=0.2)
 
 
 def visitor(index: Index, name: str, *, admin: bool = False) -> Visitor:

@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from dropwatch import actions
 from dropwatch.config import Config
 from dropwatch.daemon.mailroom import make_outbox
+from dropwatch.errors import Unavailable
 from dropwatch.outbox import Outbox, Shelf
 from dropwatch.status.plain import plain_letter, plain_status
 from dropwatch.web.api.batches import Told
@@ -19,6 +20,7 @@ from dropwatch.web.api.errors import Forbidden, NotThere, documented
 from dropwatch.web.api.shapes import Letter, Shape
 from dropwatch.web.entrance import asking_at
 from dropwatch.web.house import House
+from dropwatch.web.shares import Shares
 from dropwatch.web.visitor import Visitor
 
 _Id = Annotated[str, Path(max_length=255)]
@@ -95,7 +97,7 @@ def _hang_up_sight(made: APIRouter, house: House) -> None:
             daemon=told["daemon"],
             targets=told["targets"],
             outbox=told["outbox"],
-            disks=_disks(house.config),
+            disks=_disks(house.config, house.shares),
         )
 
     @made.post("/hold", responses=documented(409, 422))
@@ -144,13 +146,15 @@ def _hang_up_letters(made: APIRouter, house: House) -> None:
         return Told(told="It will be tried within a minute, if dropwatch runs.")
 
 
-def _disks(config: Config) -> list[Disk]:
+def _disks(config: Config, shares: Shares) -> list[Disk]:
     """The file systems of state and spools."""
     found = []
     for path in dict.fromkeys((config.state, *(spool.path for spool in config.spools))):
         try:
+            if path != config.state:
+                shares.spool(path).check_present()
             usage = shutil.disk_usage(path)
-        except OSError:
+        except (Unavailable, OSError):
             found.append(Disk(path=str(path), total=None, free=None, floor=None))
         else:
             floor = config.limits.min_free.of(usage.total)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
+from functools import partial
 from typing import Annotated
 
 from fastapi import APIRouter, Path, Query
@@ -79,7 +79,8 @@ def router(house: House) -> APIRouter:
     ) -> Listing:
         """What lies in a folder of a place."""
         source = await place_of(house, visitor, place)
-        found = await asyncio.to_thread(places.listing, source, path, start=skip, most=most, sort=sort)
+        look = partial(places.listing, source, path, start=skip, most=most, sort=sort)
+        found = await house.lookout.look(source, look)
         items = [_item(entry) for entry in found.entries]
         return Listing(path=_text(found.path), total=found.total, cut=found.cut, entries=items)
 
@@ -100,9 +101,8 @@ def _hang_up_search(made: APIRouter, house: House) -> None:
         """Files and folders with *text* in their names, near ones first. It ends after some seconds."""
         end = time.monotonic() + _PATIENCE
         source = await place_of(house, visitor, place)
-        found = await asyncio.to_thread(
-            places.search, source, text, path, stopped=lambda: time.monotonic() > end
-        )
+        look = partial(places.search, source, text, path, stopped=lambda: time.monotonic() > end)
+        found = await house.lookout.look(source, look)
         return Hits(complete=found.complete, entries=[_item(entry) for entry in found.entries])
 
 

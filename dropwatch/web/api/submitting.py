@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import fields
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -19,6 +19,7 @@ from dropwatch.web.api.errors import documented
 from dropwatch.web.api.places import place_of
 from dropwatch.web.entrance import asking_at
 from dropwatch.web.house import House
+from dropwatch.web.lookout import WORKING
 from dropwatch.web.visitor import DropFolder, Visitor
 
 _Line = Annotated[str, Field(max_length=1000)]
@@ -99,14 +100,16 @@ def router(house: House) -> APIRouter:
     async def submit(new: NewBatch, visitor: Visitor = asking) -> Dropped:
         """Submit a batch. It is confirmed in a moment, whatever its size: the daemon fetches the files itself."""
         if new.upload is not None:
-            user = house.uploads.draft(visitor, new.upload).staging.user
-            path = await asyncio.to_thread(house.uploads.submit, visitor, new.upload, new.wishes)
-            return Dropped(name=path.name, user=user, path=str(path))
+            draft = await house.lookout.work(None, partial(house.uploads.draft, visitor, new.upload))
+            path = await house.lookout.work(
+                draft.staging.spool, partial(house.uploads.submit, visitor, new.upload, new.wishes), WORKING
+            )
+            return Dropped(name=path.name, user=draft.staging.user, path=str(path))
         assert new.from_ is not None, "the one or the other, as NewBatch checks"
         folder = _folder(visitor, new.drop_folder)
         place = await place_of(house, visitor, new.from_.place)
         _check_whose(house.config, folder, new.user)
-        path = await asyncio.to_thread(_drop, folder, place, new.from_.paths, new)
+        path = await house.lookout.work(folder.spool, partial(_drop, folder, place, new.from_.paths, new))
         return Dropped(name=path.name, user=folder.user, path=str(path))
 
     return made

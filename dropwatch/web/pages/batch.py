@@ -46,7 +46,7 @@ def register(house: House) -> None:
 
     @ui.page("/batch/{key}", response_timeout=PATIENCE)
     async def batch(key: str, visitor: Visitor = asking) -> Response | None:
-        one = await asyncio.to_thread(house.index.lookup, visitor, key)
+        one = await house.lookout.work(None, partial(house.index.lookup, visitor, key))
         if one is None:
             return _no_such(house)
         with frame(house, visitor, one.row.name, "/batch") as head:
@@ -168,7 +168,7 @@ class _Batch:
             return
         begun, self._stale, self._reading = time.monotonic(), False, True
         try:
-            read = await asyncio.to_thread(self._read)
+            read = await self._house.lookout.work(self._one.spool, self._read)
         except (DropwatchError, OSError):
             read = None
         finally:

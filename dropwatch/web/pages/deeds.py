@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from functools import partial
 
 from dropwatch import actions
 from dropwatch.errors import DropwatchError
@@ -83,7 +84,7 @@ class Hand:
 
 async def _do(house: House, one: Listed, deed: Callable[[Found], str]) -> None:
     try:
-        told = await asyncio.to_thread(_found_and, house, one, deed)
+        told = await house.lookout.work(one.spool, partial(_found_and, house, one, deed))
     except DropwatchError as err:
         tell(f"{err.message} {err.remedy}".strip(), Tone.BAD)
     except OSError as err:

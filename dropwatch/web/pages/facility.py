@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
+from functools import partial
 
 from nicegui import ui
 
+from dropwatch.errors import Unavailable
 from dropwatch.web.entrance import admin_at
 from dropwatch.web.frame import frame
 from dropwatch.web.house import House
@@ -17,6 +20,7 @@ from dropwatch.web.pages.facility_sheet import Sheet
 from dropwatch.web.visitor import Visitor
 
 REFRESH = 2.0  #: seconds
+FIRST = 2.0  #: seconds that the page waits for what it shows: a disk may hang
 
 
 def register(house: House) -> None:
@@ -30,9 +34,12 @@ def register(house: House) -> None:
         with frame(house, visitor, "Facility", "/facility") as head:
 
             async def look() -> None:
-                seen = await asyncio.to_thread(overview, house.config, house.outbox, house.clock())
-                sheet.show(seen)
+                see = partial(overview, house.config, house.shares, house.outbox, house.clock())
+                with suppress(
+                    Unavailable
+                ):  # a disk hangs from this moment on; the next look knows, and says so
+                    sheet.show(await house.lookout.work(None, see))
 
             sheet = Sheet(head, house.config.site.timezone, Desk(house, head, look))
-            await look()
+            await asyncio.wait({asyncio.create_task(look())}, timeout=FIRST)
             ui.timer(REFRESH, look, immediate=False)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Awaitable, Callable
 
 from nicegui import ui
@@ -62,7 +61,7 @@ class Desk:
 
     async def _do(self, deed: Callable[[], str]) -> None:
         try:
-            told = await asyncio.to_thread(deed)
+            told = await self._house.lookout.work(None, deed)
         except DropwatchError as err:
             ui.notify(clean(str(err)), type="warning", multi_line=True)
         except OSError as err:

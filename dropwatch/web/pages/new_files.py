@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 
 from nicegui import ui
@@ -135,9 +135,10 @@ class Files:
         if self._uploads:
             return await self._upload.submit(wishes)
         picks, said = self.picks, wishes.__dict__
-        return await asyncio.to_thread(
-            lambda: submit_from(picks.place, picks.paths, spool=folder.spool, user=folder.user, **said)
+        hand_over = partial(
+            submit_from, picks.place, picks.paths, spool=folder.spool, user=folder.user, **said
         )
+        return await self._house.lookout.work(folder.spool, hand_over)
 
     # -- which of the two ------------------------------------------------------------------------------------
 

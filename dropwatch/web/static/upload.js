@@ -147,6 +147,7 @@ class DropwatchUpload extends HTMLElement {
     this.files = new Map();        // by path: {path, size, modified, id, received, state, error, file, tus}
     this.draft = null;
     this.paused = false;
+    this.still = still;
     this.samples = [];
     this.releases = [];            // of the locks that this tab holds
     this.build();
@@ -163,7 +164,7 @@ class DropwatchUpload extends HTMLElement {
     for (const one of this.files.values()) one.tus?.abort();
     this.files.clear();
     this.releases.forEach((release) => release());
-    still.end(this);
+    this.still.end(this);
   }
 
   // -- what it looks like
@@ -242,7 +243,7 @@ class DropwatchUpload extends HTMLElement {
     this.paint();
     this.speak(words, left);
     this.tell({ draft: this.draft, files: all.length, done: count(DONE), size, received, busy: left });
-    if (left && !this.paused) still.begin(this); else still.end(this);
+    if (left && !this.paused) this.still.begin(this); else this.still.end(this);
   }
 
   speak(words, left) {  // the state at once, figures every ten seconds

@@ -33,14 +33,15 @@ def tus_at(uploads: Uploads, doorkeeper: Doorkeeper) -> ASGIApp:
     storage, lines = Storage(uploads), Lines()
 
     async def let_in(request: Request) -> AsyncIterator[None]:
-        visitor = await storage.do(visitor_of, doorkeeper, request)
+        visitor = await storage.do(None, visitor_of, doorkeeper, request)
         file = request.path_params.get("uuid")
         request.state.visitor = visitor
         if file is None:
             _check_creation(request)
             yield
             return
-        await storage.do(uploads.of, visitor, file)
+        known = uploads.known(file)
+        await storage.do(known.staging.spool if known else None, uploads.of, visitor, file)
         if request.method != "PATCH":
             yield
             return
@@ -68,7 +69,9 @@ def _creating(uploads: Uploads, storage: Storage) -> Callable[[Request], Callabl
 
     def creating(request: Request) -> Callable[..., Any]:
         async def create(metadata: dict[str, str], facts: dict[str, Any]) -> None:
+            draft = await storage.do(None, uploads.draft, request.state.visitor, metadata.get("draft", ""))
             staged = await storage.do(
+                draft.staging.spool,
                 uploads.add,
                 request.state.visitor,
                 metadata.get("draft", ""),

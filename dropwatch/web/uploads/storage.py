@@ -10,22 +10,24 @@ from __future__ import annotations
 import asyncio
 from collections import defaultdict
 from collections.abc import AsyncIterator, Callable
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
 from typing import Any, TypeVar
 
 from fastapi import HTTPException
 from tuspyserver.storage import TusStorage
 
-from dropwatch.errors import DropwatchError
+from dropwatch.errors import DropwatchError, Unavailable
 from dropwatch.spool.staging import Staged
+from dropwatch.web.errands import Errands
 from dropwatch.web.uploads.draft import Draft
 from dropwatch.web.uploads.receiving import BLOCK, Receiving
 from dropwatch.web.uploads.room import Refused, disk_trouble
 from dropwatch.web.uploads.uploads import Uploads
 
-_THREADS = 8  #: that write to the disk; the page's other threads must not wait for these
+_THREADS = 8  #: that write to a disk; neither other disks nor the page's other threads must wait for these
 _T = TypeVar("_T")
 
 
@@ -49,13 +51,15 @@ class Storage(TusStorage):
 
     def __init__(self, uploads: Uploads) -> None:
         self._uploads = uploads
-        self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="upload")
+        self._threads: dict[Path | None, Errands] = {}
         self._flows: dict[str, _Flow] = defaultdict(_Flow)
         self._locks: dict[str, asyncio.Lock] = {}
 
-    async def do(self, work: Callable[..., _T], *args: Any) -> _T:
-        """Let a thread do *work*."""
-        return await asyncio.get_running_loop().run_in_executor(self._threads, work, *args)
+    async def do(self, spool: Path | None, work: Callable[..., _T], *args: Any) -> _T:
+        """Let a thread do *work* in *spool*; None: who asks, and where it belongs, is to be found out. It takes as long
+        as it takes: whoever sends a file waits for its disk. Raises Unavailable when that has not answered for long."""
+        threads = self._threads.setdefault(spool, Errands(str(spool or "A disk"), _THREADS))
+        return await asyncio.wrap_future(threads.send(partial(work, *args)))
 
     # -- bytes ---------------------------------------------------------------------------------------
 
@@ -70,7 +74,7 @@ class Storage(TusStorage):
         flow = self._flows[uid]
         await self._write(uid, flow)
         await flow.written()
-        await self._told(self._receiving(uid).pause)
+        await self._told(uid, self._receiving(uid).pause)
 
     async def _write(self, uid: str, flow: _Flow) -> None:
         """Begin to write what was collected, once what was collected before it is written."""
@@ -78,13 +82,13 @@ class Storage(TusStorage):
         chunks, flow.chunks, flow.size = flow.chunks, [], 0
         if chunks:
             receiving = self._receiving(uid)
-            flow.writing = asyncio.ensure_future(self._told(receiving.write, *chunks))
+            flow.writing = asyncio.ensure_future(self._told(uid, receiving.write, *chunks))
 
-    async def _told(self, work: Callable[..., None], *args: Any) -> None:
+    async def _told(self, uid: str, work: Callable[..., None], *args: Any) -> None:
         """Let a thread do *work*; what goes wrong is said in the words of HTTP, as tuspyserver swallows all else."""
         try:
             with disk_trouble():
-                await self.do(work, *args)
+                await self.do(self._draft(uid).staging.spool, work, *args)
         except DropwatchError as err:
             raise as_http(err) from err
 
@@ -105,7 +109,7 @@ class Storage(TusStorage):
                 with suppress(HTTPException):  # said already, or to be met again by the next
                     await flow.written()
                 with suppress(HTTPException):  # it is gone meanwhile
-                    await self._told(self._receiving(uid).pause)
+                    await self._told(uid, self._receiving(uid).pause)
                 staged = self._staged(uid)
                 if staged is None or staged.whole:
                     self._locks.pop(uid, None)
@@ -133,7 +137,7 @@ class Storage(TusStorage):
 
     async def delete(self, uid: str) -> None:
         draft = self._draft(uid)
-        await self._told(draft.remove, uid)
+        await self._told(uid, draft.remove, uid)
 
     def location(self, uid: str) -> str:
         return uid
@@ -174,4 +178,4 @@ def as_http(error: DropwatchError) -> HTTPException:
 
 def status_of(error: DropwatchError) -> int:
     """The HTTP status of *error*."""
-    return error.status if isinstance(error, Refused) else 422
+    return error.status if isinstance(error, Refused) else 503 if isinstance(error, Unavailable) else 422

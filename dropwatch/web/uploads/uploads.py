@@ -31,6 +31,7 @@ from dropwatch.web.uploads.draft import Draft
 from dropwatch.web.uploads.room import Refused, check_disk, check_limit, disk_trouble
 from dropwatch.web.visitor import DropFolder, Visitor
 
+_GOODBYE = 2.0  #: seconds
 _LOCK = "lock"  #: in the folder of uploads; held by the page that receives there
 
 
@@ -42,14 +43,17 @@ class Uploads:
     clock: Callable[[], float]
     _drafts: dict[str, Draft] = field(default_factory=dict)
     _served: dict[Path, ExitStack] = field(default_factory=dict)
-    _lock: threading.RLock = field(default_factory=threading.RLock)
+    _locks: dict[Path, threading.RLock] = field(
+        default_factory=dict
+    )  # a spool that hangs holds its own alone
 
     def close(self) -> None:
-        """Let another page receive uploads."""
-        with self._lock:
-            for held in self._served.values():
-                held.close()
-            self._served.clear()
+        """Let another page receive uploads. Where a spool hangs, the end of the process lets it go."""
+        for held in self._served.values():
+            end = threading.Thread(target=held.close, name="uploads-close", daemon=True)
+            end.start()
+            end.join(_GOODBYE)
+        self._served.clear()
 
     # -- drafts --------------------------------------------------------------------------------------
 
@@ -85,6 +89,8 @@ class Uploads:
             staging = Staging(where.spool, where.user, id_)
             if staging.folder.is_dir():
                 return self._load(staging)
+        if visitor.away:
+            raise Refused(503, "A disk does not answer, and it may be there.", remedy="Try again in a while.")
         raise Refused(404, "There is no such upload.", remedy="It may be submitted or discarded: begin anew.")
 
     def of(self, visitor: Visitor, file: str) -> Draft:
@@ -97,8 +103,7 @@ class Uploads:
         """Take a draft away. Raises Refused (404)."""
         draft = self.draft(visitor, id_)
         draft.discard()
-        with self._lock:
-            self._drafts.pop(id_, None)
+        self._drafts.pop(id_, None)
 
     def submit(self, visitor: Visitor, id_: str, wishes: Wishes) -> Path:
         """Drop the draft *id_* as one batch, once, however often it is asked for; returns the batch's folder in the
@@ -115,7 +120,7 @@ class Uploads:
             raise Refused(400, "A file has a size.")
         with disk_trouble():
             theirs = self.drafts(visitor)
-            with self._lock:  # what two ask for at once counts for both
+            with self._lock_of(draft.staging.spool):  # what two ask for at once counts for both
                 if known := draft.known(path, size, modified):
                     return known
                 check_limit(self.config, sum(one.size() for one in theirs), size)
@@ -131,15 +136,18 @@ class Uploads:
 
     def _awaited(self, spool: Path) -> int:
         """Bytes that are still to come into *spool*, as far as is known here."""
-        return sum(draft.awaited() for draft in self._drafts.values() if draft.staging.spool == spool)
+        return sum(draft.awaited() for draft in list(self._drafts.values()) if draft.staging.spool == spool)
 
     def _more(self, staging: Staging) -> None:
         check_disk(self.config, staging.spool, 0)
 
     # -- loading and tidying -------------------------------------------------------------------------
 
+    def _lock_of(self, spool: Path) -> threading.RLock:
+        return self._locks.setdefault(spool, threading.RLock())
+
     def _load(self, staging: Staging) -> Draft:
-        with self._lock:
+        with self._lock_of(staging.spool):
             if staging.draft not in self._drafts:
                 self._serve(staging.spool)
                 self._drafts[staging.draft] = Draft.load(staging, self._more)
@@ -147,7 +155,7 @@ class Uploads:
 
     def _serve(self, spool: Path) -> None:
         """Be the one page that receives uploads for *spool*, until the process ends. Raises OperatorError."""
-        with self._lock:
+        with self._lock_of(spool):
             if spool in self._served:
                 return
             Spool(spool).check_present()
@@ -166,7 +174,6 @@ class Uploads:
         """Take away what nobody touched for web.upload_keep."""
         for staging in all_stagings(spool):
             if self.clock() - staging.touched() > self.config.web.upload_keep:
-                with self._lock:
-                    self._drafts.pop(staging.draft, None)
+                self._drafts.pop(staging.draft, None)
                 staging.discard()
         remove_discarded(spool)
