@@ -37,13 +37,15 @@ def unknown(subject: str, text: str, remedy: str = "") -> Finding:
     return Finding(State.UNKNOWN, subject, text, remedy)
 
 
-def of_error(subject: str, err: DropwatchError | OSError) -> Finding:
-    """An error as a finding: what is in its way is what is not well."""
+def of_error(
+    subject: str, err: DropwatchError | OSError, remedy: str = "See the log of what could not be reached."
+) -> Finding:
+    """An error as a finding: what is in its way is what is not well. *remedy*: where the error names none."""
     if isinstance(err, OSError):
         where = f"{err.filename}: " if err.filename else ""
         return ill(subject, f"{where}{err.strerror or err}", "Mend what the message names, then check again.")
     detail = f" ({err.detail})" if err.detail else ""
-    return ill(subject, f"{err.message}{detail}", err.remedy or "See the log of what could not be reached.")
+    return ill(subject, f"{err.message}{detail}", err.remedy or remedy)
 
 
 def guarded(subject: str, findings: Iterator[Finding]) -> Iterator[Finding]:

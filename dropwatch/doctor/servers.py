@@ -41,7 +41,7 @@ def look_at_mail(outbox: Outbox | None, test_mail: str | None) -> Iterator[Findi
             outbox.probe(test_mail)
             yield well(subject, f"took over a test mail to {test_mail}")
     except DropwatchError as err:
-        yield of_error(subject, err)
+        yield of_error(subject, err, "Start it, or correct mail.host and mail.port.")
     dead = outbox.counts()["dead"]
     if dead:
         yield ill(

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from dropwatch.errors import DropwatchError
+from dropwatch.errors import DropwatchError, Unavailable
 from dropwatch.importers.base import Finding
 from dropwatch.importers.omero_checksums import choose
 from dropwatch.importers.omero_errors import talking
@@ -49,7 +49,7 @@ class Doctor:
                 yield
         except DropwatchError as error:
             text = f"{error.message} ({error.detail})" if error.detail else error.message
-            self._add(False, subject, text, error.remedy or "See the log of the OMERO server.")
+            self._add(False, subject, text, error.remedy or _remedy(error))
 
     def _add(self, ok: bool, subject: str, text: str, remedy: str = "") -> None:
         self._findings.append(Finding(ok, subject, text, "" if ok else remedy))
@@ -116,3 +116,12 @@ class Doctor:
             "A running daemon removes such once a day; its log names what it has to leave (tidy). "
             "`omero delete Fileset:ID` removes one that nobody uploads to.",
         )
+
+
+def _remedy(error: DropwatchError) -> str:
+    """What to do about an error that does not say it itself."""
+    if isinstance(error, Unavailable):
+        return (
+            "Start it, or correct omero.host and omero.port. Where both are right, its own log may say more."
+        )
+    return "See the log of the OMERO server."

@@ -243,8 +243,18 @@ BROKEN = {
         "Create the account in OMERO",
         lambda s: add_user(s.facility.spool, "zoe"),
     ),
-    "OMERO down": Broken("OMERO login", "OMERO", "", lambda s: s.facility.faults(omero={"refuse": True})),
-    "mail down": Broken("mail server", "is not reached", "", settings={"mail": {"port": 1}}),
+    "OMERO down": Broken(
+        "OMERO login",
+        "OMERO",
+        "Start it, or correct omero.host and omero.port",
+        lambda s: s.facility.faults(omero={"refuse": True}),
+    ),
+    "mail down": Broken(
+        "mail server",
+        "is not reached",
+        "Start it, or correct mail.host and mail.port",
+        settings={"mail": {"port": 1}},
+    ),
     "mail wants no login": Broken(
         "mail server",
         "refused the login of x",
