@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 log = logging.getLogger("dropwatch")
 
 _PANEL = "Running"
+_LACKING = 'The {} needs more than is installed here ({}). Run: pip install "dropwatch[sandbox]".'
 
 
 def register(app: typer.Typer) -> None:
@@ -116,7 +117,7 @@ def sandbox(
     try:
         from dropwatch.sandbox.server import serve
     except ImportError as err:
-        refuse(f"The sandbox needs more than is installed here ({err}). Install dropwatch[sandbox].")
+        refuse(_LACKING.format("sandbox", err))
     serve(folder, omero_port, smtp_port)
 
 
@@ -134,5 +135,5 @@ def demo(
     try:
         from dropwatch.sandbox.demo import run_demo
     except ImportError as err:
-        refuse(f"The demo needs more than is installed here ({err}). Install dropwatch[sandbox].")
+        refuse(_LACKING.format("demo", err))
     raise typer.Exit(run_demo(folder, once=once))

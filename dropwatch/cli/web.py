@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import socket
 import time
 from collections.abc import Callable
@@ -19,7 +20,7 @@ def register(app: typer.Typer) -> None:
 
 
 _Admin = Annotated[bool, typer.Option("--admin", help="Who comes by that link is an admin.")]
-_LACKING = "The page needs more than is installed here ({}). Install dropwatch[web]."
+_LACKING = 'The page needs more than is installed here ({}). Run: pip install "dropwatch[web]".'
 
 
 def web(
@@ -68,7 +69,21 @@ def _told(host: str, port: int, listen: Callable[[str, int], socket.socket]) -> 
     try:
         return listen(host, port)
     except OSError as err:
-        refuse(f"Nobody can listen at {host}, port {port}: {err.strerror or err}.", code=exits.FAILED)
+        refuse(*_cannot_listen(err, host, port), code=exits.FAILED)
+
+
+def _cannot_listen(err: OSError, host: str, port: int) -> list[str]:
+    """What is in the way, and what to do about it."""
+    if err.errno == errno.EADDRINUSE:
+        return [
+            f"Something listens at {host}, port {port}, already: a page that runs, or another program.",
+            "Stop it, or take another port: --port, or web.port in the configuration.",
+        ]
+    why = (err.strerror or str(err)).partition(" (while")[0]  # the address again
+    return [
+        f"The page cannot listen at {host}, port {port}: {why}.",
+        "Name an address of this machine and a port that you may use: --host and --port, or web.host and web.port.",
+    ]
 
 
 def web_link(

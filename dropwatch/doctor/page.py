@@ -20,13 +20,17 @@ _OURS = b"/static/plain.css"  #: stands in the page where people sign in
 _PATIENCE = 1.0  #: seconds
 
 
+def lacking() -> list[str]:
+    """What is not installed of what the page needs: it is an extra."""
+    return [name for name in _NEEDS if find_spec(name) is None]
+
+
 def look_at_page(config: Config) -> Iterator[Finding]:
     """Whether `dropwatch web` can run, and what crosses the network in the clear."""
     subject, web = "page", config.web
-    lacking = [name for name in _NEEDS if find_spec(name) is None]
-    if lacking:
-        what = f"it is not installed here ({', '.join(lacking)} missing)"
-        yield unknown(subject, what, "If you want it: pip install 'dropwatch[web]'.")
+    if missing := lacking():
+        what = f"it is not installed here ({', '.join(missing)} missing)"
+        yield unknown(subject, what, 'If you want it, run: pip install "dropwatch[web]".')
         return
     yield _port(subject, web.host, web.port)
     yield from _way(subject, web)

@@ -10,22 +10,15 @@ import sys
 import urllib.parse
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from importlib.util import find_spec
 from typing import Any
 
 from dropwatch.sandbox.demo_drops import Drop
 from dropwatch.sandbox.demo_programs import Program, Stuck, await_, pause, without_ours
 from dropwatch.sandbox.demo_scene import Scene
 
-_NEEDS = ("nicegui", "itsdangerous", "tuspyserver")  #: what dropwatch[web] brings
 _READY = re.compile(r"^ready (http://\S+)$", re.MULTILINE)
 _START = 60.0  #: seconds that it may take to start; the demo goes on meanwhile
 _ANSWER = 20.0  #: seconds
-
-
-def is_installed() -> bool:
-    """Whether there can be a page here: it is an extra."""
-    return all(find_spec(name) is not None for name in _NEEDS)
 
 
 class PageProgram(Program):

@@ -14,10 +14,11 @@ from types import FrameType
 
 from dropwatch import config
 from dropwatch.config import Config
+from dropwatch.doctor.page import lacking
 from dropwatch.model import Place
 from dropwatch.pipeline.glance import inbox
 from dropwatch.sandbox.demo_mails import Postbox
-from dropwatch.sandbox.demo_page import PageProgram, is_installed
+from dropwatch.sandbox.demo_page import PageProgram
 from dropwatch.sandbox.demo_programs import DaemonProgram, SandboxProgram, await_
 from dropwatch.sandbox.demo_scene import Scene, furnish, set_faults
 from dropwatch.sandbox.demo_screen import Screen
@@ -34,7 +35,7 @@ class Stage:
         self.screen = screen
         self.sandbox = SandboxProgram(scene)
         self.daemon = DaemonProgram(scene)
-        self.page = PageProgram(scene) if is_installed() else None
+        self.page = PageProgram(scene) if not lacking() else None
         self.postbox = Postbox(scene.mails)
 
     def build(self) -> tuple[int, int]:

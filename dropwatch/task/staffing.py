@@ -71,7 +71,9 @@ def _folder_importer(config: Config) -> Importer:
     return FolderImporter(config.folder.path)
 
 
-_LACKING = "importer: omero needs omero-py, which is not installed here ({}). Install dropwatch[omero]."
+_LACKING = (
+    'importer: omero needs omero-py, which is not installed here ({}). Run: pip install "dropwatch[omero]".'
+)
 
 
 def check_installed(config: Config, environ: Mapping[str, str]) -> Installation | Missing:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -14,6 +16,7 @@ from urllib.parse import quote
 import pytest
 from itsdangerous import URLSafeSerializer
 
+from dropwatch import exits
 from dropwatch.web.links import Links
 from dropwatch.web.patience import SPAN, TRIES, Patience
 from dropwatch.web.sessions import LASTING, Sessions
@@ -46,6 +49,23 @@ def sessions(world: World, *, late: float = 0.0) -> Sessions:
     import time
 
     return Sessions(world.state / "web", lambda: time.time() - late)
+
+
+@pytest.mark.long
+def test_a_page_that_cannot_listen_says_what_to_do(page: Page) -> None:
+    taken = page.address.rpartition(":")[2]
+    command = [sys.executable, "-m", "dropwatch", "--config", str(page.config), "web"]
+    said = {
+        more: subprocess.run([*command, *more], capture_output=True, text=True, timeout=60, check=False)
+        for more in (("--port", taken), ("--port", "0", "--host", "192.0.2.1"))
+    }
+
+    assert {one.returncode for one in said.values()} == {exits.FAILED}
+    texts = [" ".join(one.stderr.split()) for one in said.values()]
+    assert texts[0].startswith(f"Something listens at 127.0.0.1, port {taken}, already")
+    assert "--port, or web.port" in texts[0]
+    assert texts[1].startswith("The page cannot listen at 192.0.2.1, port 0: ")
+    assert "--host and --port" in texts[1]
 
 
 # -- passwords -------------------------------------------------------------------------------------------
