@@ -6,6 +6,7 @@ The story and its words are here, and nothing else: what is said is what was see
 from __future__ import annotations
 
 import os
+import socket
 import sys
 import tempfile
 from pathlib import Path
@@ -72,7 +73,8 @@ def _played(stage: Stage, once: bool, command: str) -> int:
     except (Stuck, DropwatchError, OSError) as err:
         stage.screen.rest()
         stage.screen.say("trouble", f"The demo cannot go on. {err}")
-        stage.screen.say("", f"The daemon's log is {stage.scene.log}.")
+        if stage.scene.log.exists():
+            stage.screen.say("", f"The daemon's log is {stage.scene.log}.")
     return code
 
 
@@ -101,7 +103,7 @@ def _open(stage: Stage) -> None:
         screen.say("page", "is not installed here: it comes with dropwatch[web]. All else goes without it.")
     else:
         stage.page.begin()
-        screen.say("page", "shows all this in a browser; its address is said at the end.")
+        screen.say("page", "shows all this in a browser; more of it at the end.")
     screen.say("dropwatch", "runs, and watches the drop folders of alice, bob and carol.")
 
 
@@ -225,8 +227,11 @@ def conclude(stage: Stage) -> int:
         screen.say("trouble", problem)
     if problems:
         return exits.FAILED
-    screen.say("", "Every good file is in OMERO once, byte for byte. Every file lies where it should,")
-    screen.say("", "unchanged. The broken one is waiting for carol, and everybody has mail.")
+    screen.say(
+        "",
+        "Every good file is in OMERO once, byte for byte. Every file lies where it should, unchanged. "
+        "The broken one is waiting for carol, and everybody has mail.",
+    )
     return exits.GOOD
 
 
@@ -264,9 +269,17 @@ def _go_on(stage: Stage) -> None:
 
 def open_page(stage: Stage, page: PageProgram) -> None:
     """Say where the page is and how to come in. Last of all, so that it is what people have before their eyes."""
-    screen, command = stage.screen, f"{_command()} --config {stage.scene.config} web-link alice"
-    screen.chapter(f"The page is open: {page.address()}")
-    screen.say("", f"Each link works once, within 15 minutes. Another one: {command}")
+    screen, address = stage.screen, page.address()
+    screen.chapter(f"The page is open: {address}")
+    screen.say(
+        "",
+        "Each link below works once, within 15 minutes. Or sign in as alice, bob or carol: the name is the "
+        "password. Links to OMERO.web lead nowhere, for there is none here.",
+    )
+    print_point(screen.console, "more links", f"{_command()} --config {stage.scene.config} web-link alice")
+    if "SSH_CONNECTION" in os.environ:
+        port = address.rpartition(":")[2]
+        print_point(screen.console, "from afar", f"ssh -L {port}:127.0.0.1:{port} {socket.gethostname()}")
     print_point(screen.console, "as alice", page.link("alice"))
     print_point(screen.console, "as admin", page.link("root", admin=True))
 

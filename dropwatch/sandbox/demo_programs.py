@@ -20,6 +20,7 @@ from dropwatch.spool.presence import read_heartbeat
 _START = 60.0  #: seconds that a program may take to start
 _STOP = 15.0  #: seconds that it may take to stop in good order
 _LOOK = 0.05
+_LAST_WORDS = 2  #: lines of its log that are shown of a program that ended by itself
 _READY = re.compile(r"^ready omero=127\.0\.0\.1:(\d+) smtp=127\.0\.0\.1:(\d+)$", re.MULTILINE)
 
 
@@ -66,7 +67,7 @@ class Program:
     def check(self) -> None:
         """Raise Stuck when it ended by itself."""
         if self._ended():
-            raise Stuck(f"The {self._name} ended by itself; {self._log} says why.")
+            raise Stuck(f"The {self._name} ended by itself. {self._last_words()}(All of it: {self._log})")
 
     def stop(self) -> None:
         """Stop it in good order, or else at once. Does nothing when it does not run."""
@@ -83,6 +84,10 @@ class Program:
             self._process.kill()
             self._process.wait()
             self._process = None
+
+    def _last_words(self) -> str:
+        lines = self._log.read_text("utf-8", "replace").splitlines()[-_LAST_WORDS:]
+        return "".join(f"{line} " for line in lines)
 
     def _ended(self) -> bool:
         return self._process is not None and self._process.poll() is not None

@@ -181,7 +181,8 @@ def _in_order(rows: Iterable[Row]) -> list[Row]:
 
 
 def _news(row: Row) -> str:
-    return clean(row.reason) or str(row.verdict or "")
+    """What the other columns do not say."""
+    return str(row.verdict) if row.verdict else clean(row.reason)
 
 
 def _state(row: Row) -> str:

@@ -35,7 +35,7 @@ def bio_formats() -> BioFormats:
     found = _installed()
     if isinstance(found, Missing):
         raise OperatorError(
-            f"The sandbox reads images with Bio-Formats, as OMERO does, but {found.what}.",
+            f"The sandbox reads images with Bio-Formats, as OMERO does. {found.what}",
             concerns="bioformats",
             remedy=found.remedy,
             code="bioformats-missing",

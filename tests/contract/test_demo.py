@@ -285,5 +285,6 @@ def test_demo_ends_in_order_when_the_sandbox_dies(tmp_path: Path) -> None:
         text, _ = demo.communicate(timeout=LONGEST)
 
     assert demo.returncode == exits.FAILED
-    assert "The sandbox ended by itself" in text
+    assert "The sandbox ended by itself. " in text
+    assert f"(All of it: {tmp_path}/demo/sandbox.log)" in text
     assert at_work(tmp_path) == {}
