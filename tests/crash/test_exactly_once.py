@@ -34,17 +34,17 @@ from tests.world import (
 )
 
 SEED = 20261124
-BATCHES = 30
 #: What the server does when so many of a hundred kills are done.
 TROUBLE = {20: {"slow_after_verify": "700ms"}, 45: {"slow_upload": "200ms"}, 75: {}}
 MANY = ["200ms"] * 200  #: each kill may use up an attempt of a batch and of a letter
 
 
 class Cargo:
-    """Makes the batches: image files of which no two are alike, from a few kB to a few MB."""
+    """Makes *batches* batches: image files of which no two are alike, from a few kB to a few MB."""
 
-    def __init__(self, world: World, desk: Path, rng: random.Random) -> None:
+    def __init__(self, world: World, desk: Path, rng: random.Random, batches: int) -> None:
         self._world, self._desk, self._rng = world, desk, rng
+        self.batches = batches
         self._made = 0
 
     def image(self, *, largest: int = 1500) -> bytes:
@@ -62,9 +62,10 @@ class Cargo:
         return {f"cell {number}-{n}.ome.tif": self.image() for n in range(self._rng.randint(3, 7))}
 
     def drop(self, number: int) -> Drop:
-        """Drop batch *number*: most are plain folders, each sixth is of one of five special kinds."""
+        """Drop batch *number*: most are plain folders, now and then comes one of each of five special kinds."""
         world, user, name = self._world, USERS[number % len(USERS)], f"run {number}"
-        kind = ("listed", "corrupt", "typo", "loose", "deep")[number // 6 % 5] if number % 6 == 5 else "plain"
+        nth, plain = divmod(number + 1, self.batches // 5)
+        kind = "plain" if plain else ("listed", "corrupt", "typo", "loose", "deep")[nth - 1]
         if kind == "loose":
             images = {f"slide{number}.ome.tif": self.image(), f"slide{number}.tif": self.image()}
             return world.drop_loose(user, f"slide{number}", images)
@@ -111,7 +112,7 @@ def kill_often(
     """
     met, trouble = 0, {part * kills // 100: faults for part, faults in TROUBLE.items()}
     for kill in range(kills):
-        while len(world.drops) < min(BATCHES, BATCHES * (kill + 1) / (0.9 * kills)):
+        while len(world.drops) < min(cargo.batches, cargo.batches * (kill + 1) / (0.9 * kills)):
             cargo.drop(len(world.drops))
         if kill in trouble:
             world.sandbox.set_faults(omero=trouble[kill])
@@ -153,27 +154,27 @@ def world(tmp_path: Path) -> Iterator[World]:
 
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize(
-    ("kills", "longest", "processes"),
+    ("kills", "batches", "longest", "processes"),
     [
-        pytest.param(18, 1.3, False, id="18 kills, workers in threads"),
-        pytest.param(100, 1.3, False, id="100 kills, workers in threads", marks=pytest.mark.long),
-        pytest.param(40, 6.0, True, id="40 kills, workers in processes", marks=pytest.mark.long),
+        pytest.param(8, 15, 1.3, False, id="8 kills, workers in threads"),
+        pytest.param(100, 30, 1.3, False, id="100 kills, workers in threads", marks=pytest.mark.long),
+        pytest.param(40, 30, 6.0, True, id="40 kills, workers in processes", marks=pytest.mark.long),
     ],
 )
 def test_nothing_is_lost_or_done_twice_however_often_the_daemon_is_killed(
-    world: World, tmp_path: Path, kills: int, longest: float, processes: bool
+    world: World, tmp_path: Path, kills: int, batches: int, longest: float, processes: bool
 ) -> None:
     rng = random.Random(SEED)
     print(f"seed {SEED}")  # shown when it fails
     make = partial(open_workshop, config.load(world.config)) if processes else None
 
-    met = kill_often(world, Cargo(world, tmp_path, rng), rng, kills, longest, make)
+    met = kill_often(world, Cargo(world, tmp_path, rng, batches), rng, kills, longest, make)
     finish(world, 240, make)
 
     mails = world.sandbox.mails()
     print(f"{met} of {kills} kills met a batch in processing/")
     assert met > kills / 5  # how many it is depends on how busy the machine is
-    assert len(world.drops) == BATCHES
+    assert len(world.drops) == batches
     for drop in world.drops:
         world.assert_whole(drop)
         assert world.place(drop) == expected(drop), drop.name
@@ -182,4 +183,4 @@ def test_nothing_is_lost_or_done_twice_however_often_the_daemon_is_killed(
     assert_each_letter_at_most(mails)
     assert world.envelopes("processing") == []
     assert list(leftovers(world, world.drops)) == []
-    assert len(world.envelopes("done")) + len(world.envelopes("failed")) == BATCHES
+    assert len(world.envelopes("done")) + len(world.envelopes("failed")) == batches
