@@ -10,14 +10,15 @@ from tests.world import World, wait_until
 
 CAP_LEASE = 28  #: linux/capability.h
 
-#: Another account may not be able to read this Python (below /root, say), so all of it is loaded before, and the
-#: workers are threads: no process of that account could start it.
+#: Another account may not be able to read this Python (below /root, say), so all that a daemon may need is loaded
+#: before, and the workers are threads: no process of that account could start it.
 _PROGRAM = """
 import ctypes, encodings, importlib, logging, os, pkgutil, struct, sys
 for package in ("encodings", "dropwatch"):
     found = importlib.import_module(package)
     for module in pkgutil.walk_packages(found.__path__, package + "."):
-        if not module.name.endswith(("__main__", "mbcs", "oem")) and "sandbox" not in module.name:
+        rooms = {"sandbox", "web", "cli"}.intersection(module.name.split("."))
+        if not module.name.endswith(("__main__", "mbcs", "oem")) and not rooms:
             importlib.import_module(module.name)
 import yagmail
 _, uid, path, keeps, tests = sys.argv

@@ -71,23 +71,28 @@ def until_it_runs(demo: subprocess.Popen[str]) -> None:
     assert any("runs, and watches" in line for line in demo.stdout)
 
 
-@pytest.fixture(scope="module")
-def told(tmp_path_factory: pytest.TempPathFactory) -> Told:
-    """One demo for all tests: they look at what it left."""
-    folder = tmp_path_factory.mktemp("told") / "demo"
-    with started(folder) as demo:
-        text, _ = demo.communicate(timeout=LONGEST)
-    return Told(Scene(folder), demo.returncode, text)
-
-
 # -- as told -------------------------------------------------------------------------------------------
 
 
-def test_demo_comes_out_as_told(told: Told) -> None:
+@pytest.mark.timeout(240)
+def test_demo_comes_out_as_told_and_whatever_is_not_as_told_fails_it(tmp_path: Path) -> None:
+    """One story, so that the demo is played once and not by each process that runs some of the tests."""
+    with started(tmp_path / "demo") as demo:
+        text, _ = demo.communicate(timeout=LONGEST)
+    told = Told(Scene(tmp_path / "demo"), demo.returncode, text)
+
     assert told.code == exits.GOOD, told.text
+    assert at_work(told.scene.folder) == {}
+    its_text_passes_all_stations_and_has_no_control_codes(told)
+    killed_daemon_imported_every_good_file_once(told)
+    letters_arrive_after_the_mail_server_is_back(told)
+    files_that_belong_together_are_one_image_or_one_plate(told)
+    page_was_signed_in_to_once(told)
+    for trouble in TROUBLES:
+        whatever_is_not_as_told_fails_the_demo(told, trouble)
 
 
-def test_its_text_passes_all_stations_and_has_no_control_codes(told: Told) -> None:
+def its_text_passes_all_stations_and_has_no_control_codes(told: Told) -> None:
     stations = [
         "drop images",
         "is killed (SIGKILL)",
@@ -109,7 +114,7 @@ def test_its_text_passes_all_stations_and_has_no_control_codes(told: Told) -> No
     assert all(char.isprintable() or char == "\n" for char in told.text)
 
 
-def test_killed_daemon_imported_every_good_file_once(told: Told) -> None:
+def killed_daemon_imported_every_good_file_once(told: Told) -> None:
     lines = [json.loads(line) for line in told.scene.imports.read_text().splitlines()]
 
     times = Counter(file["client_path"].split("/")[-1] for line in lines for file in line["files"])
@@ -118,14 +123,14 @@ def test_killed_daemon_imported_every_good_file_once(told: Told) -> None:
     assert told.scene.log.read_text().count(" start version=") == 2
 
 
-def test_letters_arrive_after_the_mail_server_is_back(told: Told) -> None:
+def letters_arrive_after_the_mail_server_is_back(told: Told) -> None:
     mails = received(told.scene.mails)
 
     assert Counter(mail.to for mail in mails) == Counter(to for drop in DROPS for to in drop.recipients)
     assert "target=mail" in told.scene.log.read_text()  # it was down
 
 
-def test_files_that_belong_together_are_one_image_or_one_plate(told: Told) -> None:
+def files_that_belong_together_are_one_image_or_one_plate(told: Told) -> None:
     lines = {line["key"]: line for line in map(json.loads, told.scene.imports.read_text().splitlines())}
     shapes = Counter(
         (len(line["files"]), len(line["images"]), len(line["plates"])) for line in lines.values()
@@ -137,11 +142,7 @@ def test_files_that_belong_together_are_one_image_or_one_plate(told: Told) -> No
     assert "1 plate" in letters["1 image file imported: plate 42"]
 
 
-def test_no_process_is_left(told: Told) -> None:
-    assert at_work(told.scene.folder) == {}
-
-
-def test_page_was_signed_in_to_once(told: Told) -> None:
+def page_was_signed_in_to_once(told: Told) -> None:
     said = told.scene.page_log.read_text()
 
     assert said.count("sign-in name=root by=link") == 1
@@ -227,19 +228,18 @@ def half_a_file_in_omero(scene: Scene) -> AbstractContextManager[None]:
     return changed(path, path.read_bytes()[:1000])
 
 
-@pytest.mark.parametrize(
-    "trouble",
-    [
-        imported_twice,
-        one_lost,
-        other_bytes_imported,
-        letter_missing,
-        batch_in_the_wrong_place,
-        users_file_changed,
-        half_a_file_in_omero,
-    ],
+TROUBLES = (
+    imported_twice,
+    one_lost,
+    other_bytes_imported,
+    letter_missing,
+    batch_in_the_wrong_place,
+    users_file_changed,
+    half_a_file_in_omero,
 )
-def test_whatever_is_not_as_told_fails_the_demo(
+
+
+def whatever_is_not_as_told_fails_the_demo(
     told: Told, trouble: Callable[[Scene], AbstractContextManager[None]]
 ) -> None:
     screen = PlainScreen(Console(file=io.StringIO()))
@@ -249,7 +249,7 @@ def test_whatever_is_not_as_told_fails_the_demo(
     with trouble(told.scene):
         code = conclude(stage)
 
-    assert code == exits.FAILED
+    assert code == exits.FAILED, trouble.__name__
     assert conclude(stage) == exits.GOOD
 
 
@@ -264,7 +264,7 @@ def test_folder_with_something_in_it_is_refused(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["thesis.txt"]
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.long)])
 def test_interrupted_demo_leaves_no_process(tmp_path: Path, number: int) -> None:
     with started(tmp_path / "demo") as demo:
         until_it_runs(demo)

@@ -150,6 +150,7 @@ def test_wrong_password_is_told_and_admin_logs_in_for_others(sandbox: Running, s
     assert "Created session for carol" in told and "lab-b" in told
 
 
+@pytest.mark.long
 def test_people_and_groups_are_listed(shell: Shell) -> None:
     shell.log_in()
     users = {row[1]: row for row in cells(shell.omero("user", "list"))}
@@ -201,6 +202,7 @@ def test_filesets_are_listed_with_files_log_and_images(
     assert "METADATA_IMPORTED images [1]" in log and "IMPORT_DONE" in log
 
 
+@pytest.mark.long
 def test_files_come_back_as_they_were_and_a_deleted_fileset_does_not(shell: Shell, imported: Path) -> None:
     shell.log_in()
     shell.omero("download", "Fileset:1", "back")
@@ -214,6 +216,7 @@ def test_files_come_back_as_they_were_and_a_deleted_fileset_does_not(shell: Shel
     assert "No Fileset with input ID" in shell.omero("download", "Fileset:1", "again", fails=True)
 
 
+@pytest.mark.long
 def test_what_the_sandbox_cannot_do_is_refused_by_name(shell: Shell) -> None:
     shell.log_in()
     search = shell.omero("search", "Dataset", "day", fails=True)

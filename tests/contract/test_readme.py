@@ -48,7 +48,8 @@ def place(tmp_path: Path) -> Iterator[Facility]:
     disk = tmp_path / "confocal1"
     (disk / "run7").mkdir(parents=True)
     ome_tiff(disk / "run7" / "b.ome.tif")
-    made = Facility(tmp_path, {"places": {"confocal1-disk": {"path": str(disk), "users": ["*"]}}})
+    places = {"confocal1-disk": {"path": str(disk), "users": ["*"]}}
+    made = Facility(tmp_path, {"places": places, "workers": {"imports": 1}})
     for user in made.users:
         add_user(made.spool, user)
     made.config()

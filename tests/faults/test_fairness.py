@@ -23,17 +23,17 @@ TOGETHER = 'target: "Project:HeLa/Dataset:day 3"\n'
 
 def test_many_batches_of_one_user_do_not_hold_up_anothers_one(facility: Make) -> None:
     place = facility(workers={"imports": 1})
-    for number in range(40):
+    for number in range(20):
         place.drop("alice", f"run {number:02}", f"{number:02}.ome.tif")
     place.start()
     place.until(lambda: len(place.imports()) >= 3)
     place.drop("bob", "the only one", "bob.ome.tif")
     place.until(lambda: place.retired("bob"))
     before = len(place.imports())
-    place.until(lambda: place.retired("alice", 40))
+    place.until(lambda: place.retired("alice", 20))
 
-    assert before < 30
-    assert len(place.imports()) == 41
+    assert before < 17
+    assert len(place.imports()) == 21
 
 
 def test_bad_batch_is_told_while_a_long_import_holds_every_worker(facility: Make) -> None:

@@ -132,7 +132,8 @@ def site(sandbox: SandboxProcess) -> Iterator[Site]:
     root = Path(tempfile.mkdtemp(prefix="dropwatch-uids-"))
     root.chmod(0o755)
     (root / "spool").mkdir()
-    made = Site(World(root, sandbox, {"users": {"alice": {"email": "alice@example.org"}}}, users=()))
+    settings = {"users": {"alice": {"email": "alice@example.org"}}, "workers": {"imports": 1}}
+    made = Site(World(root, sandbox, settings, users=()))
     try:
         shutil.rmtree(made.world.spool)
         made.world.state.mkdir()

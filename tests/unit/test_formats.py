@@ -239,7 +239,16 @@ WRITERS: dict[str, Callable[[Path], None]] = {
 }
 
 
-@pytest.mark.parametrize("name", WRITERS)
+#: Written much like another one.
+ALIKE = {
+    *("page.tif", "strips.tif", "deflate tiles.tif", "big endian.tif", "imagej.tif"),
+    *("deflate.ome.tif", "picture.bmp", "picture.gif"),
+}
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=[pytest.mark.long] if name in ALIKE else []) for name in WRITERS]
+)
 def test_a_file_is_taken_when_whole_and_not_when_its_end_is_missing(tmp_path: Path, name: str) -> None:
     path = tmp_path / name
     WRITERS[name](path)
@@ -500,6 +509,7 @@ def test_names_are_unicode_in_the_c_locale_too(tmp_path: Path) -> None:
     assert done.stdout == f"{(str(tmp_path / 'Übersicht.tif'),)!a}\nC\n", done.stderr
 
 
+@pytest.mark.long
 def test_a_second_bio_formats_in_one_process_is_refused_in_words(tmp_path: Path) -> None:
     images.fake(tmp_path, images.THREE)
 
@@ -818,6 +828,7 @@ def test_a_wrong_or_old_java_of_the_configuration_is_told(tmp_path: Path) -> Non
 
 @LINUX
 @pytest.mark.skipif(shutil.which("java") is None, reason="there is no other Java here")
+@pytest.mark.long
 def test_the_java_of_the_system_serves_as_well(tmp_path: Path) -> None:
     images.fake(tmp_path, images.THREE)
     home = Path(shutil.which("java") or "").resolve().parents[1]
@@ -836,6 +847,7 @@ def test_the_java_of_the_system_serves_as_well(tmp_path: Path) -> None:
     assert (done.returncode, done.stdout, done.stderr) == (0, "3\n", "")
 
 
+@pytest.mark.long
 def test_a_jar_may_lie_in_a_folder_of_any_name(tmp_path: Path) -> None:
     images.fake(tmp_path, images.THREE)
     folder = tmp_path / "Jürgen's programs"

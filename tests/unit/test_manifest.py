@@ -316,7 +316,7 @@ def test_any_bytes_are_a_manifest_or_a_manifest_error(data: bytes) -> None:
     assert whole(data) in (True, False)
 
 
-@settings(max_examples=500)
+@settings(max_examples=200)
 @given(st.lists(WORDS, max_size=25).map("".join))
 def test_any_text_is_a_manifest_or_a_manifest_error(text: str) -> None:
     test_any_bytes_are_a_manifest_or_a_manifest_error.hypothesis.inner_test(
@@ -333,7 +333,7 @@ JSON = st.recursive(
 )
 
 
-@settings(max_examples=300)
+@settings(max_examples=100)
 @given(st.dictionaries(st.sampled_from(Manifest.keys()), JSON))
 def test_any_json_is_a_manifest_or_a_manifest_error(value: object) -> None:
     test_any_bytes_are_a_manifest_or_a_manifest_error.hypothesis.inner_test(json.dumps(value).encode())
