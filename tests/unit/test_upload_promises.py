@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import errno
 import hashlib
 import json
@@ -23,6 +24,7 @@ from dropwatch.spool.staging import UPLOADS, Dropped, Staged
 from dropwatch.spool.submit import Wishes
 from dropwatch.spool.upload_names import NotAllowed
 from dropwatch.web.uploads.draft import Draft
+from dropwatch.web.uploads.lines import Line, Lines, Message
 from dropwatch.web.uploads.receiving import Receiving
 from dropwatch.web.uploads.room import Refused, disk_trouble
 from dropwatch.web.uploads.uploads import Uploads
@@ -176,6 +178,29 @@ def test_an_empty_file_that_a_crash_took_is_there_all_the_same(world: World, upl
 
     assert (dropped / "empty.fake").stat().st_size == 0
     assert (dropped / "empty.fake").stat().st_mtime == 1_700_000_000
+
+
+def test_a_line_gives_way_whether_it_listens_or_its_bytes_are_just_written() -> None:
+    """Chromium sends the rest of a file again by itself, on a new line, in the moment that the old one is cut."""
+
+    async def story() -> list[str]:
+        lines, heard = Lines(), list[str]()
+        coming: asyncio.Queue[Message] = asyncio.Queue()
+        writing, listening = Line(coming.get), Line(coming.get)
+        with lines.open(writing, "x", "alice"), lines.open(listening, "y", "alice"):
+            coming.put_nowait({"type": "http.request"})
+            heard.append((await writing.listen())["type"])
+            waiting = asyncio.ensure_future(listening.listen())
+            await asyncio.sleep(0)
+            with lines.open(Line(coming.get), "x", "alice"), lines.open(Line(coming.get), "y", "alice"):
+                heard += [(await one)["type"] for one in (writing.listen(), waiting)]
+        return heard
+
+    assert asyncio.run(asyncio.wait_for(story(), 20)) == [
+        "http.request",
+        "http.disconnect",
+        "http.disconnect",
+    ]
 
 
 # -- names ------------------------------------------------------------------------------------------------

@@ -37,12 +37,14 @@ class Line:
                     return await self.receive()
             except TimeoutError:
                 self._over = True
+            finally:
+                self._patience = None  # nobody listens while what came is written
         return {"type": "http.disconnect"}
 
     def give_way(self) -> None:
         """Hear nothing more."""
         self._over = True
-        if self._patience is not None and self._patience.when() is not None and not self._patience.expired():
+        if self._patience is not None and not self._patience.expired():
             self._patience.reschedule(asyncio.get_running_loop().time())
 
 
