@@ -13,6 +13,7 @@ import time
 from contextlib import suppress
 
 CHUNK = 1 << 18
+HELD = 4  #: chunks that are on their way, each way: who sends has to wait for who receives, as on a real line
 
 
 class Relay:
@@ -79,9 +80,10 @@ class Relay:
                 self.joined += 1
                 self._pairs.append((near, far))
             for source, sink, up in ((near, far, True), (far, near, False)):
-                later: queue.Queue[tuple[float, bytes]] = queue.Queue()
+                # A slow line holds what it delays.
+                later: queue.Queue[tuple[float, bytes]] = queue.Queue(0 if self._delay else HELD)
                 threading.Thread(target=self._read, args=(source, later, up), daemon=True).start()
-                threading.Thread(target=self._write, args=(sink, later), daemon=True).start()
+                threading.Thread(target=self._write, args=(source, sink, later), daemon=True).start()
 
     def _read(self, source: socket.socket, later: queue.Queue[tuple[float, bytes]], up: bool) -> None:
         data = b"first"
@@ -97,17 +99,22 @@ class Relay:
                     self._cut_at = self._cut_at[1:] or [0]
                     self.cut()
 
-    def _write(self, sink: socket.socket, later: queue.Queue[tuple[float, bytes]]) -> None:
-        while True:
+    def _write(
+        self, source: socket.socket, sink: socket.socket, later: queue.Queue[tuple[float, bytes]]
+    ) -> None:
+        data, broken = b"first", False
+        while data:
             due, data = later.get()
             time.sleep(max(0.0, due - time.monotonic()))
             try:
                 if not data:
                     sink.shutdown(socket.SHUT_WR)
-                    return
-                sink.sendall(data)
+                elif not broken:
+                    sink.sendall(data)
             except OSError:
-                return
+                broken = True  # what was read meanwhile goes nowhere, and who sends it is to learn that
+                with suppress(OSError):
+                    source.shutdown(socket.SHUT_RDWR)
 
 
 if __name__ == "__main__":

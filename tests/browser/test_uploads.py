@@ -116,8 +116,14 @@ def test_files_are_dropped_a_folder_is_chosen_one_is_taken_out_and_all_become_on
     figures(tab, "4 of 4 files")
     drop(tab, {"aux.fake": "no"})
     expect(tab.get_by_text("aux.fake: Windows allows no such name.")).to_be_visible()
+    (tmp_path / "huge.fake").touch()
+    os.truncate(tmp_path / "huge.fake", 2**40 + 1)  # of holes
+    tab.locator("[data-chooses=files]").set_input_files(tmp_path / "huge.fake")
+    expect(
+        tab.get_by_text("This is more than you may upload before you submit: 1.1 TB in all")
+    ).to_be_visible()
     expect(tab.get_by_text("ready False, 4 here")).to_be_visible()
-    tab.get_by_role("button", name="Take aux.fake out").click()
+    tab.get_by_role("button", name="Take out what failed").click()
     expect(tab.get_by_text("ready True, 4 here")).to_be_visible()
 
     tab.get_by_label("Name").fill("HeLa day 3")
@@ -251,9 +257,12 @@ def test_two_gibibytes_come_over_a_line_that_is_cut_twice_and_the_page_stays_sma
 
     listed = json.loads((world.spool / "alice/inbox/huge/batch.json").read_bytes())["files"]
     assert [(one["size"], one["sha256"]) for one in listed] == [(2148 * MB, digest.hexdigest())]
-    # The relay takes more than the page has read when it cuts, so that some is sent again; from the beginning it would
-    # be all that was sent before each cut.
-    assert sent < (600 + 700 + 2148 - 200) * MB, "it went on where it was"
+    # What is on its way when a line is cut is sent again: some megabytes in the buffers of two connections.
+    again = sent - 2148 * MB
+    print(
+        f"sent again after two cuts: {again / MB:.1f} MB; memory {before:.0f} MiB before, {after:.0f} MiB at its peak"
+    )
+    assert again < 100 * MB, "it went on where it was"
     assert after - before < 60, f"{before} MiB before, {after} MiB at the peak"
 
 

@@ -11,7 +11,8 @@ const AT_ONCE = 3;          // files on their way at a time
 const ROW = 44;             // pixels; as in upload.css
 const RETRIES = [500, 1000, 2000, 4000, 8000, ...Array(2000).fill(15000)];  // milliseconds; about eight hours
 const REMEMBERED = "dropwatch-draft";
-const LITTER = /^(\.DS_Store|\._.*|Thumbs\.db|desktop\.ini)$/i;
+// Left by desktops and file servers; as in dropwatch/litter.py.
+const LITTER = /^(\.DS_Store|\._.*|Thumbs\.db|desktop\.ini|~\$.*|\.smbdelete.*|\.nfs.*|@eaDir|__MACOSX|lost\+found)$/i;
 
 const SENDING = "sending", WAITING = "waiting", DONE = "done", FAILED = "failed", ABSENT = "absent";
 
@@ -156,7 +157,7 @@ class DropwatchUpload extends HTMLElement {
     window.addEventListener("beforeunload", (event) => { if (this.busy()) event.preventDefault(); });
     window.addEventListener("online", () => this.pump());
     this.timer = setInterval(() => this.show(), 500);
-    this.adopt();
+    this.adopting = this.adopt();
   }
 
   disconnectedCallback() {
@@ -191,13 +192,14 @@ class DropwatchUpload extends HTMLElement {
     this.aloud = made("p", { class: "dw-unseen", "aria-live": "polite" });
     this.pauser = made("button", { type: "button", class: "dw-button", onclick: () => this.pause(!this.paused) }, "Pause");
     this.again = made("button", { type: "button", class: "dw-button", onclick: () => this.retry() }, "Try again");
+    this.sorter = made("button", { type: "button", class: "dw-button", onclick: () => this.removeFailed() }, "Take out what failed");
     this.canceller = made("button", { type: "button", class: "dw-button", onclick: () => this.askCancel() }, "Discard all");
     this.spacer = made("div", { class: "dw-upload-spacer" });
     this.rows = made("ul", { class: "dw-upload-rows", "aria-label": "Files" });
     this.list = made("div", { class: "dw-upload-list", tabindex: 0, role: "region", "aria-label": "Files of this batch",
                               onscroll: () => this.paint() }, this.spacer, this.rows);
     this.summary = made("div", { class: "dw-upload-summary", hidden: "" }, this.total, this.figures,
-      made("p", { class: "dw-upload-buttons" }, this.pauser, this.again, this.canceller), this.list);
+      made("p", { class: "dw-upload-buttons" }, this.pauser, this.again, this.sorter, this.canceller), this.list);
     this.append(this.zone, this.note, this.summary, this.aloud);
     this.addEventListener("dragover", (event) => { event.preventDefault(); this.zone.classList.add("dw-over"); });
     this.addEventListener("dragleave", () => this.zone.classList.remove("dw-over"));
@@ -239,7 +241,7 @@ class DropwatchUpload extends HTMLElement {
     this.figures.textContent = words.join(", ");
     this.pauser.textContent = this.paused ? "Go on" : "Pause";
     this.pauser.hidden = !left;
-    this.again.hidden = !count(FAILED);
+    this.again.hidden = this.sorter.hidden = !count(FAILED);
     this.paint();
     this.speak(words, left);
     this.tell({ draft: this.draft, files: all.length, done: count(DONE), size, received, busy: left });
@@ -368,8 +370,9 @@ class DropwatchUpload extends HTMLElement {
   busy() { return [...this.files.values()].some((one) => one.state === SENDING || one.state === WAITING); }
 
   async add(found) {
-    const wanted = found.filter(({ file, path }) => !LITTER.test(file.name) && !path.includes("__MACOSX/"));
+    const wanted = found.filter(({ path }) => !path.split("/").some((step) => LITTER.test(step)));
     if (!wanted.length) return;
+    await this.adopting;  // what was dropped before a reload is gone on with, however quick the hand
     this.say("");
     for (const { file, path } of wanted) {
       const known = this.files.get(path);
@@ -467,6 +470,10 @@ class DropwatchUpload extends HTMLElement {
     }
     this.next();
     this.show();
+  }
+
+  async removeFailed() {
+    for (const one of [...this.files.values()]) if (one.state === FAILED) await this.remove(one.path);
   }
 
   askCancel() {  // a second press within some seconds, so that nothing is lost by a slip of the hand

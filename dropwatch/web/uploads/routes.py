@@ -41,7 +41,10 @@ def tus_at(uploads: Uploads, doorkeeper: Doorkeeper) -> ASGIApp:
             yield
             return
         known = uploads.known(file)
-        await storage.do(known.staging.spool if known else None, uploads.of, visitor, file)
+        disk = known.staging.spool if known else None
+        draft = await storage.do(disk, uploads.of, visitor, file)
+        if request.method == "HEAD":  # here, where there is an answer that every browser reads
+            await storage.do(disk, uploads.check_room, draft)
         if request.method != "PATCH":
             yield
             return
@@ -106,7 +109,10 @@ def _number(text: str) -> int:
 
 
 def _own_addresses(app: ASGIApp) -> ASGIApp:
-    """*app*, with each request heard through a Line, and Location without host: a proxy in front knows that better."""
+    """*app*, with each request heard through a Line, and Location without host: a proxy in front knows that better.
+
+    A line whose bytes are refused is closed: browsers read no answer before they have sent all of a file.
+    """
 
     async def answer(scope: Scope, receive: Receive, send: Send) -> None:
         line = Line(receive)
@@ -117,6 +123,8 @@ def _own_addresses(app: ASGIApp) -> ASGIApp:
                     (name, _path_of(value) if name == b"location" else value)
                     for name, value in message["headers"]
                 ]
+                if scope["method"] == "PATCH" and message["status"] >= 400:
+                    message["headers"].append((b"connection", b"close"))
             await send(message)
 
         await app({**scope, _LINE: line}, line.listen if scope["type"] == "http" else receive, send_ours)

@@ -118,6 +118,7 @@ class Uploads:
         draft = self.draft(visitor, id_)
         if size < 0:
             raise Refused(400, "A file has a size.")
+        self.check_room(draft)
         with disk_trouble():
             theirs = self.drafts(visitor)
             with self._lock_of(draft.staging.spool):  # what two ask for at once counts for both
@@ -128,6 +129,11 @@ class Uploads:
                 staged = draft.expect(path, size, modified)
             draft.write_down(staged)
         return staged
+
+    def check_room(self, draft: Draft) -> None:
+        """Raise Refused where the disk of *draft* can take nothing more now."""
+        with disk_trouble():
+            check_disk(self.config, draft.staging.spool, 0)
 
     def known(self, file: str) -> Draft | None:
         """The draft with the file *file*, once of() has let somebody to it. It is asked where nothing may wait,
