@@ -96,9 +96,8 @@ def submit_from(
     The others as in submit(). Only a manifest is written: it takes no longer for 200 GB. Whether the place is there,
     who may use it and what lies there, the daemon finds out. Raises as submit() does.
     """
-    wishes = Wishes(name, target, group, description, tags, key_values, notify, duplicates)
-    whose = {"user": owner} if owner else {}
-    keys = {**wishes.keys(), **whose, "from": {"place": place, "paths": list(paths)}}
+    wishes = Wishes(name, target, group, description, tags, key_values, notify, duplicates, owner)
+    keys = {**wishes.keys(), "from": {"place": place, "paths": list(paths)}}
     manifest.compose(keys)  # before a name is made of what is not right
     title = name or called([PurePosixPath("/", place, path.replace("\\", "/")) for path in paths])
     if title.isprintable():
@@ -112,7 +111,7 @@ def submit_from(
 
 @dataclass(frozen=True)
 class Wishes:
-    """What the manifest is to say, but for its files."""
+    """What the manifest is to say, but for its files. *owner*: whose batch it is, where an instrument drops it."""
 
     name: str | None = None
     target: str | None = None
@@ -122,10 +121,12 @@ class Wishes:
     key_values: Mapping[str, str] | None = None
     notify: Sequence[str] = ()
     duplicates: str | None = None
+    owner: str | None = None
 
     def keys(self) -> dict[str, object]:
         """The keys of the manifest that were given."""
         given = {field.name: getattr(self, field.name) for field in fields(self)}
+        given["user"] = given.pop("owner")
         lists = {key: list(given[key]) for key in ("tags", "notify")}
         return {
             key: value

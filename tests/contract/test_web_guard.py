@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import http.client
 import json
 import os
+import re
+import shutil
 import subprocess
 import sys
 import time
@@ -24,6 +27,7 @@ from dropwatch.web.guard import Guard
 from tests.asker import Asker, stranger, visitor
 from tests.page import Page, running_page
 from tests.quiet import Quiet
+from tests.world import wait_until
 
 
 @pytest.fixture(scope="module")
@@ -34,9 +38,12 @@ def quiet(tmp_path_factory: pytest.TempPathFactory) -> Quiet:
     (disk / "run7" / "a.fake").write_bytes(b"a")
     (disk / "out").symlink_to(root)
     secret.write_text("secret")
+    (root / "confocal1" / "2026-11-24" / "run7").mkdir(parents=True)
     settings = {
+        "users": {name: {"omero": "eve"} for name in ("eve", "eves-plates")},
         "places": {
-            "disk": {"path": str(disk), "users": ["alice", "confocal1"]},
+            "confocal1-disk": {"path": str(root / "confocal1"), "users": ["confocal1"]},
+            "disk": {"path": str(disk), "users": ["alice", "confocal1", "eve"]},
             "bobs": {"path": str(disk), "users": ["bob"]},
             "team": {"path": str(disk), "users": ["group:imaging"]},
         },
@@ -46,7 +53,7 @@ def quiet(tmp_path_factory: pytest.TempPathFactory) -> Quiet:
             "host": "localhost", "port": 1, "security": "none", "from": "d@example.org", "admins": ["a@example.org"],
         },
     }  # fmt: skip
-    made = Quiet(root, settings, ("alice", "bob", "confocal1"))
+    made = Quiet(root, settings, ("alice", "bob", "confocal1", "eve", "eves-plates"))
     (made.place("alice", Place.INBOX) / "HeLa").mkdir()
     (made.place("alice", Place.INBOX) / "HeLa" / "a.fake").write_bytes(b"")
     return made
@@ -365,6 +372,99 @@ def test_the_example_for_acquisition_software_submits(page: Page, admin: Asker) 
     )
 
 
+@pytest.mark.skipif(shutil.which("curl") is None, reason="curl")
+def test_each_example_of_the_documentation_does_what_it_says(
+    page: Page, admin: Asker, quiet: Quiet, tmp_path: Path
+) -> None:
+    text = (Path(__file__).parents[2] / "docs" / "api.md").read_text()
+    token = admin.post("/api/tokens", {"name": "examples", "user": "confocal1"}).json["token"]
+    environ = {**os.environ, "DROPWATCH": page.address, "DROPWATCH_TOKEN": token}
+    (tmp_path / "a.ome.tif").write_bytes(b"pixels")
+    said = []
+    for language, script in re.findall(r"^```(sh|python)\n(.*?)^```$", text, re.DOTALL | re.MULTILINE):
+        program = {"sh": ["bash", "-euc"], "python": [sys.executable, "-c"]}[language]
+        command = [*program, script]
+        done = subprocess.run(
+            command, env=environ, cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False
+        )
+        assert done.returncode == 0, f"{script}: {done.stdout}{done.stderr}"
+        said.append(done.stdout)
+    dropped = [
+        path for path in quiet.place("confocal1", Place.INBOX).iterdir() if path.name.startswith("run")
+    ]
+    uploaded = next(path for path in dropped if (path / "a.ome.tif").exists())
+
+    assert "run7 will not be imported" in said[0]
+    assert "waiting" in said[1]
+    assert '"key":"drop-' in said[2]
+    assert json.loads((uploaded / "batch.json").read_text())["user"] == "alice"
+    assert (uploaded / "a.ome.tif").read_bytes() == b"pixels"
+
+
+def test_who_has_several_drop_folders_says_which(page: Page, quiet: Quiet) -> None:
+    eve, origin = visitor(page, "eve"), {"place": "disk", "paths": ["run7"]}
+    mine = [folder["user"] for folder in eve.get("/api/me").json["drop_folders"]]
+    unclear = eve.post("/api/batches", {"from": origin}), eve.post("/api/uploads", {})
+    other = eve.post("/api/batches", {"from": origin, "drop_folder": "eve", "spool": "/elsewhere"})
+    plates = eve.post("/api/batches", {"from": origin, "drop_folder": "eves-plates"})
+    named = {"user": "eves-plates", "spool": str(quiet.spool)}
+    upload = eve.post("/api/uploads", named)
+    eve.ask("DELETE", f"/api/uploads/{upload.json['draft']}")
+
+    assert mine == ["eve", "eves-plates"]
+    assert {answer.status for answer in unclear} == {409}
+    assert f"eves-plates in {quiet.spool}" in unclear[0].json["remedy"]
+    assert other.status == 404
+    assert (plates.status, Path(plates.json["path"]).parent) == (201, quiet.place("eves-plates", Place.INBOX))
+    assert (upload.status, upload.json["user"]) == (201, "eves-plates")
+
+
+def test_its_key_leads_to_a_batch_before_and_after_it_was_taken_up(
+    page: Page, alice: Asker, bob: Asker, admin: Asker
+) -> None:
+    batch = {"from": {"place": "disk", "paths": ["run7"]}, "name": "twice"}
+    eves = visitor(page, "eve").post("/api/batches", {**batch, "drop_folder": "eve"})
+    keys = [alice.post("/api/batches", batch).json["key"], eves.json["key"]]
+    by_name = admin.get("/api/batches/twice")
+
+    def listed() -> set[str]:
+        return {batch["key"] for batch in admin.get("/api/batches?text=twice").json["batches"]}
+
+    wait_until(lambda: listed() == set(keys))  # a list may be a second old
+    before = alice.get(f"/api/batches/{keys[0]}").json
+    told = alice.post(f"/api/batches/{keys[0]}/cancel").json["told"]
+    after = alice.get(f"/api/batches/{keys[0]}").json
+
+    assert by_name.status == 409
+    assert all(key in by_name.json["remedy"] for key in keys)
+    assert bob.get(f"/api/batches/{keys[0]}").status == 404
+    assert (before["place"], before["key"], before["id"]) == ("inbox", keys[0], None)
+    assert "twice will not be imported" in told
+    assert (after["place"], after["name"], after["key"]) == ("processing", "twice", after["claim"])
+
+
+@pytest.mark.long
+def test_what_is_uploaded_is_looked_at_before_it_is_submitted(alice: Asker, bob: Asker) -> None:
+    draft = alice.post("/api/uploads", {}).json["draft"]
+    nothing = alice.post(f"/api/uploads/{draft}/preview")
+    facts = [("draft", draft), ("path", "run7/a.fake")]
+    said = ",".join(f"{key} {base64.b64encode(value.encode()).decode()}" for key, value in facts)
+    tus = {"Tus-Resumable": "1.0.0", "Upload-Length": "1", "Upload-Metadata": said}
+    at = Asker(alice.page, {**alice.headers, **tus}).ask("POST", "/uploads/files").headers["location"]
+    part = {
+        "Tus-Resumable": "1.0.0",
+        "Upload-Offset": "0",
+        "Content-Type": "application/offset+octet-stream",
+    }
+    Asker(alice.page, {**alice.headers, **part}).ask("PATCH", at, b"x")
+    seen = alice.post(f"/api/uploads/{draft}/preview")
+    of_bob = bob.post(f"/api/uploads/{draft}/preview")
+    alice.ask("DELETE", f"/api/uploads/{draft}")
+
+    assert (nothing.status, of_bob.status, seen.status) == (409, 404, 200)
+    assert (seen.json["files"], seen.json["bytes"]) == (1, 1)
+
+
 def test_a_person_submits_for_themselves_alone(alice: Asker, bob: Asker, quiet: Quiet) -> None:
     origin = {"place": "disk", "paths": ["run7"]}
     for_bob = alice.post("/api/batches", {"from": origin, "user": "bob"})
@@ -372,7 +472,7 @@ def test_a_person_submits_for_themselves_alone(alice: Asker, bob: Asker, quiet: 
     named = alice.post("/api/batches", {"from": origin, "name": "../../bob/inbox/x"})
     outside = alice.post("/api/batches", {"from": {"place": "disk", "paths": ["../secret"]}})
 
-    assert (for_bob.status, into_bobs.status) == (409, 409)
+    assert (for_bob.status, into_bobs.status) == (409, 404)
     assert outside.status == 422
     assert named.status == 201
     assert list(quiet.place("bob", Place.INBOX).iterdir()) == []
@@ -405,7 +505,10 @@ def test_a_token_is_shown_once_and_ends_when_it_is_revoked(
 
 
 def test_only_an_admin_is_shown_the_facility_and_holds_it(alice: Asker, admin: Asker) -> None:
-    ways = [("GET", ""), ("GET", "/letters"), ("GET", "/letters/x"), ("POST", "/letters/x/send")]
+    ways = [
+        *(("GET", way) for way in ("", "/users", "/letters", "/letters/x")),
+        *(("POST", way) for way in ("/letters/send", "/letters/x/send")),
+    ]
     holds = [alice.post("/api/facility/hold", {}).status, alice.post("/api/facility/release", {}).status]
     held = admin.post("/api/facility/hold", {"user": "bob"})
     shown = admin.get("/api/facility").json
@@ -418,6 +521,10 @@ def test_only_an_admin_is_shown_the_facility_and_holds_it(alice: Asker, admin: A
     assert [disk["free"] > 0 for disk in shown["disks"]]
     assert admin.get("/api/facility").json["holds"] == []
     assert admin.get("/api/facility/letters").json == []
+    assert admin.post("/api/facility/letters/send").json["told"] == "No letter waits, and none was given up."
+    assert admin.post("/api/facility/letters/x/send").status == 404
+    people = {one["user"]: one for one in admin.get("/api/facility/users").json}
+    assert (people["eves-plates"]["owner"], people["confocal1"]["owner"]) == ("eve", "")
 
 
 def test_what_goes_wrong_is_always_told_in_the_same_shape(page: Page, alice: Asker) -> None:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import shutil
+from dataclasses import asdict
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Depends, Path
@@ -11,15 +11,15 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from dropwatch import actions
 from dropwatch.config import Config
-from dropwatch.daemon.mailroom import make_outbox
 from dropwatch.errors import Unavailable
 from dropwatch.outbox import Outbox, Shelf
-from dropwatch.status.plain import plain_letter, plain_status
+from dropwatch.status.plain import moment, plain_letter, plain_status
 from dropwatch.web.api.batches import Told
 from dropwatch.web.api.errors import Forbidden, NotThere, documented
 from dropwatch.web.api.shapes import Letter, Shape
 from dropwatch.web.entrance import asking_at
 from dropwatch.web.house import House
+from dropwatch.web.overview import overview
 from dropwatch.web.shares import Shares
 from dropwatch.web.visitor import Visitor
 
@@ -53,6 +53,20 @@ class Facility(BaseModel):
     targets: dict[str, Outage] = Field(description="Outages.")
     outbox: dict[str, int] = Field(description="Letters by shelf.")
     disks: list[Disk]
+
+
+class Person(BaseModel):
+    """A drop folder, and whose it is."""
+
+    user: str
+    owner: str = Field(description="Their name in OMERO; empty for an instrument.")
+    address: str = Field(description="Where their mail goes; empty when that is not known yet.")
+    waiting: int = Field(description="Batches in the inbox.")
+    importing: int
+    attention: int = Field(description="Batches in failed.")
+    done: int
+    last: str | None = Field(description="When their newest batch was dropped or taken up.")
+    held: bool
 
 
 class LetterText(Letter):
@@ -100,6 +114,12 @@ def _hang_up_sight(made: APIRouter, house: House) -> None:
             disks=_disks(house.config, house.shares),
         )
 
+    @made.get("/users", responses=documented())
+    def users() -> list[Person]:
+        """Everybody with a drop folder, and how many batches they have where."""
+        seen = overview(house.config, house.shares, house.outbox, house.clock())
+        return [Person(**{**asdict(one), "last": moment(one.last)}) for one in seen.people]
+
     @made.post("/hold", responses=documented(409, 422))
     def hold(whom: Whom) -> Told:
         """Begin nothing more, of one user or of everybody; what runs is finished."""
@@ -115,10 +135,9 @@ def _hang_up_sight(made: APIRouter, house: House) -> None:
 
 def _hang_up_letters(made: APIRouter, house: House) -> None:
     def outbox() -> Outbox:
-        found = make_outbox(house.config, os.environ, house.clock)
-        if found is None:
+        if house.outbox is None:
             raise NotThere("No mail is sent: mail is switched off in the configuration.")
-        return found
+        return house.outbox
 
     @made.get("/letters", responses=documented(404, 422), response_model=list[Letter])
     def letters(shelf: Literal["queued", "dead"] = "dead") -> Any:
@@ -136,14 +155,20 @@ def _hang_up_letters(made: APIRouter, house: House) -> None:
             raise NotThere("There is no such letter.", remedy="GET /api/facility/letters lists them.")
         return {**plain_letter(found, box.where(letter) or Shelf.DEAD), "text": found.text}
 
+    @made.post("/letters/send", responses=documented(404))
+    def send_all() -> Told:
+        """Try to send every letter again that waits or was given up, with a fresh schedule."""
+        return Told(told=actions.send_again(house.config, outbox(), None, house.clock()))
+
     @made.post("/letters/{letter}/send", responses=documented(404, 422))
     def send(letter: _Id) -> Told:
         """Try to send a letter again, with a fresh schedule."""
-        if not (letter.isprintable() and outbox().retry(letter)):
+        try:
+            return Told(told=actions.send_again(house.config, outbox(), letter, house.clock()))
+        except actions.Refused:
             raise NotThere(
                 "No such letter waits or was given up.", remedy="GET /api/facility/letters lists them."
-            )
-        return Told(told="It will be tried within a minute, if dropwatch runs.")
+            ) from None
 
 
 def _disks(config: Config, shares: Shares) -> list[Disk]:

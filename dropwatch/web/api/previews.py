@@ -1,12 +1,14 @@
-"""What would be imported of files in a place, before anything is submitted."""
+"""What would be imported of files in a place, or of an upload, before anything is submitted."""
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Annotated
 
 from fastapi import APIRouter
 from pydantic import BaseModel, Field
 
+from dropwatch import actions
 from dropwatch.model import Fileset, Preview, Refused
 from dropwatch.report import clean
 from dropwatch.web.api.errors import documented
@@ -64,10 +66,19 @@ class Said(BaseModel):
 
 
 def router(house: House) -> APIRouter:
-    """/places/{place}/preview."""
-    made, asking = APIRouter(prefix="/places", tags=["places"]), asking_at(house.doorkeeper)
+    """/places/{place}/preview and /uploads/{draft}/preview."""
+    made, asking = APIRouter(), asking_at(house.doorkeeper)
 
-    @made.post("/{place}/preview", responses=documented(404, 409, 422))
+    @made.post("/uploads/{draft}/preview", tags=["uploads"], responses=documented(404, 409, 422))
+    async def preview_upload(draft: str, visitor: Visitor = asking) -> Said:
+        """What Bio-Formats says of the files of an upload that are here. It may take a minute and a half."""
+        found = await house.lookout.work(None, partial(house.uploads.draft, visitor, draft))
+        whole = [staged.path for staged in found.files() if staged.whole]
+        if not whole:
+            raise actions.Refused("No file of it is here yet.", remedy="Upload one, then ask again.")
+        return _said(await house.previews.preview("your files", found.staging.files, whole))
+
+    @made.post("/places/{place}/preview", tags=["places"], responses=documented(404, 409, 422))
     async def preview(place: Name, wanted: Wanted, visitor: Visitor = asking) -> Said:
         """What Bio-Formats says of these files. It may take a minute and a half; nothing is changed or submitted."""
         source = await place_of(house, visitor, place)

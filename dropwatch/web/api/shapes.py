@@ -61,6 +61,7 @@ class Progress(Shape):
 class Batch(Shape):
     """One batch."""
 
+    key: str = Field(description="GET /api/batches/KEY is this one, also after the next step.")
     id: str | None = Field(description="Its id for ever; none before dropwatch took it up.")
     claim: str | None = Field(description="The stamp of this try.")
     user: str = Field(description="The drop folder that it lies in.")

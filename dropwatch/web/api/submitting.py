@@ -16,9 +16,11 @@ from dropwatch.actions import Refused
 from dropwatch.config import Config
 from dropwatch.spool.submit import Wishes, submit_from
 from dropwatch.web.api.errors import documented
+from dropwatch.web.api.folders import folder_of
 from dropwatch.web.api.places import place_of
 from dropwatch.web.entrance import asking_at
 from dropwatch.web.house import House
+from dropwatch.web.listed import drop_key
 from dropwatch.web.lookout import WORKING
 from dropwatch.web.visitor import DropFolder, Visitor
 
@@ -60,15 +62,18 @@ class NewBatch(BaseModel):
         default=None, description="For instruments only: whose batch this is.", examples=["alice"]
     )
     drop_folder: Annotated[str, Field(max_length=255)] | None = Field(
-        default=None, description="Which of yours, where you have several."
+        default=None, description="Which of yours, where you have several: `user` of GET /api/me."
+    )
+    spool: Annotated[str, Field(max_length=4096)] | None = Field(
+        default=None, description="The tree that it is in, where several have one called so."
     )
 
     @model_validator(mode="after")
     def _one_source(self) -> NewBatch:
         if (self.from_ is None) == (self.upload is None):
             raise ValueError("name either `from` or `upload`")
-        if self.upload is not None and (self.user or self.drop_folder):
-            raise ValueError("an upload has its drop folder already, and is for nobody else")
+        if self.upload is not None and (self.drop_folder or self.spool):
+            raise ValueError("an upload has its drop folder already")
         return self
 
     @property
@@ -79,15 +84,19 @@ class NewBatch(BaseModel):
             self.key_values,
             self.notify,
         )
-        return Wishes(self.name, self.target, self.group, self.description, *lists, self.duplicates)
+        return Wishes(
+            self.name, self.target, self.group, self.description, *lists, self.duplicates, self.user
+        )
 
 
 class Dropped(BaseModel):
-    """It lies in the inbox, and is imported when its turn comes. It has no id before that; its name leads to it."""
+    """It lies in the inbox, and is imported when its turn comes. It has no id before that; its key leads to it."""
 
-    name: str = Field(
-        description="GET /api/batches/NAME tells how it goes.", examples=["HeLa knockdown, day 3"]
+    key: str = Field(
+        description="GET /api/batches/KEY tells how it goes, also when it was taken up. From then on it has an id.",
+        examples=["drop-0123456789abcdef0123"],
     )
+    name: str = Field(examples=["HeLa knockdown, day 3"])
     user: str = Field(description="The drop folder.")
     path: str
 
@@ -97,45 +106,36 @@ def router(house: House) -> APIRouter:
     made, asking = APIRouter(prefix="/batches", tags=["batches"]), asking_at(house.doorkeeper)
 
     @made.post("", status_code=201, responses=documented(404, 409, 413, 422))
-    async def submit(new: NewBatch, visitor: Visitor = asking) -> Dropped:
+    async def make(new: NewBatch, visitor: Visitor = asking) -> Dropped:
         """Submit a batch. It is confirmed in a moment, whatever its size: the daemon fetches the files itself."""
         if new.upload is not None:
             draft = await house.lookout.work(None, partial(house.uploads.draft, visitor, new.upload))
-            path = await house.lookout.work(
-                draft.staging.spool, partial(house.uploads.submit, visitor, new.upload, new.wishes), WORKING
-            )
-            return Dropped(name=path.name, user=draft.staging.user, path=str(path))
+            staging = draft.staging
+            _check_whose(house.config, staging.user, new.user)
+            submit = partial(house.uploads.submit, visitor, new.upload, new.wishes)
+            path = await house.lookout.work(staging.spool, submit, WORKING)
+            return _dropped(DropFolder(staging.spool, staging.user), path)
         assert new.from_ is not None, "the one or the other, as NewBatch checks"
-        folder = _folder(visitor, new.drop_folder)
+        folder = folder_of(visitor, new.drop_folder, new.spool)
         place = await place_of(house, visitor, new.from_.place)
-        _check_whose(house.config, folder, new.user)
+        _check_whose(house.config, folder.user, new.user)
         path = await house.lookout.work(folder.spool, partial(_drop, folder, place, new.from_.paths, new))
-        return Dropped(name=path.name, user=folder.user, path=str(path))
+        return _dropped(folder, path)
 
     return made
 
 
-def _folder(visitor: Visitor, named: str | None) -> DropFolder:
-    """Raises Refused when it is not one of theirs, or not clear which."""
-    fitting = [folder for folder in visitor.folders if named in (None, folder.user)]
-    if len(fitting) == 1:
-        return fitting[0]
-    if not visitor.folders:
-        raise Refused(
-            f"{visitor.name} has no drop folder.", remedy="Ask the people who look after dropwatch."
-        )
-    mine = ", ".join(folder.user for folder in visitor.folders)
-    raise Refused("It is not clear which drop folder is meant.", remedy=f"Name one in drop_folder: {mine}.")
+def _dropped(folder: DropFolder, path: Path) -> Dropped:
+    key = drop_key(folder.spool, folder.user, path.name)
+    return Dropped(key=key, name=path.name, user=folder.user, path=str(path))
 
 
-def _check_whose(config: Config, folder: DropFolder, owner: str | None) -> None:
+def _check_whose(config: Config, folder: str, owner: str | None) -> None:
     """Whether it may import for *owner*, the daemon finds out; that a person may not, is clear already."""
-    if owner is not None and config.instrument(folder.user) is None:
-        raise Refused(
-            f"{folder.user} is no instrument and imports for nobody else.", remedy="Leave out `user`."
-        )
+    if owner is not None and config.instrument(folder) is None:
+        raise Refused(f"{folder} is no instrument and imports for nobody else.", remedy="Leave out `user`.")
 
 
 def _drop(folder: DropFolder, place: places.Source, paths: Sequence[str], new: NewBatch) -> Path:
     wishes = {field.name: getattr(new.wishes, field.name) for field in fields(new.wishes)}
-    return submit_from(place.name, paths, spool=folder.spool, user=folder.user, owner=new.user, **wishes)
+    return submit_from(place.name, paths, spool=folder.spool, user=folder.user, **wishes)

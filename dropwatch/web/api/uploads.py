@@ -12,11 +12,11 @@ from pydantic import BaseModel, Field
 
 from dropwatch.spool.staging import Staged
 from dropwatch.web.api.errors import documented
+from dropwatch.web.api.folders import folder_of
 from dropwatch.web.entrance import asking_at
 from dropwatch.web.house import House
 from dropwatch.web.uploads.draft import Draft
-from dropwatch.web.uploads.room import Refused
-from dropwatch.web.visitor import DropFolder, Visitor
+from dropwatch.web.visitor import Visitor
 
 
 class Upload(BaseModel):
@@ -56,7 +56,7 @@ def router(house: House) -> APIRouter:
         """Your uploads that are not submitted yet, the latest first."""
         return [_shown(draft) for draft in uploads.drafts(visitor)]
 
-    @made.post("", status_code=201, responses=documented(404, 413, 422, 507))
+    @made.post("", status_code=201, responses=documented(404, 409, 413, 422, 507))
     def begin(
         user: Annotated[
             str | None, Body(embed=True, max_length=255, description="Which of your drop folders.")
@@ -68,8 +68,7 @@ def router(house: House) -> APIRouter:
     ) -> Upload:
         """Begin an upload. Then send its files by tus (tus.io) to /uploads/files, each with the metadata `draft` (what
         is returned here), `path` (below the batch, parted by /) and `modified` (milliseconds since 1970)."""
-        folder = _folder(visitor, user, spool)
-        return _shown(uploads.begin(visitor, folder))
+        return _shown(uploads.begin(visitor, folder_of(visitor, user, spool)))
 
     @made.get("/{draft}", responses=documented(404, 422))
     def files(draft: str, visitor: Visitor = asking) -> WholeUpload:
@@ -83,16 +82,6 @@ def router(house: House) -> APIRouter:
         uploads.discard(visitor, draft)
 
     return made
-
-
-def _folder(visitor: Visitor, user: str | None, spool: str | None) -> DropFolder | None:
-    """The first of theirs that is meant; None when they have none at all. Raises Refused."""
-    for one in visitor.folders:
-        if user in (None, one.user) and spool in (None, str(one.spool)):
-            return one
-    if visitor.folders or user is not None:
-        raise Refused(404, "You have no such drop folder.")
-    return None
 
 
 def _shown(draft: Draft) -> Upload:
