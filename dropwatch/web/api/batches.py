@@ -21,6 +21,7 @@ from dropwatch.web.visitor import Visitor
 
 MOST = 1000  #: batches in one answer
 _TOLD = 20  #: batches that are named where several are meant
+_WORDS = "Only what has these words in its name, target, user or files."
 _CALLED = "Its id or key, the stamp of one of its tries, or what its folder is called."
 
 
@@ -48,12 +49,7 @@ def _hang_up_reading(made: APIRouter, house: House) -> None:
         visitor: Visitor = asking,
         place: Annotated[PlaceName | None, Query(description="Only what lies there.")] = None,
         user: Annotated[str | None, Query(max_length=255, description="Only of this drop folder.")] = None,
-        text: Annotated[
-            str,
-            Query(
-                max_length=255, description="Only what has these words in its name, target, user or files."
-            ),
-        ] = "",
+        text: Annotated[str, Query(max_length=255, description=_WORDS)] = "",
         verdict: Annotated[
             Literal["imported", "partial", "failed", "cancelled"] | None,
             Query(description="Only what ended so."),
