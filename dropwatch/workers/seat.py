@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import multiprocessing
+import sys
 import threading
 from collections.abc import Callable
 from concurrent.futures.process import BrokenProcessPool
@@ -18,6 +19,9 @@ from dropwatch.workers import inside
 from dropwatch.workers.work import BOARD, DIED, Board, Done, Perform, Work
 
 _SPAWN = multiprocessing.get_context("spawn")  # a fork of a process with threads may hang
+#: Python's resource tracker, a process beside us, removes the locks of our pools when we are killed. It gets our
+#: warning options, and would warn of it on our stderr, as if we had forgotten them.
+_EXPECTED = "ignore:resource_tracker"
 _GOODBYE = 10.0  #: seconds that a worker gets to end its sessions
 
 
@@ -77,6 +81,8 @@ class Seat:
             # It broke, and is ended beside us: we may be in one of its threads.
             threading.Thread(target=partial(self.leave(), False), name="workers", daemon=True).start()
         self.ending = False
+        if _EXPECTED not in sys.warnoptions:
+            sys.warnoptions.append(_EXPECTED)
         numbers = _SPAWN.RawArray("q", BOARD)
         self._board = Board(numbers)
         told = (self.make, numbers, self.squad.patience)

@@ -248,12 +248,14 @@ def test_workers_die_with_their_parent_however_it_dies(tmp_path: Path) -> None:
     script.write_text(LONELY)
     env = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
     with subprocess.Popen(
-        [sys.executable, str(script)], stdout=subprocess.PIPE, text=True, env=env
+        [sys.executable, str(script)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=env
     ) as parent:
-        assert parent.stdout is not None
+        assert parent.stdout is not None and parent.stderr is not None
         pids = {int(parent.stdout.readline()) for _ in range(2)}
         parent.kill()
+        said = parent.stderr.read()  # to the end of the last of its processes
 
+    assert said == "", "what a killed daemon leaves of semaphores is removed without a word"
     assert len(pids) == 2
     until(lambda: not any(is_alive(pid) for pid in pids))
 
