@@ -10,6 +10,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from dropwatch.model import FileFact, ListedFile
+from dropwatch.report.notices import WRITING
+from dropwatch.report.words import duration
 
 
 @dataclass(frozen=True)
@@ -27,6 +29,7 @@ class Sight:
     """What one look at a drop saw.
 
     manifest -- there is one
+    hidden   -- files of it that may be being written, though little speaks for it
     whole    -- it proves itself whole (settling at once is possible)
     garbled  -- why it cannot be read (yet), else ""
     listed   -- the files it lists, if it lists any
@@ -35,6 +38,7 @@ class Sight:
 
     files: tuple[FileFact, ...]
     temporary: tuple[str, ...] = ()
+    hidden: tuple[str, ...] = ()
     manifest: bool = False
     whole: bool = False
     garbled: str = ""
@@ -52,11 +56,15 @@ class Ready:
 
 @dataclass(frozen=True)
 class Settling:
-    """Look again in *wait* seconds. *lacking* is what to tell the user, once, when *tell*."""
+    """Look again in *wait* seconds. *lacking* is what to tell the user, once, when *tell*.
+
+    bounded -- it is given up when `rules.fail` has passed
+    """
 
     wait: float
     lacking: tuple[str, ...] = ()
     tell: bool = False
+    bounded: bool = False
 
 
 def judge(sight: Sight, unchanged: float, rules: Rules) -> Ready | Settling:
@@ -64,16 +72,20 @@ def judge(sight: Sight, unchanged: float, rules: Rules) -> Ready | Settling:
     lacking = _lacking(sight, rules)
     if lacking:
         return _incomplete(lacking, unchanged, rules, bounded=lacking != (_NO_MANIFEST,))
-    if _proven(sight) or unchanged >= rules.settle:
+    if _proven(sight):
         return Ready()
-    return Settling(rules.settle - unchanged)
+    if sight.hidden and unchanged < rules.tell:
+        # Settings of some program, most likely: they are left aside then, and nobody need be told before.
+        why = f"{duration(rules.tell)} without a change, because it is hidden and may be half written"
+        return Settling(rules.tell - unchanged, tuple(f"{name} ({why})" for name in sight.hidden))
+    return Ready() if unchanged >= rules.settle else Settling(rules.settle - unchanged)
 
 
 _NO_MANIFEST = "the manifest (batch.yaml)"
 
 
 def _lacking(sight: Sight, rules: Rules) -> tuple[str, ...]:
-    lacking = [f"{name} (still being written)" for name in sight.temporary]
+    lacking = [f"{name} {WRITING}" for name in sight.temporary]
     lacking += sight.missing
     if sight.garbled:
         lacking.append(f"a manifest that can be read ({sight.garbled})")
@@ -98,4 +110,4 @@ def _incomplete(
         return Ready(lacking)
     tell = unchanged >= rules.tell
     bounds = [bound - unchanged for bound in (rules.tell, rules.fail) if bound > unchanged]
-    return Settling(max(0.1, min(bounds, default=rules.tell)), lacking, tell)
+    return Settling(max(0.1, min(bounds, default=rules.tell)), lacking, tell, bounded)

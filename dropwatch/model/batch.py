@@ -63,6 +63,7 @@ class Dropped:
     path     -- absolute; of loose files the first one
     since    -- when it was changed last, by the file server's clock (epoch seconds)
     lacking  -- what it waits for, in words; empty while it settles
+    given_up -- after how many seconds without a change it goes to failed all the same; 0.0: never
     envelope -- when it is a batch that came back to be tried again
     loose    -- names of the files, when they lie in the inbox itself
     """
@@ -74,6 +75,7 @@ class Dropped:
     bytes: int
     since: float
     lacking: tuple[str, ...] = ()
+    given_up: float = 0.0
     envelope: Envelope | None = None
     loose: tuple[str, ...] = ()
 

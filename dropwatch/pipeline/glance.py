@@ -19,10 +19,10 @@ def inbox(config: Config, spool: Spool, user: str) -> Iterator[Dropped]:
     manifest_only = config.user(user).start == "manifest"
     rules = Rules(settings.settle, settings.incomplete.tell, settings.incomplete.fail, manifest_only)
     for seen in Sightings(spool).look(user, rules, 0.0):
-        yield _dropped(spool, user, seen)
+        yield _dropped(spool, user, seen, settings.incomplete.fail)
 
 
-def _dropped(spool: Spool, user: str, seen: Seen) -> Dropped:
+def _dropped(spool: Spool, user: str, seen: Seen, fail: float) -> Dropped:
     drop, files = seen.drop, seen.sighting.snapshot.files
     names = drop.names if isinstance(drop, LooseFiles) else (drop.name,)
     paths = [spool.folder(user, Place.INBOX) / name for name in names]
@@ -35,6 +35,7 @@ def _dropped(spool: Spool, user: str, seen: Seen) -> Dropped:
         # Not st_mtime: a copy keeps the time of its original, and may be years old when it arrives.
         since=max((os.lstat(path).st_ctime for path in paths if os.path.lexists(path)), default=0.0),
         lacking=seen.state.lacking if isinstance(seen.state, Settling) else (),
+        given_up=fail if isinstance(seen.state, Settling) and seen.state.bounded else 0.0,
         envelope=drop.envelope if isinstance(drop, ReturnedEnvelope) else None,
         loose=drop.names if isinstance(drop, LooseFiles) else (),
     )

@@ -130,14 +130,22 @@ class Sightings:
         snap = sighting.snapshot
         fact = next((file for file in snap.files if _is_manifest(file.path, drop)), None)
         if fact is None:
-            return Sight(snap.files + _as_files(snap), snap.temporary)
+            return Sight(snap.files + _as_files(snap), snap.temporary, snap.hidden)
         if sighting.manifest is None or sighting.manifest.fact != fact:
             sighting.manifest = _read(folder, fact)
         read = sighting.manifest
         missing = tuple(_missing(read.listed, snap.files, elsewhere=read.fetches))
         fetches = read.fetches and len(snap.files) == 1
         return Sight(
-            snap.files, snap.temporary, True, read.whole, read.garbled, read.listed, missing, fetches=fetches
+            snap.files,
+            snap.temporary,
+            snap.hidden,
+            manifest=True,
+            whole=read.whole,
+            garbled=read.garbled,
+            listed=read.listed,
+            missing=missing,
+            fetches=fetches,
         )
 
     def _read_loose_manifests(self, user: str, entries: list[InboxEntry]) -> dict[str, _Listing]:

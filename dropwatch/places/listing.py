@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from dropwatch.errors import DropwatchError, OperatorError, PermanentError, Unavailable
-from dropwatch.litter import is_junk, is_temporary
+from dropwatch.litter import is_junk, is_unfinished
 from dropwatch.manifest.listing import clean_path
 from dropwatch.places.entering import DEEPEST, Folder, folder, relative, sorted_errors
 from dropwatch.places.source import Source
@@ -160,7 +160,7 @@ def _entry(here: Folder, name: str) -> Entry:
     is_folder = stat.S_ISDIR(info.st_mode)
     size = info.st_size if stat.S_ISREG(info.st_mode) else None
     return Entry(
-        path, label(name), is_folder, size, info.st_mtime_ns, _why_not(path, info), is_temporary(name)
+        path, label(name), is_folder, size, info.st_mtime_ns, _why_not(path, info), is_unfinished(name)
     )
 
 
@@ -301,6 +301,6 @@ def measure(
             refused.append(entry)
             continue
         size += entry.size or 0
-        if any(is_temporary(step) for step in entry.path.split("/")):
+        if is_unfinished(entry.path):
             unfinished.append(entry.path)
     return Selection(len(seen) - len(refused), size, tuple(refused), tuple(unfinished))

@@ -40,6 +40,13 @@ class DeadLetter:
     error: str
 
 
+WRITING = "(still being written)"  #: behind the name of such a file, among what a folder waits for
+_TEMPORARY = (
+    "Names such as a.czi.part or .a.czi are those of files that are still being copied. If nobody copies any more, "
+    "take them away, or give them their real names."
+)
+
+
 # -- to users -------------------------------------------------------------------------------------------
 
 
@@ -47,6 +54,7 @@ def incomplete(user: str, name: str, missing: Sequence[str], site: Site, fails_a
     """Return the mail for an incomplete batch in inbox; *missing*: ``b.czi (has 10 of 20 bytes)``."""
     until = moment(fails_at, site.timezone)
     left = len(missing) - SHOWN
+    half = (Say(_TEMPORARY),) if any(item.endswith(WRITING) for item in missing) else ()
     blocks = (
         Say(
             f'Your folder "{named(name)}" has not been taken up yet, because it is not complete. '
@@ -62,6 +70,7 @@ def incomplete(user: str, name: str, missing: Sequence[str], site: Site, fails_a
             'Otherwise copy what is missing into the folder in "inbox", or correct the list of files in '
             "its manifest."
         ),
+        *half,
         Say(f'We wait until {until}. After that the folder goes to "failed", unchanged, and you get a mail.'),
     )
     line = subject("Not complete yet", name, f"waiting for {count(len(missing), 'file')}")

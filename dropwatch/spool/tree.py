@@ -16,7 +16,7 @@ from pathlib import Path
 
 from dropwatch.durable_steps import PLAIN, STEP_BY_STEP, look_at_steps, open_below, open_steps, step_into
 from dropwatch.errors import PermanentError
-from dropwatch.litter import is_junk, is_temporary
+from dropwatch.litter import is_hidden, is_junk, is_temporary, is_unfinished
 from dropwatch.model import FileFact
 
 if sys.platform != "win32":
@@ -50,11 +50,13 @@ class Snapshot:
     files     -- regular files, by path, in a stable order
     oddities  -- links, pipes, devices, folders that cannot be read
     temporary -- paths whose names say that they are still being written; the folder itself may be one
+    hidden    -- paths of other hidden files, or in hidden folders
     """
 
     files: tuple[FileFact, ...]
     oddities: tuple[Oddity, ...] = ()
     temporary: tuple[str, ...] = ()
+    hidden: tuple[str, ...] = ()
 
     def without_inodes(self) -> Snapshot:
         """The same, but for the inodes: on some shares a file has another one whenever it is looked at."""
@@ -67,16 +69,20 @@ def snapshot(folder: Path, names: tuple[str, ...] | None = None) -> Snapshot:
     oddities: list[Oddity] = []
     # A whole folder is copied under a temporary name too, and renamed when it is complete.
     temporary = [folder.name] if names is None and is_temporary(folder.name) else []
+    hidden: list[str] = []
     walk = _Walk(folder)
     for path, info, what in walk.all() if names is None else walk.named(names):
         if info is None:
             oddities.append(Oddity(path, what))
             continue
-        if any(is_temporary(step) for step in path.split("/")):
+        if is_unfinished(path):
             temporary.append(path)
+        elif is_hidden(path):
+            hidden.append(path)
         files.append(FileFact(path, info.st_size, info.st_mtime_ns, info.st_ino))
     files.sort(key=lambda fact: fact.path)
-    return Snapshot(tuple(files), tuple(sorted(oddities, key=lambda odd: odd.path)), tuple(sorted(temporary)))
+    oddities.sort(key=lambda odd: odd.path)
+    return Snapshot(tuple(files), tuple(oddities), tuple(sorted(temporary)), tuple(sorted(hidden)))
 
 
 #: A regular file with its facts, or None and what it is instead.

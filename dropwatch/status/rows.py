@@ -13,6 +13,7 @@ from dropwatch.ledger import Ledger
 from dropwatch.model import CLAIM_STAMP, Dropped, Envelope, Place
 from dropwatch.record import Line, Record
 from dropwatch.report import AttachmentTally, Story, Tally
+from dropwatch.report.words import brief
 from dropwatch.spool.folders import MEMORY, inner_folder, stamped_at
 from dropwatch.spool.tree import snapshot
 from dropwatch.status import pace
@@ -139,6 +140,8 @@ class Reader:
         if dropped.lacking:
             more = len(dropped.lacking) - 1
             waits = f"it lacks {dropped.lacking[0]}{f' and {more} more' if more else ''}"
+            if dropped.given_up:
+                waits += f"; given up after {brief(dropped.given_up)} without a change"
         elif not self.presence.running:
             waits = _NOT_RUNNING
         elif self.presence.held(dropped.user):

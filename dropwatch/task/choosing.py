@@ -19,6 +19,7 @@ class Chosen:
     attachments -- in the order of the manifest; they are never looked at
     listed      -- the manifest lists the files: each of them has to become something
     aside       -- files that it does not list
+    hidden      -- files that are hidden, or lie in a hidden folder, and that nothing names
     sums        -- sha256 that the manifest lists, by path
     """
 
@@ -26,6 +27,7 @@ class Chosen:
     attachments: tuple[FileFact, ...] = ()
     listed: bool = False
     aside: tuple[str, ...] = ()
+    hidden: tuple[str, ...] = ()
     sums: Mapping[str, str] | None = None
 
 
@@ -45,12 +47,17 @@ def choose(read: Manifest, snap: Snapshot) -> Chosen:
     _check(read, snap, images, listing, attaching)
     # What is named in both places is attached: a list names all files that arrive, images or not.
     attached = dict.fromkeys(attaching.found.values())
-    found = dict.fromkeys(listing.found.values() if read.files else images)
+    hidden = frozenset(snap.hidden)
+    found = dict.fromkeys(
+        listing.found.values() if read.files else (path for path in images if path not in hidden)
+    )
+    left = [path for path in images if path not in found and path not in attached]
     return Chosen(
         files=tuple(images[path] for path in found if path not in attached),
         attachments=tuple(present[path] for path in attached),
         listed=bool(read.files),
-        aside=tuple(path for path in images if path not in found and path not in attached),
+        aside=tuple(path for path in left if path not in hidden),
+        hidden=tuple(path for path in left if path in hidden),
         sums={listing.found[file.path]: file.sha256 for file in read.files if file.sha256},
     )
 

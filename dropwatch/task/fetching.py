@@ -21,7 +21,7 @@ from dropwatch.errors import (
     TemporaryError,
     Unavailable,
 )
-from dropwatch.litter import is_temporary
+from dropwatch.litter import is_unfinished
 from dropwatch.model import Fetched, FetchJob, FileFact, Progress
 from dropwatch.places import Source
 from dropwatch.report.words import listed, named, number, size
@@ -135,7 +135,7 @@ class Fetching:
                 refused[entry.path] = entry.refused.removeprefix("it is ") or TOO_LONG
             elif entry.size is not None and entry.mtime_ns is not None:
                 files[entry.path] = FileFact(entry.path, entry.size, entry.mtime_ns)
-        half = [path for path in files if any(map(is_temporary, path.split("/")))]
+        half = [path for path in files if is_unfinished(path)]
         if half:
             raise TemporaryError(
                 f"Still being written in {self.source.name}, their names say: {_some(half)}.",

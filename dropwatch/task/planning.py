@@ -160,6 +160,8 @@ class _Draft:
             yield f"Imported too, because they belong to files that the manifest lists: {some(needed)}."
         if unlisted:
             yield f"Left aside, because the manifest does not list them: {some(unlisted)}."
+        if self.chosen.hidden:
+            yield f"Left aside, because they are hidden: {some(self.chosen.hidden)}."
         if aside:
             yield f"Left aside, not an image: {some(aside)}."
         if self.sides.copies is not None:

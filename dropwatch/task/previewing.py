@@ -9,7 +9,7 @@ from contextlib import closing
 
 from dropwatch.errors import Interrupted, PermanentError, Unavailable
 from dropwatch.formats import Unreadable
-from dropwatch.litter import is_temporary
+from dropwatch.litter import is_hidden, is_unfinished
 from dropwatch.model import FileFact, Preview, PreviewJob, Refused
 from dropwatch.places import Entry, Source, walk
 from dropwatch.places.source import EVERYONE
@@ -55,7 +55,7 @@ def preview(
     folder = job.folder.resolve()
     entries = _listed(Source(job.name, folder, (EVERYONE,)), job.paths, stopped)
     snap = Snapshot(tuple(_fact(entry) for entry in entries if not entry.refused))
-    chosen = Chosen(tuple(file for file in snap.files if not is_ours(file.path)))
+    chosen = _chosen(snap)
 
     def told(done: int, total: int) -> None:
         if stopped():
@@ -70,6 +70,12 @@ def preview(
             chosen, looks, contents, told, lambda number: number >= job.most or clock() >= end
         )
     return _preview(snap, chosen, found, entries, looker.name)
+
+
+def _chosen(snap: Snapshot) -> Chosen:
+    files = tuple(file for file in snap.files if not is_ours(file.path))
+    hidden = tuple(file.path for file in files if is_hidden(file.path))
+    return Chosen(tuple(file for file in files if not is_hidden(file.path)), hidden=hidden)
 
 
 def no_answer(name: str) -> Unavailable:
@@ -109,8 +115,8 @@ def _preview(snap: Snapshot, chosen: Chosen, found: Found, entries: Iterable[Ent
     return Preview(
         filesets=tuple(fileset(group, files, {}) for group in found.sound),
         refused=tuple(_refused(found, files, entries)),
-        aside=tuple(file.path for file, look in found.rest if look.unknown),
-        unfinished=tuple(path for path in files if any(map(is_temporary, path.split("/")))),
+        aside=(*(file.path for file, look in found.rest if look.unknown), *chosen.hidden),
+        unfinished=tuple(path for path in files if is_unfinished(path)),
         files=len(files),
         bytes=sum(file.size for file in snap.files),
         unlooked=sum(file.path not in looked for file in chosen.files),

@@ -80,7 +80,8 @@ class Sides:
         theirs = self.copies.snap
         files = (*self.own.snap.files, *(file for file in theirs.files if not is_ours(file.path)))
         oddities = (*self.own.snap.oddities, *theirs.oddities)
-        return replace(self.own.snap, files=files, oddities=oddities)
+        hidden = (*self.own.snap.hidden, *theirs.hidden)
+        return replace(self.own.snap, files=files, oddities=oddities, hidden=hidden)
 
     def is_fetched(self, path: str) -> bool:
         return path in self._fetched

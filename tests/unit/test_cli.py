@@ -159,7 +159,7 @@ def test_a_drop_that_lacks_something_says_what(facility: Facility) -> None:
     seen = facility.json("status")["batches"]
 
     assert [batch["reason"] for batch in seen] == [
-        "waiting: it lacks b.czi.part (still being written) and 1 more"
+        "waiting: it lacks b.czi.part (still being written) and 1 more; given up after 1 day without a change"
     ]
 
 

@@ -98,6 +98,19 @@ def test_damaged_file_is_refused_and_the_others_go_on(drop: Drop) -> None:
     assert made.notes == ("Left aside, not an image: readme.txt.",)
 
 
+def test_hidden_files_are_left_aside_unless_the_manifest_lists_them(drop: Drop) -> None:
+    for name in ("a.ome.tif", ".cells/b.ome.tif"):
+        images.ome_set(drop.folder, [name])
+    (drop.folder / ".metadata").write_text("settings")
+    made = drop.plan()
+    (drop.folder / "batch.yaml").write_text("files: [{path: .cells/b.ome.tif}]\n")
+    listed = drop.plan()
+
+    assert [one.name for one in made.filesets] == ["a.ome.tif"]
+    assert made.notes == ("Left aside, because they are hidden: .cells/b.ome.tif, .metadata.",)
+    assert [one.name for one in listed.filesets] == [".cells/b.ome.tif"]
+
+
 def test_a_set_of_which_one_file_is_cut_is_refused_once(drop: Drop) -> None:
     files = [f"set_T{number:02}.ome.tif" for number in range(12)]
     images.ome_set(drop.folder, files)

@@ -18,6 +18,7 @@ RULES = Rules(settle=60, tell=3600, fail=86400)
 STRICT = Rules(settle=60, tell=3600, fail=86400, manifest_only=True)
 FILES = (FileFact("a.tif", 10, 1),)
 SIZED = (ListedFile("a.tif", 10),)
+HIDDEN = ".cache (1 hour without a change, because it is hidden and may be half written)"
 NO_MANIFEST = ("the manifest (batch.yaml)",)
 
 
@@ -34,15 +35,24 @@ NO_MANIFEST = ("the manifest (batch.yaml)",)
             Sight(FILES, manifest=True, whole=True, listed=(ListedFile("a.tif"),)), 0, RULES, Settling(60),
         ),
         ("listed, but perhaps cut", Sight(FILES, manifest=True, listed=SIZED), 0, RULES, Settling(60)),
-        ("a temporary name", Sight(FILES, ("b.part",)), 60, RULES, Settling(3540, ("b.part (still being written)",))),
-        ("empty", Sight(()), 100, RULES, Settling(3500, ("any file",))),
+        (
+            "a temporary name", Sight(FILES, ("b.part",)), 60, RULES,
+            Settling(3540, ("b.part (still being written)",), bounded=True),
+        ),
+        ("hidden", Sight(FILES, hidden=(".cache",)), 60, RULES, Settling(3540, (HIDDEN,))),
+        ("hidden, at rest", Sight(FILES, hidden=(".cache",)), 3600, RULES, Ready()),
+        ("hidden beside a list", Sight(FILES, hidden=(".cache",), whole=True, listed=SIZED), 0, RULES, Ready()),
+        ("empty", Sight(()), 100, RULES, Settling(3500, ("any file",), bounded=True)),
         (
             "garbled",
             Sight(FILES, manifest=True, garbled="line 3"), 100, RULES,
-            Settling(3500, ("a manifest that can be read (line 3)",)),
+            Settling(3500, ("a manifest that can be read (line 3)",), bounded=True),
         ),
-        ("missing", Sight(FILES, missing=("b (not there)",)), 100, RULES, Settling(3500, ("b (not there)",))),
-        ("missing, told", Sight(FILES, missing=("b",)), 3600, RULES, Settling(82800, ("b",), tell=True)),
+        (
+            "missing", Sight(FILES, missing=("b (not there)",)), 100, RULES,
+            Settling(3500, ("b (not there)",), bounded=True),
+        ),
+        ("missing, told", Sight(FILES, missing=("b",)), 3600, RULES, Settling(82800, ("b",), tell=True, bounded=True)),
         ("missing, given up", Sight(FILES, missing=("b",)), 86400, RULES, Ready(("b",))),
         ("must have a manifest", Sight(FILES), 100, STRICT, Settling(3500, NO_MANIFEST)),
         ("must have one, told", Sight(FILES), 90000, STRICT, Settling(3600, NO_MANIFEST, tell=True)),
@@ -195,9 +205,9 @@ def test_a_listing_makes_a_batch_ready_at_once_when_all_is_there_with_its_size(s
     put(spool, "run/batch.json", listing)
     put(spool, "run/a.tif")
 
-    assert look(sightings, 1000) == {"run": Settling(3600, ("b.tif (not there)",))}
+    assert look(sightings, 1000) == {"run": Settling(3600, ("b.tif (not there)",), bounded=True)}
     put(spool, "run/b.tif", "pix")
-    assert look(sightings, 1001) == {"run": Settling(3600, ("b.tif (has 3 of 6 bytes)",))}
+    assert look(sightings, 1001) == {"run": Settling(3600, ("b.tif (has 3 of 6 bytes)",), bounded=True)}
     put(spool, "run/b.tif")
     assert look(sightings, 1002) == {"run": Ready()}
 

@@ -56,7 +56,9 @@ def names_in(folder: Path) -> list[str]:
 @pytest.mark.parametrize(
     "name",
     [".DS_Store", "._cell.tif", "Thumbs.db", "THUMBS.DB", "desktop.ini", "~$notes.docx", ".smbdelete00123",
-     ".nfs000123", "@eaDir", "__MACOSX", "lost+found", ".dropwatch"],
+     ".nfs000123", "@eaDir", "__MACOSX", "lost+found", ".dropwatch", ".~lock.notes.odt#", ".notes.txt.swp",
+     ".Trash-1000", ".directory", ".fseventsd", "ehthumbs.db", "$RECYCLE.BIN", ".fuse_hidden0001", ".stfolder",
+     ".dropbox.cache", ".AppleDouble", "Icon\r", "#recycle"],
 )  # fmt: skip
 def test_litter_of_desktops_and_servers_is_never_part_of_a_batch(tmp_path: Path, name: str) -> None:
     fill(tmp_path, "a.tif", name, f"deep/{name}")
@@ -72,7 +74,18 @@ def test_names_that_only_resemble_litter_are_files(name: str) -> None:
 
 @pytest.mark.parametrize(
     "name",
-    [".hidden", "a.tmp", "a.PART", "a.partial", "a.crdownload", "a.filepart", "a.tif~", ".a.tif.Xy12Za"],
+    [
+        ".hidden.tif",
+        ".cells.zarr",
+        "a.download",
+        "a.tmp",
+        "a.PART",
+        "a.partial",
+        "a.crdownload",
+        "a.filepart",
+        "a.tif~",
+        ".a.tif.Xy12Za",
+    ],
 )
 def test_temporary_names_hold_a_batch_back_at_any_depth(tmp_path: Path, name: str) -> None:
     fill(tmp_path, "a.tif", f"deep/er/{name}")
@@ -81,8 +94,21 @@ def test_temporary_names_hold_a_batch_back_at_any_depth(tmp_path: Path, name: st
     assert snapshot(tmp_path).temporary == (f"deep/er/{name}",)
 
 
+def test_hidden_files_that_are_no_half_images_are_seen_apart(tmp_path: Path) -> None:
+    fill(tmp_path, "a.tif", ".metadata", "deep/.git/config", ".git/half.part", "cells.zarr/0/.zattrs")
+
+    seen = snapshot(tmp_path)
+    assert seen.hidden == (".metadata", "deep/.git/config")
+    assert seen.temporary == (".git/half.part",)
+    assert [file.path for file in seen.files if file.path not in seen.hidden + seen.temporary] == [
+        "a.tif",
+        "cells.zarr/0/.zattrs",
+    ]
+
+
 def test_a_folder_that_is_still_copied_under_a_temporary_name_is_held_back(tmp_path: Path) -> None:
     assert snapshot(fill(tmp_path / "run 7.part", "a.tif")).temporary == ("run 7.part",)
+    assert snapshot(fill(tmp_path / ".run 7", "a.tif")).temporary == (".run 7",)
 
 
 @posix
