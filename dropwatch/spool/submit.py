@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, fields
 from pathlib import Path, PurePosixPath
+from typing import TypedDict, Unpack
 
 from dropwatch import manifest
 from dropwatch.durable import fsync_directory, write_durably
@@ -36,77 +37,6 @@ _PATIENCE = (
     2.0,
     4.0,
 )  #: seconds to wait while a virus scanner holds what we wrote (Windows)
-
-
-def submit(
-    files: Iterable[str | os.PathLike[str]],
-    *,
-    spool: str | os.PathLike[str],
-    user: str,
-    name: str | None = None,
-    target: str | None = None,
-    group: str | None = None,
-    description: str = "",
-    tags: Sequence[str] = (),
-    key_values: Mapping[str, str] | None = None,
-    notify: Sequence[str] = (),
-    duplicates: str | None = None,
-    checksums: bool = True,
-    progress: Progress | None = None,
-) -> Path:
-    """Copy *files* as one batch into the inbox of *user* below *spool*; returns the batch's folder there.
-
-    files     -- files and folders. One folder is the batch itself; beside others, a folder stays a folder
-    name      -- what the batch is called; default: as the folder, or the folder that the files come from
-    target, group, description, tags, key_values, notify, duplicates -- as in a manifest
-    checksums -- list the SHA-256 of each file, computed while copying
-    progress  -- is told the file at hand, bytes copied so far, bytes in all
-
-    What lies in the inbox is never touched: a second batch of that name gets a number. Files that bring a
-    ``batch.yaml`` keep it; then nothing of a manifest can be given here. Raises Unavailable (the spool is not
-    mounted), ManifestError, PermanentError (no such drop folder; links and the like, each by name; no space),
-    TemporaryError (a file changed while it was copied), OSError.
-    """
-    wishes = Wishes(name, target, group, description, tags, key_values, notify, duplicates)
-    paths = [Path(os.path.abspath(path)) for path in files]  # noqa: PTH100 - resolve() would follow links
-    return _drop(paths, _inbox(Path(spool), user), wishes, checksums, progress or (lambda *_: None))
-
-
-def submit_from(
-    place: str,
-    paths: Sequence[str],
-    *,
-    spool: str | os.PathLike[str],
-    user: str,
-    name: str | None = None,
-    target: str | None = None,
-    group: str | None = None,
-    description: str = "",
-    tags: Sequence[str] = (),
-    key_values: Mapping[str, str] | None = None,
-    notify: Sequence[str] = (),
-    duplicates: str | None = None,
-    owner: str | None = None,
-) -> Path:
-    """Drop a batch whose files the daemon fetches itself; returns its folder in the inbox of *user* below *spool*.
-
-    place -- a place of the daemon's configuration
-    paths -- files and folders below that place, '/'-separated
-    owner -- whose batch it is, where *user* is an instrument that may import for others
-    The others as in submit(). Only a manifest is written: it takes no longer for 200 GB. Whether the place is there,
-    who may use it and what lies there, the daemon finds out. Raises as submit() does.
-    """
-    wishes = Wishes(name, target, group, description, tags, key_values, notify, duplicates, owner)
-    keys = {**wishes.keys(), "from": {"place": place, "paths": list(paths)}}
-    manifest.compose(keys)  # before a name is made of what is not right
-    title = name or called([PurePosixPath("/", place, path.replace("\\", "/")) for path in paths])
-    if title.isprintable():
-        keys = {"name": title, **keys}
-    data, inbox = manifest.compose(keys), _inbox(Path(spool), user)
-    with _reserved(inbox, folder_name(title)) as part:
-        write_durably(part / MANIFEST, data, mode=0o666)
-        share(part / MANIFEST, inbox)
-        return _commit(part, inbox, folder_name(title))
 
 
 @dataclass(frozen=True)
@@ -133,6 +63,78 @@ class Wishes:
             for key, value in {**given, **lists, "key_values": dict(self.key_values or {})}.items()
             if value
         }
+
+
+class Wished(TypedDict, total=False):
+    """What may be said of a batch when it is submitted."""
+
+    name: str | None
+    target: str | None
+    group: str | None
+    description: str
+    tags: Sequence[str]
+    key_values: Mapping[str, str] | None
+    notify: Sequence[str]
+    duplicates: str | None
+
+
+def submit(
+    files: Iterable[str | os.PathLike[str]],
+    *,
+    spool: str | os.PathLike[str],
+    user: str,
+    checksums: bool = True,
+    progress: Progress | None = None,
+    **wished: Unpack[Wished],
+) -> Path:
+    """Copy *files* as one batch into the inbox of *user* below *spool*; returns the batch's folder there.
+
+    files     -- files and folders. One folder is the batch itself; beside others, a folder stays a folder
+    checksums -- list the SHA-256 of each file, computed while copying
+    progress  -- is told the file at hand, bytes copied so far, bytes in all
+    wished    -- name: what the batch is called; default: as the folder, or the folder that the files come from.
+                 target, group, description, tags, key_values, notify, duplicates: as in a manifest
+
+    What lies in the inbox is never touched: a second batch of that name gets a number. Files that bring a
+    ``batch.yaml`` keep it; then nothing of a manifest can be given here. Raises Unavailable (the spool is not
+    mounted), ManifestError, PermanentError (no such drop folder; links and the like, each by name; no space),
+    TemporaryError (a file changed while it was copied), OSError.
+    """
+    wishes = Wishes(**wished)
+    paths = [Path(os.path.abspath(path)) for path in files]  # noqa: PTH100 - resolve() would follow links
+    return _drop(paths, _inbox(Path(spool), user), wishes, checksums, progress or (lambda *_: None))
+
+
+def submit_from(
+    place: str,
+    paths: Sequence[str],
+    *,
+    spool: str | os.PathLike[str],
+    user: str,
+    owner: str | None = None,
+    **wished: Unpack[Wished],
+) -> Path:
+    """Drop a batch whose files the daemon fetches itself; returns its folder in the inbox of *user* below *spool*.
+
+    place -- a place of the daemon's configuration
+    paths -- files and folders below that place, '/'-separated
+    owner -- whose batch it is, where *user* is an instrument that may import for others
+    wished -- as in submit()
+
+    Only a manifest is written: it takes no longer for 200 GB. Whether the place is there, who may use it and what lies
+    there, the daemon finds out. Raises as submit() does.
+    """
+    wishes = Wishes(**wished, owner=owner)
+    keys = {**wishes.keys(), "from": {"place": place, "paths": list(paths)}}
+    manifest.compose(keys)  # before a name is made of what is not right
+    title = wishes.name or called([PurePosixPath("/", place, path.replace("\\", "/")) for path in paths])
+    if title.isprintable():
+        keys = {"name": title, **keys}
+    data, inbox = manifest.compose(keys), _inbox(Path(spool), user)
+    with _reserved(inbox, folder_name(title)) as part:
+        write_durably(part / MANIFEST, data, mode=0o666)
+        share(part / MANIFEST, inbox)
+        return _commit(part, inbox, folder_name(title))
 
 
 def submit_staged(
