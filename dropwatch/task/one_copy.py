@@ -48,6 +48,7 @@ class Copying:
     def copy(self, file: FileFact, begun: Begun | None) -> bool:
         """Copy *file*, or the rest of what was *begun* of it; False where it may not be read, which is no reason not to
         fetch the others. Raises as Fetching.fetch() does."""
+        self.check_room()  # many small ones fill a disk as well
         try:
             self._copy(file, begun)
         except PermanentError as err:

@@ -12,7 +12,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
 
 import pytest
 
@@ -59,16 +58,25 @@ class Site:
         return path
 
     def fetch(self) -> Fetched:
-        settings = config.parse(
+        self.fetching = Fetching(
+            self.settings,
+            FetchJob(self.batch, None, self.wanted),  # type: ignore[arg-type]
+            find(self.settings, "disk"),
+            self._tell,
+            lambda: self.stop,
+            self.mark,
+        )
+        return self.fetching.fetch()
+
+    @property
+    def settings(self) -> config.Config:
+        return config.parse(
             f"spools: [{{path: {self.top}/spool}}]\nstate: {self.top}/state\nmail: null\nimporter: folder\n"
             f"folder: {{path: {self.top}/archive}}\nlimits: {{min_free: {self.least}}}\n"
             f"places: {{disk: {{path: {self.disk}, users: ['*']}}}}\n",
             source="dropwatch.yaml",
             read=lambda name: "",
         )
-        job: Any = FetchJob(self.batch, None, self.wanted)  # type: ignore[arg-type]
-        place = find(settings, "disk")
-        return Fetching(settings, job, place, self._tell, lambda: self.stop, self.mark).fetch()
 
     @property
     def batch(self) -> Batch:
@@ -335,6 +343,23 @@ def test_nothing_is_copied_where_too_little_room_would_be_left(tmp_path: Path) -
         site.fetch()
 
     assert (full.value.code, site.names()) == ("storage-full", [])
+
+
+def test_small_files_too_leave_the_room_that_has_to_stay_free(tmp_path: Path) -> None:
+    """Somebody else fills the disk meanwhile."""
+    site = Site(tmp_path)
+    for name in "abc":
+        site.put(f"run7/{name}.czi", 320)
+
+    def fill() -> None:
+        site.least = f"{2 * shutil.disk_usage(tmp_path).total}B"
+        site.fetching.config = site.settings
+
+    site.at = {320: fill}
+    with pytest.raises(OperatorError, match="There is no room in the spool"):
+        site.fetch()
+
+    assert site.names() == ["run7/a.czi"]
 
 
 def test_what_cannot_be_fetched_is_said_in_words(tmp_path: Path) -> None:
