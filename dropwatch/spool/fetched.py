@@ -22,6 +22,7 @@ from dropwatch.spool.folders import MEMORY
 
 FETCHED = "fetched"  #: in MEMORY; what a batch without `from` has not
 _FILES, _JOURNAL, _PART = "files", "copies.jsonl", ".dropwatch.part"
+_COARSEST = 2 * 10**9  #: nanoseconds; what FAT takes from a time at most (SMB 99, HFS+ a second)
 _LARGEST = 256 * 2**20  #: bytes of a journal; a million files
 
 
@@ -111,7 +112,7 @@ class Copies:
                 info = folder.look(name)
         except OSError:
             return False
-        return stat.S_ISREG(info.st_mode) and (info.st_size, info.st_mtime_ns) == (file.size, file.mtime_ns)
+        return stat.S_ISREG(info.st_mode) and is_copy(info.st_size, info.st_mtime_ns, file)
 
     def holds_part(self, begun: Begun) -> bool:
         """Whether there is a regular file, of ours alone, that may begin as *begun* says."""
@@ -196,6 +197,11 @@ class Copies:
         """Remove them all. Raises OSError."""
         with suppress(FileNotFoundError), inside(self.memory.parent) as folder:
             folder.remove(self.memory.name)
+
+
+def is_copy(size: int, mtime_ns: int, file: FileFact) -> bool:
+    """Whether what has this size and time can be the copy of *file*: not every file system keeps all of a time."""
+    return size == file.size and abs(mtime_ns - file.mtime_ns) < _COARSEST
 
 
 def _clear(top: Path, prefix: str, wanted: set[str], folders: set[str]) -> None:

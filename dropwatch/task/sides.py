@@ -12,7 +12,7 @@ from pathlib import Path
 
 from dropwatch.model import Batch, FileFact, Problem, Wanted
 from dropwatch.mounts import keeps_inodes
-from dropwatch.spool.fetched import Copies
+from dropwatch.spool.fetched import Copies, is_copy
 from dropwatch.spool.tree import Oddity, Snapshot, snapshot
 from dropwatch.task.belonging import Contents, is_ours
 from dropwatch.task.choosing import Chosen
@@ -44,8 +44,9 @@ def find_copies(batch: Batch, wanted: Wanted) -> Side | None:
     if not journal.is_all_of(wanted):
         return None
     snap = look_at(copies.folder)
-    there = {file.path: (file.size, file.mtime_ns) for file in snap.files}
-    if there != {path: (file.size, file.mtime_ns) for path, file in journal.files.items()}:
+    if {file.path for file in snap.files} != journal.files.keys():
+        return None
+    if not all(is_copy(file.size, file.mtime_ns, journal.files[file.path]) for file in snap.files):
         return None
     oddities = (*snap.oddities, *(Oddity(path, what) for path, what in journal.refused.items()))
     return Side(copies.folder, copies.memory, replace(snap, oddities=oddities))

@@ -303,6 +303,19 @@ def test_a_replaced_original_is_fetched_again_and_what_is_gone_goes_here_too(tmp
     assert same(changed, Copies(site.envelope).folder / "run7/b.czi")
 
 
+def test_a_disk_that_keeps_no_fractions_of_seconds_has_copies_all_the_same(tmp_path: Path) -> None:
+    site = Site(tmp_path)
+    site.put("run7/a.czi", 320)
+    site.fetch()
+    copy = Copies(site.envelope).folder / "run7/a.czi"
+    os.utime(copy, ns=(10**18, copy.stat().st_mtime_ns // (2 * 10**9) * 2 * 10**9))
+
+    complete, again = site.is_complete(), site.fetch()
+
+    assert complete
+    assert again == Fetched(1, 320, 0)
+
+
 def test_what_was_fetched_once_is_enough_when_the_place_is_gone(tmp_path: Path) -> None:
     site = Site(tmp_path)
     site.put("run7/a.czi", 320)
