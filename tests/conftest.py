@@ -14,6 +14,7 @@ import yaml
 
 if TYPE_CHECKING:
     from dropwatch.sandbox.server import Sandbox
+    from tests.world import SandboxProcess
 
 
 @pytest.fixture(autouse=True, scope="session")
@@ -61,3 +62,12 @@ def sandbox(tmp_path: Path) -> Iterator[Running]:
         yield Running(server, folder)
     finally:
         server.stop()
+
+
+@pytest.fixture(scope="module")
+def sandbox_process(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SandboxProcess]:
+    """A sandbox in a process of its own, for all stories of a module."""
+    from tests.world import running_sandbox
+
+    with running_sandbox(tmp_path_factory.mktemp("sandbox")) as made:
+        yield made

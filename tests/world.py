@@ -5,6 +5,7 @@ It drops and looks; it decides nothing and never touches what the daemon owns. l
 
 from __future__ import annotations
 
+import asyncio
 import email
 import functools
 import hashlib
@@ -16,14 +17,16 @@ import sqlite3
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Coroutine, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from email.header import decode_header, make_header
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import yaml
+
+T = TypeVar("T")
 
 USERS = ("alice", "bob", "carol")
 DISK = "microscope"  #: a place; settings that name it may do so relative to the configuration
@@ -44,6 +47,11 @@ def wait_until(condition: Callable[[], Any], seconds: float = PATIENCE, what: st
         assert time.monotonic() < deadline, f"not within {seconds} s: {what or condition}"
         time.sleep(0.02)
     return value
+
+
+def awaited(asking: Coroutine[Any, Any, T], seconds: float = PATIENCE) -> T:
+    """What *asking* answers; fails the test when that is not within *seconds*."""
+    return asyncio.run(asyncio.wait_for(asking, seconds))
 
 
 # -- the sandbox -----------------------------------------------------------------------------------------

@@ -7,13 +7,12 @@ from pathlib import Path
 
 from nicegui import ui
 
-from dropwatch.cli import main
-from dropwatch.web import pages
 from dropwatch.web.entrance import asking_at
 from dropwatch.web.frame import frame
 from dropwatch.web.house import House
 from dropwatch.web.pages.preview_panel import PreviewPanel
 from dropwatch.web.visitor import Visitor
+from tests.browser.trial import serve
 
 
 def hang_up(house: House) -> None:
@@ -29,11 +28,4 @@ def hang_up(house: House) -> None:
 
 
 if __name__ == "__main__":
-    hung_up = pages.register
-
-    def register(house: House) -> None:
-        hung_up(house)
-        hang_up(house)
-
-    pages.register = register
-    main()
+    serve(hang_up)

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from nicegui import ui
 
-from dropwatch.cli import main
 from dropwatch.errors import DropwatchError
 from dropwatch.spool.submit import Wishes
-from dropwatch.web import pages
 from dropwatch.web.entrance import asking_at
 from dropwatch.web.house import House
 from dropwatch.web.upload_panel import LOOKS, UploadPanel
 from dropwatch.web.visitor import Visitor
+from tests.browser.trial import serve
 
 
 def hang_up(house: House) -> None:
@@ -39,11 +38,4 @@ def hang_up(house: House) -> None:
 
 
 if __name__ == "__main__":
-    hung_up = pages.register
-
-    def register(house: House) -> None:
-        hung_up(house)
-        hang_up(house)
-
-    pages.register = register
-    main()
+    serve(hang_up)

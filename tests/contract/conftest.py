@@ -1,4 +1,4 @@
-"""For the tests of the OMERO importer: a batch, importers for the sandbox, and no secret in any log."""
+"""For the tests of the OMERO importer: a batch, importers for the sandbox, no secret in any log, and people at it."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 if TYPE_CHECKING:
+    from omero_people import Person
     from orders import Batch
 
     from dropwatch.importers.omero import OmeroImporter
@@ -59,3 +60,35 @@ def connect(sandbox: Any) -> Iterator[Callable[..., OmeroImporter]]:
 @pytest.fixture
 def importer(connect: Callable[..., OmeroImporter]) -> OmeroImporter:
     return connect()
+
+
+# -- people at the sandbox ---------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def every_client_ends() -> Iterator[None]:
+    """So that no thread of one outlives its test."""
+    from omero_people import end_every_client
+
+    yield
+    end_every_client()
+
+
+@pytest.fixture
+def alice(sandbox: Any) -> Iterator[Person]:
+    """alice, logged in with omero-py's client."""
+    from omero_people import logged_in
+
+    with logged_in(sandbox.server.omero_port, "alice") as person:
+        yield person
+
+
+@pytest.fixture
+def gateway(sandbox: Any) -> Iterator[Any]:
+    """alice with omero-py's BlitzGateway."""
+    import omero.gateway
+
+    made = omero.gateway.BlitzGateway("alice", "alice", host="127.0.0.1", port=sandbox.server.omero_tls_port)
+    assert made.connect()
+    yield made
+    made.close()

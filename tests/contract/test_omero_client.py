@@ -23,7 +23,7 @@ import omero.clients
 import omero.gateway
 from images import fake, ome_set
 from omero.rtypes import rstring
-from omero_people import Person, begin_all, end_every_client, fileset, logged_in, response, settings, told
+from omero_people import Person, begin_all, fileset, response, settings, told
 from PIL import Image
 
 from dropwatch.sandbox.samples import ome_tiff
@@ -39,10 +39,7 @@ AS_SOMEBODY = (
 PLATE = "p&plates=1&plateRows=2&plateCols=3&fields=2.fake"
 
 
-@pytest.fixture(autouse=True)
-def every_client_ends() -> Iterator[None]:
-    yield
-    end_every_client()
+pytestmark = pytest.mark.usefixtures("every_client_ends")
 
 
 @dataclass(frozen=True)
@@ -95,12 +92,6 @@ def shell(sandbox: Running) -> Iterator[Shell]:
         if root:
             os.chown(home, SOMEBODY, SOMEBODY)
         yield Shell(Path(home), sandbox.server.omero_tls_port)
-
-
-@pytest.fixture
-def alice(sandbox: Running) -> Iterator[Person]:
-    with logged_in(sandbox.server.omero_port, "alice") as person:
-        yield person
 
 
 @pytest.fixture
@@ -227,14 +218,6 @@ def test_what_the_sandbox_cannot_do_is_refused_by_name(shell: Shell) -> None:
 
 
 # -- BlitzGateway ------------------------------------------------------------------------------------------
-
-
-@pytest.fixture
-def gateway(sandbox: Running) -> Iterator[Any]:
-    made = omero.gateway.BlitzGateway("alice", "alice", host="127.0.0.1", port=sandbox.server.omero_tls_port)
-    assert made.connect()
-    yield made
-    made.close()
 
 
 def test_gateway_walks_from_project_to_image_and_back(gateway: Any, alice: Person, imported: Path) -> None:

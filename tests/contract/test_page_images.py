@@ -5,11 +5,10 @@ from __future__ import annotations
 import asyncio
 import socket
 import threading
-import time
-from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import pytest
 
@@ -25,9 +24,7 @@ from dropwatch.model import Tree
 from dropwatch.sandbox.samples import ome_tiff
 from dropwatch.web.images import KEPT, Images
 from dropwatch.web.shelf import Shelf
-
-T = TypeVar("T")
-DEADLINE = 60.0
+from tests.world import PATIENCE, awaited, wait_until
 
 
 class Watched(OmeroImporter):
@@ -41,14 +38,14 @@ class Watched(OmeroImporter):
 
     def containers(self, owner: str, group: str | None) -> Tree:
         self.asked.append(("containers", owner, group))
-        assert self.gate.wait(DEADLINE)
+        assert self.gate.wait(PATIENCE)
         return super().containers(owner, group)
 
     def thumbnails(
         self, owner: str, ids: Sequence[int], size: int, *, kind: str = "Image"
     ) -> Mapping[int, bytes]:
         self.asked.append(("thumbnails", owner, *ids))
-        assert self.gate.wait(DEADLINE)
+        assert self.gate.wait(PATIENCE)
         return super().thumbnails(owner, ids, size, kind=kind)
 
 
@@ -77,55 +74,44 @@ def page(importer: Watched, clock: Clock) -> Iterator[Images]:
         yield made
 
 
-def run(asking: Coroutine[Any, Any, T]) -> T:
-    return asyncio.run(asyncio.wait_for(asking, DEADLINE))
-
-
-def until(true: Callable[[], object]) -> None:
-    end = time.monotonic() + DEADLINE
-    while not true():
-        assert time.monotonic() < end, "waited too long"
-        threading.Event().wait(0.01)
-
-
 def test_containers_are_asked_for_once_a_minute_for_each_person_and_group(
     sandbox: Any, importer: Watched, page: Images, clock: Clock
 ) -> None:
-    assert run(page.containers("bob")).datasets == ()
+    assert awaited(page.containers("bob")).datasets == ()
     with logged_in(sandbox.server.omero_port, "bob") as bob:
         bob.make(omero.model.DatasetI(), "day 3")
 
-    assert run(page.containers("bob")).datasets == ()
-    assert [one.name for one in run(page.containers("bob", fresh=True)).datasets] == ["day 3"]
-    assert run(page.containers("bob", "lab-b")).group == "lab-b"
-    assert run(page.containers("alice")).datasets == ()
+    assert awaited(page.containers("bob")).datasets == ()
+    assert [one.name for one in awaited(page.containers("bob", fresh=True)).datasets] == ["day 3"]
+    assert awaited(page.containers("bob", "lab-b")).group == "lab-b"
+    assert awaited(page.containers("alice")).datasets == ()
     clock.now += KEPT
-    assert [one.name for one in run(page.containers("bob")).datasets] == ["day 3"]
+    assert [one.name for one in awaited(page.containers("bob")).datasets] == ["day 3"]
     assert [one[1:] for one in importer.asked] == [
         ("bob", None), ("bob", None), ("bob", "lab-b"), ("alice", None), ("bob", None)
     ]  # fmt: skip
-    assert run(page.account("bob")).email == "bob@example.org"
+    assert awaited(page.account("bob")).email == "bob@example.org"
 
 
 def test_what_many_visitors_want_at_once_is_asked_for_once(importer: Watched, page: Images) -> None:
     async def all_at_once() -> list[Tree]:
         importer.gate.clear()
         asking = [asyncio.ensure_future(page.containers("alice")) for _ in range(50)]
-        await asyncio.to_thread(until, lambda: importer.asked)
+        await asyncio.to_thread(wait_until, lambda: importer.asked)
         importer.gate.set()
         return await asyncio.gather(*asking)
 
-    assert len(run(all_at_once())) == 50
+    assert len(awaited(all_at_once())) == 50
     assert len(importer.asked) == 1
 
 
 def test_refusal_comes_through_in_its_own_words_and_is_not_kept(importer: Watched, page: Images) -> None:
     with pytest.raises(PermanentError, match="not a member"):
-        run(page.containers("alice", "lab-b"))
+        awaited(page.containers("alice", "lab-b"))
     with pytest.raises(OperatorError, match="nobody-here"):
-        run(page.account("nobody-here"))
+        awaited(page.account("nobody-here"))
     with pytest.raises(PermanentError):
-        run(page.containers("alice", "lab-b"))
+        awaited(page.containers("alice", "lab-b"))
 
     assert len(importer.asked) == 2
 
@@ -137,15 +123,15 @@ def test_pictures_are_kept_for_who_saw_them_and_for_nobody_else(
     ome_tiff(tmp_path / "a.ome.tif", series=3)
     with logged_in(sandbox.server.omero_port, "alice") as alice:
         ids = [each.image.id.val for each in response(begin(alice, tmp_path / "a.ome.tif")).pixels]
-    seen = run(page.thumbnails("alice", [*ids, 2**40], 16))
+    seen = awaited(page.thumbnails("alice", [*ids, 2**40], 16))
 
     assert sorted(seen) == ids and all(picture.startswith(b"\xff\xd8") for picture in seen.values())
-    assert run(page.thumbnails("bob", ids, 16)) == {}
+    assert awaited(page.thumbnails("bob", ids, 16)) == {}
     before = len(importer.asked)
-    assert run(page.thumbnails("alice", [*ids, 2**40], 16)) == seen
+    assert awaited(page.thumbnails("alice", [*ids, 2**40], 16)) == seen
     assert len(importer.asked) == before
     clock.now += 100
-    assert run(page.thumbnails("alice", [*ids, 2**40], 16)) == seen
+    assert awaited(page.thumbnails("alice", [*ids, 2**40], 16)) == seen
     assert importer.asked[before:] == [("thumbnails", "alice", 2**40)]  # it may have come meanwhile
 
 
@@ -156,11 +142,11 @@ def test_pictures_wanted_together_are_asked_for_together(importer: Watched, page
     async def a_page_of_pictures() -> None:
         importer.gate.clear()
         asking = [asyncio.ensure_future(page.thumbnail("alice", id)) for id in range(1, 101) for _ in (1, 2)]
-        await asyncio.to_thread(until, lambda: len(importer.asked) == 4 or len(wanted()) == 100)
+        await asyncio.to_thread(wait_until, lambda: len(importer.asked) == 4 or len(wanted()) == 100)
         importer.gate.set()
         await asyncio.gather(*asking)
 
-    run(a_page_of_pictures())
+    awaited(a_page_of_pictures())
 
     assert wanted() == list(range(1, 101))
     assert len(importer.asked) <= 6
@@ -171,7 +157,7 @@ def test_server_that_accepts_and_never_answers_holds_up_nobody(clock: Clock) -> 
         page = Images(lambda: Watched(silent.getsockname()[1]), clock, seconds=0.3)
         for asking in (page.containers("alice"), page.thumbnails("alice", [1, 2, 3]), page.account("alice")):
             with pytest.raises(Unavailable, match=r"OMERO does not answer\. Try again"):
-                run(asking)
+                awaited(asking)
         page.close()
 
 
@@ -182,12 +168,12 @@ def test_page_that_ends_answers_whoever_waits(importer: Watched, clock: Clock) -
         importer.gate.clear()
         asking = [page.containers("alice", str(number)) for number in range(6)]
         asking = [asyncio.ensure_future(one) for one in asking]
-        await asyncio.to_thread(until, lambda: len(importer.asked) == 4)
+        await asyncio.to_thread(wait_until, lambda: len(importer.asked) == 4)
         page.close()
         importer.gate.set()
         return await asyncio.gather(*asking, page.account("alice"), return_exceptions=True)
 
-    answers = run(ended_meanwhile())
+    answers = awaited(ended_meanwhile())
 
     assert [type(one) for one in answers[4:]] == [Unavailable] * 3
 

@@ -8,11 +8,10 @@ import signal
 import stat
 import threading
 import time
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from functools import partial
 from pathlib import Path
-from typing import Any, TypeVar
 
 import pytest
 from images import PLATE, THREE, fake, ome_set, pair, plain_tiff
@@ -28,12 +27,9 @@ from tests.alive import is_alive
 from tests.asker import visitor
 from tests.faulty_mount import FaultyMount, can_fuse
 from tests.page import running_page
-from tests.world import World, running_sandbox
+from tests.world import World, awaited, running_sandbox, wait_until
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="signals are of POSIX")
-
-T = TypeVar("T")
-DEADLINE = 60.0
 
 
 def settings(folder: Path) -> config.Config:
@@ -54,17 +50,6 @@ def place(tmp_path: Path) -> Path:
     made = tmp_path / "confocal1"
     made.mkdir()
     return made
-
-
-def run(asking: Coroutine[Any, Any, T]) -> T:
-    return asyncio.run(asyncio.wait_for(asking, DEADLINE))
-
-
-def until(true: Callable[[], object]) -> None:
-    end = time.monotonic() + DEADLINE
-    while not true():
-        assert time.monotonic() < end, "waited too long"
-        threading.Event().wait(0.02)
 
 
 def names(preview: Preview) -> list[str]:
@@ -151,8 +136,8 @@ def test_what_bio_formats_says_of_many_kinds_of_files(tmp_path: Path, place: Pat
     ome_set(day, ["evil.ome.tif", "../../secret/secret.tif"])
     plain_tiff(place / "not chosen.tif")
     with closing(Previews(settings(tmp_path), tmp_path / "state" / "previews")) as page:
-        whole = run(page.preview("confocal1", place, ["day 3"]))
-        part = run(page.preview("confocal1", place, ["day 3/set_T03.ome.tif", "day 3/single.ome.tif"]))
+        whole = awaited(page.preview("confocal1", place, ["day 3"]))
+        part = awaited(page.preview("confocal1", place, ["day 3/set_T03.ome.tif", "day 3/single.ome.tif"]))
 
     assert {one.name: (len(one.files), one.series, one.plate) for one in whole.filesets} == {
         "day 3/brain.hdr": (2, 1, False),
@@ -178,16 +163,16 @@ def test_file_that_hangs_or_crashes_the_reader_is_told_and_the_others_are_looked
 ) -> None:
     for name in ("a.tif", "hang.tif", "kill.tif", "z.tif"):
         (place / name).touch()
-    preview = run(page.preview("confocal1", place))
+    preview = awaited(page.preview("confocal1", place))
 
     assert names(preview) == ["a.tif", "z.tif"]
     assert list(reasons(preview)) == ["hang.tif", "kill.tif"]
     assert all("took too long" in reason for reason in reasons(preview).values())
     assert sorted(asked(log)) == ["a.tif", "hang.tif", "kill.tif", "z.tif"]  # each of them once
-    assert run(page.preview("confocal1", place)) == preview
+    assert awaited(page.preview("confocal1", place)) == preview
     assert len(asked(log)) == 4  # nothing has changed, so all is remembered
     (place / "b.tif").touch()
-    assert names(run(page.preview("confocal1", place))) == ["a.tif", "b.tif", "z.tif"]
+    assert names(awaited(page.preview("confocal1", place))) == ["a.tif", "b.tif", "z.tif"]
 
 
 @pytest.mark.long
@@ -200,10 +185,10 @@ def test_too_many_bad_files_end_the_preview_in_words_and_no_more(
     other.mkdir()
     (other / "a.tif").touch()
     with pytest.raises(TemporaryError, match=r"several of these files.*Submit them all the same"):
-        run(page.preview("confocal1", place))
+        awaited(page.preview("confocal1", place))
 
     assert len(asked(log)) == 3
-    assert names(run(page.preview("other", other))) == ["a.tif"]
+    assert names(awaited(page.preview("other", other))) == ["a.tif"]
 
 
 @pytest.mark.long
@@ -212,8 +197,8 @@ def test_only_so_many_files_are_looked_at_and_the_rest_is_counted(
 ) -> None:
     for number in range(30):
         (place / f"slow{number:02}.tif").touch()
-    few = run(page.ask("confocal1", place, most=5).answer())
-    short = run(page.ask("confocal1", place, seconds=0.5).answer())
+    few = awaited(page.ask("confocal1", place, most=5).answer())
+    short = awaited(page.ask("confocal1", place, seconds=0.5).answer())
 
     assert (len(few.filesets), few.unlooked, few.files) == (5, 25, 30)
     assert 5 <= len(short.filesets) < 12 and len(short.filesets) + short.unlooked == 30
@@ -227,7 +212,7 @@ def test_preview_shows_how_far_it_is_and_can_be_cancelled(page: Previews, place:
     async def seen_and_left() -> int:
         asking = page.ask("confocal1", place)
         told = asyncio.ensure_future(asking.answer())
-        await asyncio.to_thread(until, lambda: asking.progress is not None and asking.progress.done >= 2)
+        await asyncio.to_thread(wait_until, lambda: asking.progress is not None and asking.progress.done >= 2)
         assert asking.progress is not None
         asking.cancel()
         with pytest.raises(Interrupted):
@@ -239,10 +224,10 @@ def test_preview_shows_how_far_it_is_and_can_be_cancelled(page: Previews, place:
             await leaving
         return asking.progress.total if asking.progress else 200
 
-    assert run(seen_and_left()) == 200
+    assert awaited(seen_and_left()) == 200
     (place / "only.tif").touch()
     began = time.monotonic()
-    assert names(run(page.preview("confocal1", place, ["only.tif"]))) == ["only.tif"]
+    assert names(awaited(page.preview("confocal1", place, ["only.tif"]))) == ["only.tif"]
     assert time.monotonic() - began < 10  # of the 40 seconds that those in front would have taken
 
 
@@ -252,7 +237,7 @@ def test_nothing_is_looked_at_that_does_not_lie_in_the_folder(page: Previews, pl
     (place / "behind").symlink_to(place.parent)
     for path in ("../secret.tif", "/etc/passwd", "behind/secret.tif", "gone.tif", "a\0.tif"):
         with pytest.raises(PermanentError):
-            run(page.preview("confocal1", place, ["a.tif", path]))
+            awaited(page.preview("confocal1", place, ["a.tif", path]))
 
     assert not log.exists()
 
@@ -262,7 +247,7 @@ def test_what_is_remembered_is_for_the_page_alone_and_goes_with_it(
 ) -> None:
     (place / "a.tif").touch()
     (place / "b.tif.part").touch()
-    preview = run(page.preview("confocal1", place))
+    preview = awaited(page.preview("confocal1", place))
     ours = tmp_path / "state" / "previews"
     pid = int(log.read_text().split()[0])
 
@@ -272,7 +257,7 @@ def test_what_is_remembered_is_for_the_page_alone_and_goes_with_it(
     page.close()
     assert not ours.exists() and not is_alive(pid)
     with pytest.raises(Interrupted):
-        run(page.preview("confocal1", place))
+        awaited(page.preview("confocal1", place))
     assert sorted(path.name for path in place.iterdir()) == ["a.tif", "b.tif.part"]
 
 
@@ -289,11 +274,11 @@ def test_share_that_hangs_is_told_in_words_until_it_answers_again(
         with stopped(mount):
             began = time.monotonic()
             with pytest.raises(Unavailable, match="confocal1 does not answer"):
-                run(page.preview("confocal1", mount.mountpoint))
+                awaited(page.preview("confocal1", mount.mountpoint))
             took = time.monotonic() - began
 
         assert took < 10
-        assert names(run(page.preview("confocal1", mount.mountpoint))) == ["a.tif"]
+        assert names(awaited(page.preview("confocal1", mount.mountpoint))) == ["a.tif"]
     finally:
         mount.close()
 
@@ -325,7 +310,7 @@ def test_bio_formats_itself_hangs(tmp_path: Path, place: Path) -> None:
     fake(place, "hang&sleepInitFile=600000.fake")
     fake(place, "good.fake")
     with closing(Previews(settings(tmp_path), tmp_path / "state" / "previews", patience=8)) as page:
-        preview = run(page.preview("confocal1", place))
+        preview = awaited(page.preview("confocal1", place))
 
     assert names(preview) == ["good.fake"]
     assert "took too long" in reasons(preview)["hang&sleepInitFile=600000.fake"]

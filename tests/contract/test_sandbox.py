@@ -38,7 +38,6 @@ from omero_people import (
     GONE,
     Person,
     begin,
-    end_every_client,
     fileset,
     logged_in,
     new_client,
@@ -55,17 +54,7 @@ from dropwatch.sandbox.samples import corrupt_tiff, ome_tiff
 from dropwatch.sandbox.server import Sandbox
 from tests.conftest import Running
 
-
-@pytest.fixture(autouse=True)
-def every_client_ends() -> Iterator[None]:
-    yield
-    end_every_client()
-
-
-@pytest.fixture
-def alice(sandbox: Running) -> Iterator[Person]:
-    with logged_in(sandbox.server.omero_port, "alice") as person:
-        yield person
+pytestmark = pytest.mark.usefixtures("every_client_ends")
 
 
 @pytest.fixture

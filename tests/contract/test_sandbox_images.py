@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -26,7 +25,6 @@ from omero_people import (
     Person,
     begin,
     begin_all,
-    end_every_client,
     logged_in,
     response,
     told,
@@ -40,25 +38,7 @@ from tests.conftest import Running
 PLATE = "p&plates=1&plateRows=2&plateCols=3&fields=2.fake"
 
 
-@pytest.fixture(autouse=True)
-def every_client_ends() -> Iterator[None]:
-    yield
-    end_every_client()
-
-
-@pytest.fixture
-def alice(sandbox: Running) -> Iterator[Person]:
-    with logged_in(sandbox.server.omero_port, "alice") as person:
-        yield person
-
-
-@pytest.fixture
-def gateway(sandbox: Running) -> Iterator[Any]:
-    """alice with omero-py's BlitzGateway."""
-    made = omero.gateway.BlitzGateway("alice", "alice", host="127.0.0.1", port=sandbox.server.omero_tls_port)
-    assert made.connect()
-    yield made
-    made.close()
+pytestmark = pytest.mark.usefixtures("every_client_ends")
 
 
 def names(answer: Any, kind: type = omero.model.ImageI) -> list[str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -33,7 +33,6 @@ from tests.world import (
     assert_told,
     leftovers,
     merged,
-    running_sandbox,
     wait_until,
 )
 
@@ -42,17 +41,11 @@ CLAIM = "20261124-080000-abcd"
 RECORD = Record(CLAIM, CLAIM, "alice", "HeLa", "HeLa", 0.0)
 
 
-@pytest.fixture(scope="module")
-def sandbox(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SandboxProcess]:
-    with running_sandbox(tmp_path_factory.mktemp("sandbox")) as made:
-        yield made
-
-
 @pytest.fixture
-def make_world(tmp_path: Path, sandbox: SandboxProcess) -> Callable[..., World]:
+def make_world(tmp_path: Path, sandbox_process: SandboxProcess) -> Callable[..., World]:
     def make(**settings: Any) -> World:
-        sandbox.set_faults()
-        return World(tmp_path, sandbox, merged(QUICK, settings))
+        sandbox_process.set_faults()
+        return World(tmp_path, sandbox_process, merged(QUICK, settings))
 
     return make
 

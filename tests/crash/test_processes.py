@@ -29,26 +29,19 @@ from tests.world import (
     assert_imported_once,
     assert_told,
     leftovers,
-    running_sandbox,
     wait_until,
 )
 
 
-@pytest.fixture(scope="module")
-def sandbox(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SandboxProcess]:
-    with running_sandbox(tmp_path_factory.mktemp("sandbox")) as made:
-        yield made
-
-
 @pytest.fixture
-def world(tmp_path: Path, sandbox: SandboxProcess) -> Iterator[World]:
-    sandbox.set_faults()
+def world(tmp_path: Path, sandbox_process: SandboxProcess) -> Iterator[World]:
+    sandbox_process.set_faults()
     yield World(
         tmp_path,
-        sandbox,
+        sandbox_process,
         {"spools": {"settle": "100ms"}, "workers": {"imports": 2, "per_user": 2, "grace": "0"}},
     )
-    sandbox.set_faults()
+    sandbox_process.set_faults()
 
 
 def start(world: World, make: Perform | None = None) -> Life:

@@ -29,7 +29,6 @@ from tests.world import (
     assert_imported_once,
     assert_told,
     leftovers,
-    running_sandbox,
     wait_until,
 )
 
@@ -103,18 +102,14 @@ class Machine:
         self.mount.close()
 
 
-@pytest.fixture(scope="module")
-def sandbox(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SandboxProcess]:
-    with running_sandbox(tmp_path_factory.mktemp("sandbox")) as made:
-        yield made
-
-
 @pytest.fixture
-def world(tmp_path: Path, sandbox: SandboxProcess) -> Iterator[World]:
-    sandbox.set_faults()
+def world(tmp_path: Path, sandbox_process: SandboxProcess) -> Iterator[World]:
+    sandbox_process.set_faults()
     many = ["200ms"] * 200
-    yield World(tmp_path, sandbox, {"spools": {"settle": "100ms"}, "retry": {"import": many, "mail": many}})
-    sandbox.set_faults()
+    yield World(
+        tmp_path, sandbox_process, {"spools": {"settle": "100ms"}, "retry": {"import": many, "mail": many}}
+    )
+    sandbox_process.set_faults()
 
 
 @pytest.fixture

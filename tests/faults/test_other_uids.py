@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
-from world import Mail, SandboxProcess, World, running_sandbox, wait_until
+from world import Mail, SandboxProcess, World, wait_until
 
 from dropwatch.doctor import Finding, State, look_at_user, on_duty
 from dropwatch.spool.accounts import Account, Owner, find_account
@@ -119,21 +119,15 @@ def _words(mail: Mail) -> str:
     return f"{mail.subject} {' '.join(mail.text.split())}"
 
 
-@pytest.fixture(scope="module")
-def sandbox(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SandboxProcess]:
-    with running_sandbox(tmp_path_factory.mktemp("sandbox")) as made:
-        yield made
-
-
 @pytest.fixture
-def site(sandbox: SandboxProcess) -> Iterator[Site]:
+def site(sandbox_process: SandboxProcess) -> Iterator[Site]:
     from dropwatch.sandbox.samples import ome_tiff
 
     root = Path(tempfile.mkdtemp(prefix="dropwatch-uids-"))
     root.chmod(0o755)
     (root / "spool").mkdir()
     settings = {"users": {"alice": {"email": "alice@example.org"}}, "workers": {"imports": 1}}
-    made = Site(World(root, sandbox, settings, users=()))
+    made = Site(World(root, sandbox_process, settings, users=()))
     try:
         shutil.rmtree(made.world.spool)
         made.world.state.mkdir()

@@ -20,7 +20,7 @@ from dropwatch.spool.accounts import Owner
 from dropwatch.spool.permissions import add_user, find_setfacl
 from tests import samba, unprivileged
 from tests.samba import Samba
-from tests.world import SandboxProcess, World, running_sandbox, wait_until
+from tests.world import SandboxProcess, World, wait_until
 
 pytestmark = [
     pytest.mark.skipif(bool(samba.missing()), reason=samba.missing() or "never"),
@@ -88,20 +88,14 @@ class Site:
         return [mail.kind for mail in self.world.sandbox.mails() if mail.to == to]
 
 
-@pytest.fixture(scope="module")
-def sandbox(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SandboxProcess]:
-    with running_sandbox(tmp_path_factory.mktemp("sandbox")) as made:
-        yield made
-
-
 @pytest.fixture
-def site(sandbox: SandboxProcess) -> Iterator[Site]:
-    sandbox.set_faults()
+def site(sandbox_process: SandboxProcess) -> Iterator[Site]:
+    sandbox_process.set_faults()
     root = Path(tempfile.mkdtemp(prefix="dropwatch-samba-"))  # other accounts cannot reach tmp_path
     root.chmod(0o755)
     users = {name: {"omero": omero, "email": f"{omero}@example.org"} for name, omero in OMERO.items()}
     (root / "spool").mkdir()
-    world = World(root, sandbox, {"users": users, "spools": {"settle": "1s"}}, users=())
+    world = World(root, sandbox_process, {"users": users, "spools": {"settle": "1s"}}, users=())
     made = Site(world, Samba(root / "samba", world.spool))
     try:
         made.desk.mkdir()
@@ -117,7 +111,7 @@ def site(sandbox: SandboxProcess) -> Iterator[Site]:
     finally:
         made.close()
         shutil.rmtree(root)
-        sandbox.set_faults()
+        sandbox_process.set_faults()
 
 
 def test_what_a_workstation_puts_is_imported_reported_and_moved_back_by_it(site: Site) -> None:

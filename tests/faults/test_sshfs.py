@@ -32,19 +32,12 @@ from tests.world import (
     assert_imported_once,
     assert_told,
     leftovers,
-    running_sandbox,
     wait_until,
 )
 
 pytestmark = [
     pytest.mark.skipif(bool(sshfs.missing()), reason=sshfs.missing() or "never"),
 ]
-
-
-@pytest.fixture(scope="module")
-def sandbox(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SandboxProcess]:
-    with running_sandbox(tmp_path_factory.mktemp("sandbox")) as made:
-        yield made
 
 
 @pytest.fixture
@@ -55,13 +48,13 @@ def share(tmp_path: Path) -> Iterator[Sshfs]:
 
 
 @pytest.fixture
-def world(tmp_path: Path, sandbox: SandboxProcess, share: Sshfs) -> Iterator[World]:
-    sandbox.set_faults()
+def world(tmp_path: Path, sandbox_process: SandboxProcess, share: Sshfs) -> Iterator[World]:
+    sandbox_process.set_faults()
     settings = {"path": str(share.point), "settle": "300ms", "poll": "300ms"}
-    made = World(tmp_path, sandbox, {"spools": settings, "limits": {"min_free": "1MiB"}})
+    made = World(tmp_path, sandbox_process, {"spools": settings, "limits": {"min_free": "1MiB"}})
     share.mount()
     yield made
-    sandbox.set_faults()
+    sandbox_process.set_faults()
 
 
 def start(world: World, *, processes: bool = False) -> Life:
@@ -306,11 +299,11 @@ def test_a_share_that_hangs_keeps_nobody_else_waiting_and_is_told_of(
 
 @pytest.mark.long
 def test_a_drop_folder_that_hangs_and_stops_everything_is_told_of_and_given_up_by_an_admin(
-    tmp_path: Path, sandbox: SandboxProcess
+    tmp_path: Path, sandbox_process: SandboxProcess
 ) -> None:
     """Here only alice's folder is a share. Nobody looks first whether it answers, so the line itself waits."""
-    sandbox.set_faults()
-    world = World(tmp_path, sandbox, {"spools": {"settle": "300ms", "poll": "300ms"}})
+    sandbox_process.set_faults()
+    world = World(tmp_path, sandbox_process, {"spools": {"settle": "300ms", "poll": "300ms"}})
     share = Sshfs(tmp_path / "alice", world.spool / "alice")
     (world.spool / "alice").rename(share.real)
     share.mount()
