@@ -27,6 +27,7 @@ def tabs(site: Site, browser: Browser) -> Iterator[dict[str, Tab]]:
     wait_until(lambda: site.world.letters("dead"))
     site.world.drop("bob", "broken", {"b.xyz": b"b"}, bad=("b.xyz",))
     wait_until(lambda: site.world.envelopes("failed"))
+    wait_until(site.world.is_quiet)  # what still changes is drawn anew, and takes the keyboard's place along
     (site.world.state / "hold").mkdir(exist_ok=True)
     (site.world.state / "hold" / "user-carol").touch()
     site.world.drop("carol", "waits", {"c.fake": b"c"})

@@ -25,6 +25,7 @@ def alice(site: Site, browser: Browser) -> Iterator[Tab]:
 def test_a_failed_batch_is_mended_and_tried_again_from_its_page(site: Site, alice: Tab) -> None:
     files = {"a.ome.tif": image(), "batch.yaml": b"target: Dataset:999999\ndescription: with siRNA 7\n"}
     drop = site.world.drop("alice", "wrong target", files, bad=("a.ome.tif",))
+    alice.goto(site.page.address)
     row(alice, "wrong target").get_by_role("link", name="wrong target").click()
     expect(alice.get_by_role("heading", name="wrong target", level=1)).to_be_visible()
     expect(alice.get_by_role("heading", name="What needs you")).to_be_visible(timeout=SOON)
@@ -51,8 +52,8 @@ def test_a_failed_batch_is_mended_and_tried_again_from_its_page(site: Site, alic
 
 
 def test_an_import_is_stopped_after_a_question(site: Site, alice: Tab) -> None:
-    site.sandbox.set_faults(omero={"slow_upload": "1s"})
-    site.world.drop("alice", "too much", {f"b{number}.ome.tif": image() for number in range(15)})
+    site.sandbox.set_faults(omero={"hold_upload": True})
+    site.world.drop("alice", "too much", {f"b{number}.ome.tif": image() for number in range(30)})
     alice.goto(site.page.address)
     row(alice, "too much").get_by_text("Importing", exact=True).wait_for()
     row(alice, "too much").get_by_role("link", name="too much").click()
@@ -64,6 +65,7 @@ def test_an_import_is_stopped_after_a_question(site: Site, alice: Tab) -> None:
     alice.get_by_role("dialog").get_by_role("button", name="Stop the import").click()
 
     expect(alice.get_by_text("will be cancelled within seconds")).to_be_visible()
+    site.sandbox.set_faults(omero={"slow_upload": "1s"})
     expect(alice.locator(".dw-head .dw-badge")).to_have_text(re.compile("Cancelled"), timeout=SOON)
     site.sandbox.set_faults()
 
@@ -120,7 +122,7 @@ def test_a_batch_of_somebody_else_is_as_if_there_were_none(site: Site, browser: 
 
 def test_the_page_dies_in_mid_import_and_the_tab_comes_back_by_itself(site: Site, alice: Tab) -> None:
     before = len(site.sandbox.imports())
-    site.sandbox.set_faults(omero={"slow_upload": "1s"})
+    site.sandbox.set_faults(omero={"hold_upload": True})
     drop = site.world.drop("alice", "while it dies", {f"c{number}.ome.tif": image() for number in range(12)})
     alice.goto(site.page.address)
     row(alice, "while it dies").get_by_text("Importing", exact=True).wait_for()
