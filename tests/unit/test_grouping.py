@@ -105,7 +105,7 @@ def test_no_file_is_lost_and_no_group_is_part_of_another(
 
 def test_sets_of_60000_files_are_grouped_in_a_second() -> None:
     many = [f"{number:05}.tif" for number in range(60_000)]
-    begun = time.monotonic()
+    begun = time.thread_time()
 
     grouping = Grouping()
     for name in many:  # each knows itself, and all share a file
@@ -113,4 +113,4 @@ def test_sets_of_60000_files_are_grouped_in_a_second() -> None:
     grouping.add(Group("plate.xdce", ("plate.xdce", "shared.xml", *many)))
 
     assert len(grouping.groups()) == 1
-    assert time.monotonic() - begun < 5
+    assert time.thread_time() - begun < 5

@@ -6,6 +6,7 @@ import threading
 from pathlib import Path
 
 from dropwatch.spool.knock import FRESH, Knock
+from tests.world import wait_until
 
 
 class Share:
@@ -37,7 +38,7 @@ def test_a_share_that_hangs_is_asked_once_and_nobody_waits_for_it_twice() -> Non
 
 def test_a_share_that_answers_again_is_known_to() -> None:
     share, clock = Share(), [100.0]
-    knock = share.knock(clock, patience=5.0)
+    knock = share.knock(clock, patience=60.0)
     share.up.set()
     before = knock.answers()
     share.up.clear()
@@ -46,10 +47,7 @@ def test_a_share_that_answers_again_is_known_to() -> None:
     knock._patience = 0.05
     hung = knock.answers()
     share.up.set()
-    for _ in range(500):
-        if knock.answers():
-            break
-        threading.Event().wait(0.01)
+    wait_until(knock.answers)
 
     assert (before, fresh, hung, knock.answers(), knock.waits()) == (True, True, False, True, 0.0)
 

@@ -556,10 +556,10 @@ def test_ten_thousand_files_make_a_small_mail_quickly() -> None:
     entries = [entry(f"{names[n % 2]}{n}.czi", outcome) for n, outcome in enumerate(every + long)]
     story = tale(*entries, verdict=Verdict.PARTIAL, notes=("&" * 600,) * 100)
 
-    begun = time.perf_counter()
+    begun = time.thread_time()
     texts = [report.outcome(story, SITE), report.outcome_for_admins(story, SITE)]
     report.report_txt(story, SITE)
-    took = time.perf_counter() - begun
+    took = time.thread_time() - begun
 
     assert [len(text.html.encode()) < 100_000 for text in texts] == [True, True]
     assert took < 5
