@@ -75,7 +75,8 @@ class _Batches:
 
     def _make_empty(self) -> ui.element:
         inboxes = [str(folder.spool / folder.user / "inbox") for folder in self._visitor.folders]
-        text = "Hand image files over, and they are imported into OMERO while you do something else."
+        store = site_of(self._house.config).store
+        text = f"Hand image files over, and they are imported into {store} while you do something else."
         with empty("inbox", "No batches yet", text) as made:
             with ui.element("ul").classes("dw-ways"):
                 with ui.element("li"):
