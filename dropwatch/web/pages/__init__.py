@@ -1,4 +1,7 @@
-"""The pages that people see. Each module is one page; this one hangs them up."""
+"""The pages that people see; this module hangs them up.
+
+Those it imports are one page each. The others are their parts, and are named after them: new_form is a part of new.
+"""
 
 from __future__ import annotations
 
