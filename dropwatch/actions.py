@@ -64,13 +64,14 @@ def cancel(config: Config, found: Found, now: float) -> str:
     Returns what to tell the person. Raises Refused, Unavailable, OperatorError (no permission), OSError.
     """
     envelope = found.envelope
-    if found.place is Place.INBOX and envelope is not None and envelope.claim:
-        return _take_back(config, found, envelope, now)
+    there = presence(config.state, now)
+    record = Reader(config, there, now).record(envelope) if envelope is not None else None
     if found.dropped is not None:
+        if envelope is not None and envelope.claim and record is not None and record.verdict is not None:
+            return _take_back(found, envelope, record.verdict.place)
         return _withdraw(config, found, found.dropped, now)
     assert envelope is not None, "only what was dropped has none"
-    there = presence(config.state, now)
-    record = Reader(config, there, now).record(envelope)
+    assert record is not None, "an envelope has one, at least by its name"
     if record.verdict is not None:
         raise Refused(
             f"There is nothing to cancel: {found.name} came to its end already ({record.verdict.value})."
@@ -82,12 +83,10 @@ def cancel(config: Config, found: Found, now: float) -> str:
     return f"{found.name} will be cancelled {when}. Image files that OMERO already has stay there."
 
 
-def _take_back(config: Config, found: Found, envelope: Envelope, now: float) -> str:
+def _take_back(found: Found, envelope: Envelope, place: Place) -> str:
     """Put a batch that came back to the inbox where it lay before."""
-    record = Reader(config, presence(config.state, now), now).record(envelope)
-    place = record.verdict.place if record.verdict else Place.FAILED
     path = found.spool.take_back(envelope, place)
-    return f"{record.name} is not tried again: it lies in {place.value} as before, {path}."
+    return f"{found.name} is not tried again: it lies in {place.value} as before, {path}."
 
 
 def _withdraw(config: Config, found: Found, dropped: Dropped, now: float) -> str:

@@ -31,9 +31,9 @@ def withdraw(config: Config, spool: Spool, dropped: Dropped, now: float, rng: ra
     claim = claim_stamp(now, rng)
     spool.ensure_places(dropped.user)
     if dropped.envelope is not None:
-        # An envelope that came back without its stamp. The mark names the new one, so that only this move cancels.
+        # An envelope that came back. The mark names the new stamp, so that only this move cancels.
         cancelling.mark(dropped.envelope.path, claim)
-        return spool.take_returned(dropped.envelope, claim, dropped.name).batch_folder
+        return spool.take_returned(dropped.envelope, claim, dropped.envelope.folder).batch_folder
     envelope = _marked(config, spool, dropped, claim, now)
     try:
         if dropped.loose:

@@ -104,6 +104,21 @@ def test_an_envelope_that_came_back_without_its_stamp_is_cancelled_under_a_new_o
     assert names(facility.spool / "alice" / "inbox") == []
 
 
+def test_an_envelope_that_came_back_before_it_came_to_an_end_is_concluded_and_told_of(
+    facility: Facility,
+) -> None:
+    """Somebody took it out of processing/ and put it into the inbox: it never lay in failed before."""
+    out = facility.claimed("alice", "HeLa", Place.PROCESSING, verdict=None)
+    out.rename(facility.spool / "alice" / "inbox" / out.name)
+
+    done = facility("cancel", "HeLa")
+
+    envelope = only_envelope(facility)
+    assert done.exit_code == exits.GOOD, done.output
+    assert (cancelling.is_marked(envelope), envelope.claim == out.name[:20]) == (True, False)
+    assert envelope.path.name == f"{envelope.claim}_HeLa"
+
+
 def test_who_may_still_be_copying_is_told_what_comes_of_it(facility: Facility) -> None:
     facility.drop("alice", "HeLa", "a.czi")
     one = found(facility, "HeLa")
