@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 
 from dropwatch import exits
+from dropwatch.formats import JAR
 from dropwatch.sandbox.samples import corrupt_tiff, ome_tiff
 from facility import Facility
 
@@ -41,16 +42,23 @@ def command(place: Facility, *words: str) -> list[str]:
     return [sys.executable, "-m", "dropwatch", "--config", str(place.folder / "dropwatch.yaml"), *words]
 
 
-def dropwatch(place: Facility, *words: str) -> subprocess.CompletedProcess[str]:
+def environ(java: bool) -> dict[str, str]:
+    """Without *java* a daemon knows the files by their names, and starts in a third of the time."""
+    return {**os.environ} if java else {**os.environ, JAR: "nowhere"}
+
+
+def dropwatch(place: Facility, *words: str, java: bool = False) -> subprocess.CompletedProcess[str]:
     """Run the command to its end."""
-    return subprocess.run(command(place, *words), capture_output=True, text=True, timeout=60, check=False)
+    return subprocess.run(
+        command(place, *words), env=environ(java), capture_output=True, text=True, timeout=60, check=False
+    )
 
 
 @contextlib.contextmanager
 def running(place: Facility) -> Iterator[subprocess.Popen[str]]:
     """A daemon in a process of its own, which has begun; gone at the end whatever happened."""
     with (place.folder / "log").open("w") as log:
-        daemon = subprocess.Popen(command(place, "run"), stderr=log, text=True)
+        daemon = subprocess.Popen(command(place, "run"), env=environ(java=False), stderr=log, text=True)
     try:
         place.until(lambda: " start version=" in (place.folder / "log").read_text())
         yield daemon
@@ -78,13 +86,13 @@ def test_a_run_tells_by_its_exit_code_that_a_batch_failed_and_a_retry_imports_on
     corrupt_tiff(bad / "bad.ome.tif")
 
     before = status(place)
-    first = dropwatch(place, "run", "--once")
+    first = dropwatch(place, "run", "--once", java=True)
     after = status(place)
     story = json.loads(dropwatch(place, "show", "bob/broken", "--json").stdout)
     failed = Path(story["path"])
     ome_tiff(failed / "broken" / "bad.ome.tif", seed=7)
     retried = dropwatch(place, "retry", "broken")
-    second = dropwatch(place, "run", "--once")
+    second = dropwatch(place, "run", "--once", java=True)
     told = json.loads(dropwatch(place, "show", story["id"], "--json").stdout)
 
     assert before["daemon"] == {"running": False, "holds": []}
