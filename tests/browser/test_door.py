@@ -108,6 +108,7 @@ def test_a_page_opened_by_one_person_does_not_act_for_the_next(
     expect(tab.locator(".dw-who")).to_contain_text("bob")
 
 
+@pytest.mark.long
 def test_a_token_is_made_shown_once_used_and_revoked_on_the_page(page: Page, tab: Tab) -> None:
     tab.goto(page.link_to_come_in("carol", admin=True))
     expect(tab.get_by_role("heading", name="My batches")).to_be_visible()

@@ -9,6 +9,7 @@ import json
 import os
 import re
 import shutil
+import socket
 import subprocess
 import sys
 import time
@@ -263,6 +264,26 @@ def test_without_a_proxy_nobody_is_believed_who_says_to_be_one(page: Page, alice
     asker = Asker(page, {"Cookie": alice.headers["Cookie"], **by_tls})
 
     assert asker.post("/api/batches/nothing/retry").status == 403
+
+
+@pytest.mark.long
+def test_what_keeps_it_from_starting_is_told(quiet: Quiet, tmp_path: Path) -> None:
+    def start(*words: str, config: Path = quiet.config) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-m", "dropwatch", "--config", str(config), "web", *words]
+        return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+
+    (tmp_path / "state").touch()
+    other = tmp_path / "other.yaml"
+    other.write_text(json.dumps({**json.loads(quiet.config.read_text()), "state": str(tmp_path / "state")}))
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        in_use = start("--port", str(port))
+    closed = start("--port", "0", config=other)
+
+    assert (in_use.returncode, closed.returncode) == (1, 1)
+    assert f"127.0.0.1, port {port}" in in_use.stderr
+    assert f"{tmp_path / 'state'}" in closed.stderr
+    assert "listen" not in closed.stderr
 
 
 @pytest.mark.long

@@ -52,9 +52,9 @@ def whole(quiet: Quiet) -> list[tuple[str, dict[str, bytes]]]:
     return sorted(found.items())
 
 
-def deaths(tmp_path: Path, kind: str, *, syncs: bool = False) -> Iterator[Quiet]:
-    """A world for each point of a cancelling, where it died there. *syncs*: also between the syncs of folders."""
-    for point in count(1):
+def deaths(tmp_path: Path, kind: str, *, each: int = 1, syncs: bool = False) -> Iterator[Quiet]:
+    """A world for *each* point of a cancelling, where it died there. *syncs*: also between the syncs of folders."""
+    for point in count(1, each):
         assert point < MOST
         (tmp_path / str(point)).mkdir()
         quiet = Quiet(tmp_path / str(point), {"spools": {"settle": "0s"}})
@@ -78,9 +78,16 @@ def last_point(quiet: Quiet) -> str:
     return (quiet.root / "points.txt").read_text().splitlines()[-1]
 
 
-@pytest.mark.parametrize("kind", ["folder", pytest.param("loose", marks=pytest.mark.long)])
-def test_who_cancels_may_die_at_any_point(tmp_path: Path, kind: str) -> None:
-    for quiet in deaths(tmp_path, kind):
+@pytest.mark.parametrize(
+    ("kind", "each"),
+    [
+        pytest.param("folder", 4, id="every fourth"),
+        pytest.param("folder", 1, id="folder", marks=pytest.mark.long),
+        pytest.param("loose", 1, id="loose", marks=pytest.mark.long),
+    ],
+)
+def test_who_cancels_may_die_at_any_point(tmp_path: Path, kind: str, each: int) -> None:
+    for quiet in deaths(tmp_path, kind, each=each):
         lies = whole(quiet)
 
         # Loose files move one by one; their record lists them all.
