@@ -42,7 +42,7 @@ MANY = ["200ms"] * 200  #: each kill may use up an attempt of a batch and of a l
 class Cargo:
     """Makes *batches* batches: image files of which no two are alike, from a few kB to a few MB."""
 
-    def __init__(self, world: World, desk: Path, rng: random.Random, batches: int) -> None:
+    def __init__(self, world: World, desk: Path, rng: random.Random, batches: int = 30) -> None:
         self._world, self._desk, self._rng = world, desk, rng
         self.batches = batches
         self._made = 0
@@ -65,7 +65,7 @@ class Cargo:
         """Drop batch *number*: most are plain folders, now and then comes one of each of five special kinds."""
         world, user, name = self._world, USERS[number % len(USERS)], f"run {number}"
         nth, plain = divmod(number + 1, self.batches // 5)
-        kind = "plain" if plain else ("listed", "corrupt", "typo", "loose", "deep")[nth - 1]
+        kind = "plain" if plain else ("listed", "corrupt", "typo", "loose", "deep")[nth % 5 - 1]
         if kind == "loose":
             images = {f"slide{number}.ome.tif": self.image(), f"slide{number}.tif": self.image()}
             return world.drop_loose(user, f"slide{number}", images)
