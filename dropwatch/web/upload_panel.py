@@ -84,9 +84,10 @@ class UploadPanel:
     @property
     def ready(self) -> bool:
         """Whether there are files, all of them are here, and none is still to come."""
-        files = self.files()
-        here = len(files) == self.seen.files == self.seen.done
-        return here and bool(files) and not self.seen.busy and all(staged.whole for staged in files)
+        if self.draft is None or self.seen.busy:
+            return False
+        here = self.draft.count() == self.seen.files == self.seen.done
+        return here and self.seen.files > 0 and not self.draft.awaited()
 
     async def submit(self, wishes: Wishes) -> Path:
         """Drop what was uploaded as one batch, and begin anew; returns the batch's folder in the inbox. Twice is once.

@@ -90,7 +90,7 @@ def _shown(draft: Draft) -> Upload:
         draft=draft.id,
         user=draft.staging.user,
         spool=str(draft.staging.spool),
-        files=len(draft.files()),
+        files=draft.count(),
         size=size,
         received=size - draft.awaited(),
     )

@@ -62,6 +62,11 @@ class Draft:
         with self._lock:
             return sorted(self._files.values(), key=lambda staged: staged.path)
 
+    def count(self) -> int:
+        """How many files it has."""
+        with self._lock:
+            return len(self._files)
+
     def size(self) -> int:
         """Bytes that its files will have."""
         with self._lock:
