@@ -82,12 +82,10 @@ class Files:
     def told(self) -> str:
         """How much is chosen, in few words; "" when nothing is."""
         if self._uploads:
-            files = self._upload.files()
-            return (
-                f"{report.count(len(files), 'file')}, {report.size(sum(one.size for one in files))}"
-                if files
-                else ""
-            )
+            draft = self._upload.draft
+            if draft is None or not draft.count():
+                return ""
+            return f"{report.count(draft.count(), 'file')}, {report.size(draft.size())}"
         return self._browser.told if self._browser and self.picks.paths else ""
 
     @property
