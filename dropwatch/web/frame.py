@@ -18,9 +18,14 @@ from dropwatch.web.visitor import Visitor
 
 THEME = "dropwatch-theme"  #: cookie: light, dark or system; written by static/dropwatch.js
 _HEAD = (
-    '<script src="/static/dropwatch.js"></script>'
+    '<script src="/static/dropwatch.js"></script><script src="/static/focus.js"></script>'
     '<link rel="stylesheet" href="/static/dropwatch.css">'
     '<link rel="icon" href="/static/favicon.svg" type="image/svg+xml">'
+)
+_NO_SCRIPT = (
+    "<noscript><style>#esm-fallback { display: none !important; }</style>"
+    '<p class="dw-no-script">This page needs JavaScript, and it is switched off in this browser. Switch it on for'
+    " this address, then load the page again.</p></noscript>"
 )
 _THEMES = (  # with the names of their icons
     ("light", "Light", "light_mode"),
@@ -51,6 +56,7 @@ def _page(house: House, title: str) -> Iterator[tuple[ui.element, ui.element]]:
     site = clean(house.config.site.name)
     ui.page_title(f"{clean(title)} · {site}")
     ui.add_head_html(_HEAD)
+    ui.add_body_html(_NO_SCRIPT)
     header = ui.header().classes("dw-header")
     with header, ui.element("a").props('href="/"').classes("dw-site"):
         ui.element("img").props('src="/static/favicon.svg" alt=""')

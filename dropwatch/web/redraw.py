@@ -1,6 +1,7 @@
 """Parts of a page that are drawn again when what they show has changed, and only then.
 
-So the keyboard's focus, a selection and the place in a long list stay where they are while a page is live.
+So a selection and the place in a long list stay where they are while a page is live. In what is drawn again,
+static/focus.js keeps the place of the keyboard.
 """
 
 from __future__ import annotations
@@ -14,10 +15,10 @@ Shown = TypeVar("Shown")
 
 
 class Parts(Generic[Shown]):
-    """The elements *tag* in *home*, one for each value that is shown; *draw* fills one, and says what it holds."""
+    """The elements *tag* in *home*, one for each value that is shown; *draw* fills one."""
 
     def __init__(self, home: ui.element, tag: str, draw: Callable[[Shown], object]) -> None:
-        self._home, self._tag, self._draw = home, tag, draw
+        self._home, self._tag, self._draw = home.props("data-redrawn"), tag, draw
         self._elements: dict[Hashable, ui.element] = {}
         self._shown: dict[Hashable, Shown] = {}
 

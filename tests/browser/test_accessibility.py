@@ -170,6 +170,37 @@ def test_the_keyboard_reaches_everything_and_shows_where_it_is(site: Site, tabs:
     expect(dialog).to_be_hidden()
 
 
+@pytest.mark.long
+def test_the_keyboard_stays_where_a_line_is_drawn_again(site: Site, tabs: dict[str, Tab]) -> None:
+    tab = tabs["light"]
+    tab.goto(f"{site.page.address}/facility")
+    tab.get_by_role("button", name="Hold bob").focus()
+    tab.keyboard.press("Enter")
+    expect(tab.get_by_role("dialog").get_by_role("button", name="Leave it as it is")).to_be_focused()
+    tab.keyboard.press("Tab")
+
+    tab.keyboard.press("Enter")
+
+    expect(tab.get_by_role("button", name="Release bob")).to_be_focused()
+    (site.world.state / "hold" / "user-bob").unlink()
+    expect(tab.get_by_role("button", name="Hold bob")).to_be_focused()
+
+
+@pytest.mark.long
+def test_who_has_no_scripts_is_told_that_they_are_needed(site: Site, tabs: dict[str, Tab]) -> None:
+    cookies = tabs["light"].context.cookies()
+    context = tabs["light"].context.browser.new_context(java_script_enabled=False)  # type: ignore[union-attr]
+    context.add_cookies(cookies)  # type: ignore[arg-type]
+    tab = context.new_page()
+    tab.goto(site.page.address)
+
+    said = tab.locator(".dw-no-script")  # a text in <noscript> is found by no other means
+    expect(said).to_be_visible()
+    assert "This page needs JavaScript" in (said.text_content() or "")
+    expect(tab.locator("#esm-fallback")).to_be_hidden()  # NiceGUI's guess is another one
+    context.close()
+
+
 def walk(tab: Tab) -> tuple[list[str], list[bool]]:
     """Press Tab until it begins anew: what each stop is called, and whether the ring around it is seen."""
     tab.evaluate("document.activeElement.blur()")

@@ -13,7 +13,20 @@ from dropwatch.web.frame import frame
 from dropwatch.web.house import House
 from dropwatch.web.pages.facility_parts import LOOKS
 from dropwatch.web.pages.new_fields import choice, line
-from dropwatch.web.pieces import Notice, Say, Tone, button, card, confirm, fact, facts, hide, part, table
+from dropwatch.web.pieces import (
+    Notice,
+    Say,
+    Tone,
+    button,
+    card,
+    confirm,
+    fact,
+    facts,
+    hide,
+    part,
+    table,
+    tell,
+)
 from dropwatch.web.redraw import Parts
 from dropwatch.web.tokens import Token
 from dropwatch.web.visitor import Visitor
@@ -51,7 +64,7 @@ class _Programs:
 
     def __init__(self, house: House, visitor: Visitor) -> None:
         self._house, self._visitor = house, visitor
-        self._tokens = house.doorkeeper.tokens
+        self._tokens, self._making = house.doorkeeper.tokens, False
         with part("Access for programs") as self._home:
             about = "A token lets a program, such as acquisition software, do what you can do here."
             with ui.element("p").classes("dw-quiet"):
@@ -110,13 +123,17 @@ class _Programs:
         self._name.error = (
             None if name and name.isprintable() else "Give it a name, so that you know it again."
         )
-        if self._name.error:
+        if self._name.error or self._making:
             return
+        self._making = True
         expires = self._house.clock() + int(self._days.value) * _DAY if self._days.value else None
         owner = self._owner.value if self._owner.value in self._owners() else self._visitor.name
-        secret, _ = await asyncio.to_thread(
-            lambda: self._tokens.make(owner, name, admin=False, expires=expires)
-        )
+        try:
+            secret, _ = await asyncio.to_thread(
+                lambda: self._tokens.make(owner, name, admin=False, expires=expires)
+            )
+        finally:
+            self._making = False
         self._secret.say(secret)
         hide(self._new, False)
         self._name.set_value("")

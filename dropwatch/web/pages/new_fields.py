@@ -85,8 +85,9 @@ class Pairs(ui.element):
 
     def __init__(self, changed: Callable[[], None]) -> None:
         super().__init__("fieldset")
-        self.classes("dw-pairs")
+        self.classes("dw-pairs").props("data-redrawn")
         self._changed = changed
+        self._made = 0
         self._rows: list[tuple[ui.input, ui.input]] = []
         with self:
             with ui.element("legend"):
@@ -104,6 +105,7 @@ class Pairs(ui.element):
         """Show *pairs* instead."""
         self._body.clear()
         self._rows.clear()
+        self._made = 0
         for key, value in pairs:
             self._add(key, value)
 
@@ -113,7 +115,8 @@ class Pairs(ui.element):
 
     def _add(self, key: str, value: str, *, focus: bool = False) -> None:
         with self._body, ui.element("div").classes("dw-pair") as row:
-            number = len(self._rows) + 1
+            self._made += 1
+            number = self._made  # not that of a pair which was there before
             fields = (
                 line(f"Key {number}", self._changed, value=key),
                 line(f"Value {number}", self._changed, value=value),

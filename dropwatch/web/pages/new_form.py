@@ -82,7 +82,7 @@ class Form:
             self._details = Details(config, self._changed)
         with ui.element("div").classes("dw-submit"):
             with ui.element("div").classes("dw-grow"):
-                self._summary = Say("p").props("role=status")
+                self._summary = Say("p")  # not read aloud: it changes with each letter of the name
                 self._trouble = Say("p", "", "dw-problem").props("role=alert")
             self._submit = button("Submit", self._on_submit, kind="main")
 

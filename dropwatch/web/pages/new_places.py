@@ -18,7 +18,7 @@ from dropwatch.web.pages.new_basket import Basket
 from dropwatch.web.pages.new_draft import Picks
 from dropwatch.web.pages.new_listing import FolderList
 from dropwatch.web.pages.new_submit import sorry
-from dropwatch.web.pieces import Say, button
+from dropwatch.web.pieces import Say, button, hide
 
 MOST = 20_000  #: entries of one folder that a browser gets; the rest is found by searching
 _FOUND = 500  #: hits of a search
@@ -89,7 +89,7 @@ class PlaceBrowser:
     # -- what it is made of ----------------------------------------------------------------------------------
 
     def _build(self) -> None:
-        with ui.element("div").classes("dw-places"):
+        with ui.element("div").classes("dw-places").props("data-redrawn"):
             with ui.element("div").classes("dw-places-top"):
                 self._select = (
                     ui.select(
@@ -113,7 +113,16 @@ class PlaceBrowser:
                 self._config.site.timezone, choose=self._choose, open_=self._enter, up=self._leave
             )
             self._status = Say("p", "", "dw-quiet dw-small").props("role=status")
-            self._chosen()
+            with (
+                ui.element("div")
+                .classes("dw-basket")
+                .props('role=group aria-label="Chosen files and folders"')
+            ):
+                with ui.element("div").classes("dw-basket-head"):
+                    self._sum = Say("span", self._told(), "dw-grow").props("role=status")
+                    self._nothing = button("Choose nothing", self._choose_nothing, kind="plain")
+                self._chosen()
+            hide(self._nothing)
 
     @ui.refreshable_method
     def _crumbs(self) -> None:
@@ -133,21 +142,11 @@ class PlaceBrowser:
     @ui.refreshable_method
     def _chosen(self) -> None:
         chosen = list(self._basket.chosen.values())
-        with (
-            ui.element("div")
-            .classes("dw-basket")
-            .props("role=group")
-            .props('aria-label="Chosen files and folders"')
-        ):
-            with ui.row().classes("dw-basket-head"):
-                self._sum = ui.label(self._told()).props("role=status").classes("dw-grow")
-                if chosen:
-                    button("Choose nothing", lambda: self._let_go(chosen), kind="plain")
-            with ui.element("ul").classes("dw-basket-list"):
-                for entry in chosen[:_SHOWN]:
-                    self._chip(entry)
-            if len(chosen) > _SHOWN:
-                ui.label(f"and {len(chosen) - _SHOWN:,} more").classes("dw-note")
+        with ui.element("ul").classes("dw-basket-list"):
+            for entry in chosen[:_SHOWN]:
+                self._chip(entry)
+        if len(chosen) > _SHOWN:
+            ui.label(f"and {len(chosen) - _SHOWN:,} more").classes("dw-note")
 
     def _chip(self, entry: Entry) -> None:
         with ui.element("li").classes("dw-chip"):
@@ -210,6 +209,9 @@ class PlaceBrowser:
         self._basket.put(entries) if on else self._basket.drop(entries)
         self._tell()
 
+    def _choose_nothing(self) -> None:
+        self._let_go(list(self._basket.chosen.values()))
+
     def _let_go(self, entries: list[Entry]) -> None:
         self._choose(list(entries), False)
 
@@ -255,6 +257,8 @@ class PlaceBrowser:
         self._size = ""
         self._mark()
         self._chosen.refresh()
+        self._sum.say(self._told())
+        hide(self._nothing, not self._basket.chosen)
         self._changed()
         background_tasks.create(self._measure())
 
@@ -289,7 +293,7 @@ class PlaceBrowser:
                 told += f". Left aside: {first.label} ({first.refused}){more}"
         if mine == self._measuring:
             self._size = told
-            self._sum.text = self._told()
+            self._sum.say(self._told())
             self._learned()
 
 

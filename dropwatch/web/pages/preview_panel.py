@@ -43,7 +43,8 @@ class PreviewPanel:
         self._asking: Asking | None = None
         self._bar = Bar("Files that were looked at")
         self._notice = Notice(Tone.WAIT)
-        self._result = ui.element("div").classes("dw-part dw-found").props("role=status")
+        self._summary = Say("p").props("role=status")  # read aloud; the list below is not
+        self._result = ui.element("div").classes("dw-part dw-found")
         self._stop = button("Stop", self._give_up)
         self._ask = button("Check again", self._check, sign="fact_check")
         self._timer = ui.timer(_PACE, self._show_progress, active=False)
@@ -60,8 +61,7 @@ class PreviewPanel:
         self._chosen = chosen
         self._cancel()
         hide(self._ask)
-        self._result.clear()
-        self._notice.set("")
+        self._clear()
         self._seen(None)
         if chosen is not None:
             background_tasks.create(self._check_soon(chosen))
@@ -75,8 +75,7 @@ class PreviewPanel:
         chosen = self._chosen
         if chosen is None or self._asking is not None:
             return
-        self._result.clear()
-        self._notice.set("")
+        self._clear()
         asking = self._asking = self._previews.ask(chosen.name, chosen.folder, chosen.paths)
         self._show_progress()
         self._work()
@@ -137,9 +136,14 @@ class PreviewPanel:
 
     # -- what it says ----------------------------------------------------------------------------------------
 
+    def _clear(self) -> None:
+        self._summary.say("")
+        self._result.clear()
+        self._notice.set("")
+
     def _show(self, preview: Preview) -> None:
+        self._summary.say(summary(preview))
         with self._result:
-            Say("p", summary(preview))
             if preview.filesets or preview.refused:
                 with ui.element("ul").classes("dw-list dw-files"):
                     for no in preview.refused[:_SHOWN]:
