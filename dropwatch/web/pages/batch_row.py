@@ -30,12 +30,12 @@ class BatchRow(ui.element):
         self._site: Site = site_of(house.config)
         self.classes("dw-batch")
         with self:
-            with ui.element("div").classes("dw-batch-what"):
-                with ui.element("h3"), ui.element("a") as self._link:
-                    self._name = Say("span")
+            with ui.element("div").classes("dw-batch-what") as self._what:
+                with ui.element("h3"):
+                    self._name = Say("a")
                 self._facts = Say("div", classes="dw-quiet dw-small")
                 self._why = Say("p", classes="dw-batch-why")
-                self._bar = Bar("How far it is")
+                self._bar: Bar | None = None  # most batches are done, and never need one
             with ui.element("div").classes("dw-batch-where"):
                 word, sign, tone = words.STAGES[one.stage]
                 self._badge = Badge(word, sign, tone)
@@ -52,8 +52,8 @@ class BatchRow(ui.element):
         """Show *one*, which is the same batch as before."""
         row, self.one = one.row, one
         path = f"/batch/{one.key}"
-        if self._link.props.get("href") != path:
-            self._link.props["href"] = path
+        if self._name.props.get("href") != path:
+            self._name.props["href"] = path
         self._show_name(row.name)
         self._facts.say(words.facts(one, whose=self._whose))
         self._badge.set(*words.STAGES[one.stage])
@@ -71,10 +71,13 @@ class BatchRow(ui.element):
 
     def _show_progress(self) -> None:
         share, told = words.far(self.one.row, self._site)
-        hide(self._bar, not told)
-        hide(self._why, bool(told))
-        if told:
+        if told and self._bar is None:
+            with self._what:
+                self._bar = Bar("How far it is")
+        if self._bar is not None:
+            hide(self._bar, not told)
             self._bar.set(share, told)
+        hide(self._why, bool(told))
         self._why.say(words.why(self.one.row))
 
     def _show_link(self) -> None:

@@ -26,6 +26,7 @@ from dropwatch.web.visitor import Visitor
 EVERY = 1.0  #: seconds between two looks of an open page
 PATIENCE = 20.0  #: seconds that making the page may take; a spool that hangs takes index.PATIENCE of them
 RECENT = 14 * 86400.0  #: seconds; what needs somebody is told first for so long
+AT_ONCE = 12  #: lines of the list in the first answer: each takes the browser, and us, some milliseconds
 FIRST = 3  #: of what needs somebody, told first
 
 
@@ -58,6 +59,7 @@ class _Batches:
         self._house, self._visitor, self._asked = house, visitor, asked
         self._zone = ZoneInfo(site_of(house.config).timezone)
         self._seen: Hashable = None
+        self._painted = False
         self._notices = Notices(house, visitor)
         self._urgent = Urgent()
         self._none = self._make_empty()
@@ -145,7 +147,11 @@ class _Batches:
         if page and not selection.rows:  # there are fewer by now, or (still) too few of them are read
             page = max(0, selection.total - 1) // PART
             selection = select(mine, wanted, page * PART, PART)
-        self._list.show(selection.rows)
+        # What a screen holds is painted first; the rest is there when somebody scrolls.
+        first, self._painted = (None if self._painted else AT_ONCE), True
+        self._list.show(selection.rows[:first])
+        if first is not None and len(selection.rows) > first:
+            self._seen = None
         self._chips.show(selection, wanted.stage)
         self._turn.show(page, selection.total)
         hide(self._nothing, bool(selection.rows) or view.unread > 0)
