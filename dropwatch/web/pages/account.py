@@ -13,20 +13,7 @@ from dropwatch.web.frame import frame
 from dropwatch.web.house import House
 from dropwatch.web.pages.facility_parts import LOOKS
 from dropwatch.web.pages.new_fields import choice, line
-from dropwatch.web.pieces import (
-    Notice,
-    Say,
-    Tone,
-    button,
-    card,
-    confirm,
-    fact,
-    facts,
-    hide,
-    part,
-    table,
-    tell,
-)
+from dropwatch.web.pieces import Notice, Say, Tone, button, card, confirm, fact, facts, hide, part, table
 from dropwatch.web.redraw import Parts
 from dropwatch.web.tokens import Token
 from dropwatch.web.visitor import Visitor
