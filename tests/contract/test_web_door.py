@@ -96,8 +96,9 @@ def test_a_wrong_password_and_an_unknown_name_are_told_in_the_same_words(page: P
     assert not wrong.cookie
 
 
-def test_the_eleventh_wrong_password_within_a_minute_is_not_put_to_omero(page: Page) -> None:
+def test_the_eleventh_wrong_password_within_a_minute_is_not_put_to_omero(page: Page, world: World) -> None:
     one, other = asking_from(page, "10.0.0.3"), asking_from(page, "10.0.0.4")
+    before = sessions(world).begin("carol", admin=False)
     tries = [one.send_form("/sign-in", name="carol", password=f"guess {n}").status for n in range(11)]
     right = one.send_form("/sign-in", name="carol", password="carol")
     elsewhere = other.send_form("/sign-in", name="Carol", password="carol")
@@ -107,6 +108,7 @@ def test_the_eleventh_wrong_password_within_a_minute_is_not_put_to_omero(page: P
     assert (right.status, elsewhere.status, another_name.status) == (429, 429, 429)
     assert 0 < int(right.headers["retry-after"]) <= 60
     assert f"Wait {right.headers['retry-after']} seconds" in right.text
+    assert stranger(page).get("/api/me", Cookie=f"dropwatch={before}").status == 200, "who is in stays in"
 
 
 def test_an_omero_that_is_away_is_said_to_be_and_counts_as_no_wrong_password(
@@ -296,6 +298,8 @@ def test_an_empty_key_signs_nothing(tmp_path: Path) -> None:
     assert ours.read(forged) is None
     assert ours.read(good) is not None
     assert Sessions(tmp_path, lambda: 1e9).read(good) is not None
+    (tmp_path / "secret").unlink()
+    assert Sessions(tmp_path, lambda: 1e9).read(good) is None, "so an admin ends all of them"
 
 
 def test_who_signs_out_has_no_page_open_any_more_and_others_have(page: Page) -> None:

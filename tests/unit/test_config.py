@@ -85,6 +85,12 @@ def test_every_key_of_the_model_is_in_the_example() -> None:
     assert not missing
 
 
+def test_page_and_metrics_listen_on_this_machine_alone_until_told_otherwise() -> None:
+    config = made(SMALLEST)
+
+    assert (config.web.host, config.metrics.host) == ("127.0.0.1", "127.0.0.1")
+
+
 def test_the_defaults_are_those_of_the_design() -> None:
     config = made(SMALLEST)
 

@@ -57,6 +57,10 @@ def test_the_unit_may_change_the_spool_and_gives_a_stop_its_time() -> None:
     assert service["RestartPreventExitStatus"] == "2"
     assert service["StateDirectoryMode"] == "0700"  # letters
     assert "MemoryDenyWriteExecute" not in service  # Java compiles
+    assert service["CapabilityBoundingSet"] == service["AmbientCapabilities"] == "CAP_LEASE"
+    for name in ("NoNewPrivileges", "ProtectHome", "PrivateTmp", "PrivateDevices", "RestrictSUIDSGID"):
+        assert service[name] == "yes", name
+    assert service["LimitCORE"] == "0"
 
 
 @pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="no systemd here")
