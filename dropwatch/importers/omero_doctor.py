@@ -61,11 +61,13 @@ class Doctor:
             True, "OMERO login", f"{server.user} at {server.host}:{server.port}, OMERO {config.getVersion()}"
         )
         context = client.sf.getAdminService().getEventContext()
-        may = "Sudo" in (context.adminPrivileges or ())
+        privileges = set(context.adminPrivileges or ())
+        may, more = "Sudo" in privileges, sorted(privileges - {"Sudo"})
+        besides = f", and others that it does not need: {', '.join(more)}" if may and more else ""
         self._add(
             may,
             "OMERO privilege",
-            f"{server.user} {'has' if may else 'lacks'} the Sudo privilege",
+            f"{server.user} {'has' if may else 'lacks'} the Sudo privilege{besides}",
             f"Make {server.user} an admin with the Sudo privilege (nothing more is needed).",
         )
         apart = abs(config.getServerTime().val / 1000 - self._clock())

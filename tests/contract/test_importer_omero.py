@@ -1020,12 +1020,14 @@ def test_doctor_names_a_remedy_for_each_finding(sandbox: Any, connect: Callable[
     good = connect().diagnose("alice")
     no_mail = [found for found in connect().diagnose("dave") if not found.ok]
     no_sudo = [found for found in connect(user="nosudo").diagnose("alice") if not found.ok]
+    root = connect(user="root", password=lambda: "omero").diagnose(None)
     unknown = [found for found in connect().diagnose("nobody-here") if not found.ok]
     refused = connect(password=lambda: SECRET).diagnose("alice")
     sandbox.server.stop()
     down = connect().diagnose("alice")
     sandbox.server.start()
 
+    assert any("others that it does not need: Chgrp" in found.text for found in root)
     assert len(good) > 5 and all(found.ok for found in good)
     assert [found.subject for found in no_mail] == ["e-mail of dave"]
     assert {found.subject for found in no_sudo} == {"OMERO privilege", "OMERO session as alice"}
