@@ -15,11 +15,12 @@ _PROCESSING = {Store.OMERO: "OMERO is processing", Store.ARCHIVE: "the copy is c
 
 
 def progress(lines: Sequence[Line], in_hand: tuple[InHand, ...], extent: int) -> Progress | None:
-    """How far the import is, or None while no worker has anything of it.
+    """How far the import is, or None while no worker has anything of it, or has not said yet what it does with files
+    that nobody has listed: what lies there may be a manifest alone, and its 130 bytes are not what is imported.
 
     extent -- bytes that lie there, for as long as there are no lines yet
     """
-    if not in_hand:
+    if not in_hand or not (lines or any(one.stage for one in in_hand)):
         return None
     if in_hand[0].stage == FETCH:
         one = in_hand[0]

@@ -56,6 +56,19 @@ def work(
 # -- numbers ---------------------------------------------------------------------------------------------
 
 
+def test_a_worker_that_said_nothing_yet_of_files_that_nobody_listed_is_no_progress(
+    facility: Facility,
+) -> None:
+    path = batch(facility)
+    with facility.running(work(path, "")):
+        silent = facility.json("status")["batches"][0]
+    with facility.running(work(path, "", "plan", 1, 3)):
+        looking = facility.json("status")["batches"][0]
+
+    assert silent["progress"] is None  # 0 of 130 bytes of a manifest, where 200 GB were fetched
+    assert looking["progress"]["stage"] == "plan"
+
+
 def test_progress_is_that_of_all_bytes_that_can_still_come(facility: Facility) -> None:
     path = four(facility)
 
