@@ -159,7 +159,7 @@ def _mail(status: Status) -> Text:
     until = next((target.until for target in status.targets if target.name == "mail"), None)
     if not status.running or until is None or until <= status.at:
         return Text()
-    return Text(f"   mail server down, next try in {until - status.at:.0f} s", "dim")
+    return Text(f"   mail is down, next try in {until - status.at:.0f} s", "dim")
 
 
 def _bar(row: Row) -> RenderableType:

@@ -45,8 +45,8 @@ class PreviewPanel:
         self._notice = Notice(Tone.WAIT)
         self._summary = Say("p").props("role=status")  # read aloud; the list below is not
         self._result = ui.element("div").classes("dw-part dw-found")
-        self._stop = button("Stop", self._give_up)
-        self._ask = button("Check again", self._check, sign="fact_check")
+        self._stop = button("Stop", self._give_up).classes("dw-start")
+        self._ask = button("Check again", self._check, sign="fact_check").classes("dw-start")
         self._timer = ui.timer(_PACE, self._show_progress, active=False)
         self._rest()
         hide(self._ask)
