@@ -3,7 +3,7 @@
 
     DROPWATCH_TOKEN=dw_... python submit_by_api.py https://import.example.org confocal1-disk run7 --user alice
 
-The token is the instrument's: an admin makes it at /docs, POST /api/tokens. It stands in the environment, not among
+The token is the instrument's: an admin makes it on the page "Account". It stands in the environment, not among
 the arguments, which every account of the machine can see.
 """
 

@@ -492,7 +492,11 @@ def test_a_person_submits_for_themselves_alone(alice: Asker, bob: Asker, quiet: 
     into_bobs = alice.post("/api/batches", {"from": origin, "drop_folder": "bob"})
     named = alice.post("/api/batches", {"from": origin, "name": "../../bob/inbox/x"})
     outside = alice.post("/api/batches", {"from": {"place": "disk", "paths": ["../secret"]}})
+    draft = alice.post("/api/uploads", {}).json["draft"]
+    uploaded = alice.post("/api/batches", {"upload": draft, "user": "bob"})
+    alice.ask("DELETE", f"/api/uploads/{draft}")
 
+    assert "imports for nobody else" in uploaded.text
     assert (for_bob.status, into_bobs.status) == (409, 404)
     assert outside.status == 422
     assert named.status == 201
