@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import RenderableType
@@ -20,13 +20,16 @@ from dropwatch import exits
 from dropwatch.cli.command import answer, config_of, file_of
 from dropwatch.cli.tables import show, text
 from dropwatch.config import Config
-from dropwatch.doctor import Finding, State, examine, import_as
 from dropwatch.errors import ConfigError
 
+if TYPE_CHECKING:
+    from dropwatch.doctor import Finding  # it takes a while to import, which no other command shall wait for
+
+#: By the values of doctor.State.
 _MARKS = {
-    State.OK: ("✓", "ok", "green"),
-    State.NOT_OK: ("✗", "NO", "red"),
-    State.UNKNOWN: ("?", "?", "yellow"),
+    "ok": ("✓", "ok", "green"),
+    "not ok": ("✗", "NO", "red"),
+    "unknown": ("?", "?", "yellow"),
 }
 
 
@@ -52,6 +55,8 @@ def check(
     Best as root: then a probe batch is dropped in the name of each user and claimed in the name of the daemon.
     Nothing of it stays. Ends with 1 when something is not well.
     """
+    from dropwatch.doctor import State
+
     config = config_of(ctx)
     found = []
     for one in _findings(config, file_of(ctx), import_user, test_mail):
@@ -70,6 +75,7 @@ def _findings(
     config: Config, file: Path, import_user: str | None, test_mail: str | None
 ) -> Iterator[Finding]:
     from dropwatch.daemon.mailroom import make_outbox
+    from dropwatch.doctor import examine, import_as
     from dropwatch.task import make_importer
 
     outbox = make_outbox(config, os.environ, time.time)

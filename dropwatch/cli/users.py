@@ -20,7 +20,6 @@ from dropwatch.cli.command import Options, config_of, hand_out, refuse, say, usu
 from dropwatch.cli.roster import Row, Standing, compare
 from dropwatch.cli.tables import show, table, text
 from dropwatch.config import Config
-from dropwatch.doctor import look_at_user, on_duty
 from dropwatch.errors import DropwatchError
 from dropwatch.spool.accounts import Owner, find_account, parse_owner
 from dropwatch.spool.folders import IDENTITY, Spool
@@ -67,6 +66,8 @@ def user_add(
 
     Run it as root: only root can give folders to the account of the daemon. Running it again does no harm.
     """
+    from dropwatch.doctor import look_at_user, on_duty  # as in check
+
     config = _config_if_any(ctx, spool)
     root = spool_of(ctx, spool)
     made = _make(config, root, name, parse_owner(owner) if owner else None)

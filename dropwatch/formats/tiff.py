@@ -13,7 +13,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
-from xml.sax.saxutils import unescape
 
 _MOST_PAGES = 50_000
 _MOST_VALUES = 4_000_000  #: offsets of one page; more are not looked at
@@ -95,6 +94,8 @@ def named_files(path: Path) -> set[str]:
             told = page.values(_DESCRIPTION) if page else ()
         except (Cut, Endless):
             return set()
+    from xml.sax.saxutils import unescape  # it brings all of urllib: most commands shall not wait for it
+
     text = bytes(value for value in told if value < 256).decode("utf-8", "replace")
     return {unescape(name, {"&quot;": '"', "&apos;": "'"}) for name in _NAMED.findall(text)}
 
