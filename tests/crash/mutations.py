@@ -704,7 +704,9 @@ MUTATIONS = (
     Mutation(
         "take temporary names for files",
         "dropwatch/litter.py",
-        {"    return _TEMPORARY.match(name) is not None\n": "    return False\n"},
+        {
+            "    return _TEMPORARY.match(name) is not None and _ZARR.match(name) is None\n": "    return False\n"
+        },
         (WRITERS,),
     ),
     Mutation(
