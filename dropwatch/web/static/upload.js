@@ -11,8 +11,10 @@ const AT_ONCE = 3;          // files on their way at a time
 const ROW = 44;             // pixels; as in upload.css
 const RETRIES = [500, 1000, 2000, 4000, 8000, ...Array(2000).fill(15000)];  // milliseconds; about eight hours
 const REMEMBERED = "dropwatch-draft";
-// Left by desktops and file servers; as in dropwatch/litter.py.
-const LITTER = /^(\.DS_Store|\._.*|Thumbs\.db|desktop\.ini|~\$.*|\.smbdelete.*|\.nfs.*|@eaDir|__MACOSX|lost\+found)$/i;
+// What desktops, file servers and office programs leave most often; the rest the server refuses (dropwatch/litter.py).
+const LITTER = new RegExp(String.raw`^(\.DS_Store|\._.*|__MACOSX|\.localized|\.Spotlight-V100|\.fseventsd|\.Trashes`
+  + String.raw`|Thumbs\.db|desktop\.ini|\$RECYCLE\.BIN|System Volume Information|~\$.*|\.~lock\..*#`
+  + String.raw`|\.directory|lost\+found|\.nfs.*|\.smbdelete.*|@eaDir|#recycle|\.snapshots?)$`, "is");
 
 const SENDING = "sending", WAITING = "waiting", DONE = "done", FAILED = "failed", ABSENT = "absent";
 
