@@ -64,6 +64,14 @@ class Crew:
         self.desk.results.put(Result(partial(apply, done), case))
         self.desk.ring()
 
+    def _back_from_flight(self, case: Case, apply: Callable[[Done], None], done: Done) -> None:
+        """What became of it may have to wait until its spool answers; the others get its seat at once."""
+        self.desk.results.put(Result(partial(self._free, case.user)))
+        self._back(case, apply, done)
+
+    def _free(self, user: str) -> None:
+        self.flying[user] -= 1
+
     # -- whose turn it is ----------------------------------------------------------------------------
 
     def wants_to_ask(self, case: Case) -> None:
@@ -115,14 +123,14 @@ class Crew:
     def _asks(case: Case) -> bool:
         return case.errand is not None and isinstance(case.errand.job, AskJob)
 
-    @staticmethod
-    def _was_taken_away(case: Case) -> bool:
+    def _was_taken_away(self, case: Case) -> bool:
         """Whether its folder is no longer where its workers began to read it. Where that cannot be known: yes; such
         a spool is in trouble, and its uploads end soon."""
+        if not case.flying or not case.spool.fence.answers():
+            return False
         try:
-            return (
-                bool(case.flying) and case.spool.fence.answers() and not is_there(case.envelope.batch_folder)
-            )
+            with self.desk.is_at(case.spool.root, f"{case.user}/{case.record.name}"):
+                return not is_there(case.envelope.batch_folder)
         except OSError:
             return True
 
@@ -173,7 +181,7 @@ class Crew:
         fileset = case.queue.popleft()
         if not case.queue:
             del self.importing[case.key]
-        back = partial(self._back, case, partial(self._landed, case, fileset))
+        back = partial(self._back_from_flight, case, partial(self._landed, case, fileset))
         case.flying[fileset.id] = self.desk.workers.submit(self._job(case, fileset), back)
         self.flying[case.user] += 1
 
@@ -188,7 +196,6 @@ class Crew:
 
     def _landed(self, case: Case, fileset: Fileset, done: Done) -> None:
         case.flying.pop(fileset.id, None)
-        self.flying[case.user] -= 1
         case.wake = 0.0
         if case.surrendered:
             return

@@ -6,7 +6,8 @@ No event tells of these, and a worker may be busy for hours.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from pathlib import Path
 
 from dropwatch.durable import is_there
 from dropwatch.errors import DropwatchError
@@ -18,6 +19,7 @@ from dropwatch.pipeline.desk import Desk
 from dropwatch.pipeline.stores import batch_target, spool_target
 
 EVERY = 2.0  #: seconds between two looks
+WAITED_FOR = 60.0  #: seconds that workers wait for a spool that does not answer
 SHARE = 20.0  #: looking takes at most one part in twenty of the time
 FOREVER = float("inf")
 
@@ -29,6 +31,7 @@ class Oversight:
     looked: float = 0.0
     took: float = 0.0
     holds: frozenset[str] = frozenset()
+    silent: dict[Path, float] = field(default_factory=dict)  #: spools that do not answer, and since when
 
     def due(self) -> float:
         """When to look again (epoch seconds)."""
@@ -43,9 +46,18 @@ class Oversight:
         self._look_at_holds()
         for case in list(self.desk.cases.values()):
             spool = case.spool
-            if self.desk.pauses.get(spool_target(spool.root)) is None and spool.fence.answers():
+            if not spool.fence.answers():
+                self._leave_waiting(case, now)
+                continue
+            self.silent.pop(spool.root, None)
+            if self.desk.pauses.get(spool_target(spool.root)) is None:
                 guarded(case, self._look_at)
         self.took = self.desk.now() - now
+
+    def _leave_waiting(self, case: Case, now: float) -> None:
+        """Its spool does not answer: after a while its workers are wanted for others, and go on with it later."""
+        if now - min(now, self.silent.setdefault(case.spool.root, now)) > WAITED_FOR:
+            case.stop()
 
     def _look_at_holds(self) -> None:
         """An admin who releases something means it to go on now, paused targets included."""

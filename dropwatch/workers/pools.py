@@ -80,7 +80,7 @@ class Workers:
             ends = [(seat, seat.work, seat.leave()) for seat in self._all()]
         threads = [_in_thread(partial(self._end_seat, *one)) for one in ends]
         for thread in threads:
-            thread.join(2 * _GOODBYE)
+            thread.join(3 * _GOODBYE)
 
     def _all(self) -> list[Seat]:
         return [seat for seats in self._seats.values() for seat in seats]
@@ -123,7 +123,8 @@ class Workers:
         self._free(seat, work, done)
 
     def _end_seat(self, seat: Seat, work: Work | None, end: Callable[[bool], None]) -> None:
-        end(work is None)
+        # A process in a call to a disk that hangs dies when that answers. Until then it keeps its locks, not the seat.
+        _in_thread(partial(end, work is None)).join(2 * _GOODBYE)
         if work is not None:
             self._free(
                 seat, work, Done(error=Interrupted("It did not stop when it was told to, and was killed."))
