@@ -58,6 +58,18 @@ def why_polled(root: Path, inboxes: Iterable[Path]) -> str:
     return ""
 
 
+def mounted_below(root: Path) -> list[Path]:
+    """Where other file systems are mounted below *root*, without touching them: one may hang. Linux only; elsewhere,
+    and where that cannot be asked, none."""
+    try:
+        table = Path("/proc/self/mountinfo").read_bytes()
+    except OSError:
+        return []
+    fields = (line.split(b" ") for line in table.split(b"\n"))
+    points = [Path(os.fsdecode(_unescaped(one[4]))) for one in fields if len(one) > 4]
+    return [point for point in dict.fromkeys(points) if point != root and point.is_relative_to(root)]
+
+
 def keeps_inodes(path: Path) -> bool:
     """Whether a file below *path* has the same inode number as long as it is there. FUSE may give it another one
     whenever the kernel has forgotten the file, and so may SMB (mount.cifs(8), noserverino)."""

@@ -68,8 +68,13 @@ def run(
     except OSError as err:  # the state folder is full, or may not be written to
         fault = storage.sort(err, f"The state folder {settings.state}", "state")
         refuse(*(with_remedy(fault) if fault else [f"{type(err).__name__}: {err}"]))
-    if once:
-        raise typer.Exit(_came_to(daemon, settings))
+    code = _came_to(daemon, settings) if once else exits.GOOD
+    if (
+        daemon.stuck
+    ):  # all is put away but what a share that hangs has; Python would wait for the workers there
+        logging.shutdown()
+        os._exit(code)
+    raise typer.Exit(code)
 
 
 def _reader(found: Installation | Missing) -> dict[str, str]:

@@ -14,7 +14,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Mapping
-from contextlib import closing, suppress
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from queue import SimpleQueue
@@ -23,20 +23,23 @@ from dropwatch import __version__, journal
 from dropwatch.config import Config
 from dropwatch.daemon.mailroom import SENT_KEPT, Mailroom, make_outbox
 from dropwatch.daemon.pulse import hanging, pulse
+from dropwatch.daemon.shift import SLOW, Shift, in_time
 from dropwatch.daemon.tenure import Tenure
 from dropwatch.errors import OperatorError, Unavailable
 from dropwatch.ledger import Ledger
 from dropwatch.model import Place
-from dropwatch.mounts import needs_polling, why_polled
+from dropwatch.mounts import mounted_below, needs_polling, why_polled
 from dropwatch.outbox import Letter
 from dropwatch.pipeline.addresses import Addresses
 from dropwatch.pipeline.assembly import pipeline
-from dropwatch.pipeline.desk import Desk, Staff
+from dropwatch.pipeline.desk import Desk, Result, Staff
 from dropwatch.pipeline.letters import Letters
 from dropwatch.pipeline.line import FOREVER, Pipeline
 from dropwatch.pipeline.pauses import Pauses, first_pause
+from dropwatch.pipeline.relief import At, Relieving
 from dropwatch.pipeline.stores import spool_target
 from dropwatch.spool.folders import MEMORY, Spool
+from dropwatch.spool.knock import Knock
 from dropwatch.spool.lease import ANOTHERS, PACE, Pace
 from dropwatch.spool.presence import HANGS, HOLD, only_daemon, write_heartbeat
 from dropwatch.watch import Doorbell
@@ -47,6 +50,8 @@ HEART, QUICK_HEART = 5.0, 1.0  #: seconds between two heartbeats at rest, and wh
 #: Seconds; a clock that jumps costs no more than this. Windows tells a waiting thread of Ctrl-C only afterwards.
 LONGEST_WAIT = 1.0 if sys.platform == "win32" else 60.0
 LOST_SPOOL = 10.0  #: seconds between two looks whether a spool is back
+GOODBYE = 15.0  #: seconds that mailroom and leases get at the end
+STOPPING = 45.0  #: seconds beyond workers.grace that the line gets: its workers are stopped, then killed
 _OLD_LETTERS = 3600.0  #: seconds between two looks for sent letters to forget
 
 
@@ -56,6 +61,7 @@ class Daemon:
     staff    -- does the work; closed at the end
     environ  -- where passwords may be, beside their files
     pace     -- of the leases on the spools
+    patience -- seconds that the line may be at one thing before it is asked whether the spool answers
     """
 
     def __init__(
@@ -67,8 +73,10 @@ class Daemon:
         clock: Callable[[], float] = time.time,
         rng: random.Random | None = None,
         pace: Pace = PACE,
+        patience: float = SLOW,
     ) -> None:
         self._config = config
+        self._patience = patience
         self._clock = clock
         self._rng = rng or random.Random()
         self._bell, self._stopping = threading.Event(), threading.Event()
@@ -81,6 +89,7 @@ class Daemon:
         self._sweep_due = {spool.path: 0.0 for spool in config.spools}
         self._lost: SimpleQueue[Path] = SimpleQueue()
         self._started = clock()
+        self.stuck = False  #: threads of the line still wait for a share: the process must not wait for them
 
     def _make_line(self, staff: Staff) -> Pipeline:
         config, state = self._config, self._config.state
@@ -97,7 +106,8 @@ class Daemon:
             ring=self._bell.set,
             holds=state / HOLD,
         )
-        spools = [Spool(one.path, self.tenure.fence(one.path)) for one in config.spools]
+        roots = [one.path for one in config.spools]
+        spools = [Spool(root, Relieving(self.tenure.fence(root), desk.relief, root)) for root in roots]
         return pipeline(desk, spools)
 
     def _post(self, letter: Letter) -> bool:
@@ -120,7 +130,7 @@ class Daemon:
     def run(self, *, once: bool = False) -> None:
         """Run until stopped; with *once* until nothing moves by itself any more. Raises OperatorError
         when another daemon of this machine serves one of the spools."""
-        with only_daemon(self._config.state), closing(self.tenure):
+        with only_daemon(self._config.state), in_time(self.tenure.close, GOODBYE):
             self._take_spools()
             log.info(journal.line("start", version=__version__, pid=os.getpid()))
             for spool in self._config.spools:
@@ -135,9 +145,26 @@ class Daemon:
             for thread in threads:
                 thread.start()
             try:
-                self._loop(once)
+                self._keep_the_line(partial(self._loop, once))
             finally:
                 self._close(threads)
+
+    def _keep_the_line(self, loop: Callable[[], None]) -> None:
+        relief = self.line.desk.relief
+        shift = Shift(loop, relief, self._clock, self._set_aside, self._lose, self._patience)
+        self.stuck = not shift.watch(self._stopping) or bool(relief.waiting())
+
+    def _answers(self, root: Path) -> bool:
+        """Asked when the line is at *root* for long: what is mounted below it may hang by itself."""
+        return all(
+            Knock(path, patience=self._patience / 4).answers() for path in (root, *mounted_below(root))
+        )
+
+    def _set_aside(self, at: At) -> None:
+        """The line goes on without a spool that hangs, and forgets what it knew of that."""
+        spool = self.line.arrivals.spools[at.spool]
+        log.warning(journal.line("hang", spool=at.spool, at=at.what))
+        self.line.desk.results.put(Result(partial(self.line.surrender, spool)))
 
     def _take_spools(self) -> None:
         """Refuse to start beside another daemon. What is away now is taken when it comes."""
@@ -168,9 +195,10 @@ class Daemon:
         self.stop()
         for doorbell in self._doorbells.values():
             doorbell.close()
-        self.line.stop()
+        with in_time(self.line.stop, self._config.workers.grace + STOPPING):
+            pass
         for thread in threads:
-            thread.join(timeout=60)
+            thread.join(timeout=GOODBYE)
         self._beat()
         log.info(journal.line("stop", pid=os.getpid()))
 
@@ -196,7 +224,9 @@ class Daemon:
         if not desk.stores.may_sweep(spool.root):
             return False
         try:
+            spool.check_present()
             if self.tenure.take(spool.root):
+                desk.relief.check()
                 self.line.surrender(spool)  # what is known of it may be out of date
             self.line.sweep(spool)
             self._listen(spool)
@@ -269,7 +299,8 @@ class Daemon:
     def _beat(self) -> None:
         mail = self.mailroom.pauses if self.mailroom else None
         try:
-            waiting, stopped = self.tenure.waiting_for(), self._stopping.is_set()
+            waiting = self.tenure.waiting_for() | self.line.desk.relief.waiting()
+            stopped = self._stopping.is_set()
             beat = pulse(self.line.desk, mail, self._started, waiting, stopped=stopped)
             write_heartbeat(self._config.state, beat)
         except OSError as err:

@@ -10,8 +10,9 @@ from typing import Any
 from dropwatch import __version__
 from dropwatch.model import FetchJob, PlanJob
 from dropwatch.pipeline.case import Case
-from dropwatch.pipeline.desk import At, Desk
+from dropwatch.pipeline.desk import Desk
 from dropwatch.pipeline.pauses import Paused, Pauses
+from dropwatch.pipeline.relief import At
 from dropwatch.workers import Work
 
 HANGING = 30.0  #: seconds; the line does nothing that takes so long, but for the first look at a vast inbox
@@ -48,7 +49,7 @@ def _hanging(desk: Desk, waiting: Mapping[Path, float]) -> dict[str, Any]:
 
 def hanging(desk: Desk) -> At | None:
     """What the line has been at for longer than anything takes that answers."""
-    at = desk.at
+    at = desk.relief.at
     return at if at is not None and desk.now() - at.since > HANGING else None
 
 

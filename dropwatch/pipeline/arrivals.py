@@ -180,6 +180,7 @@ class Arrivals:
         self.due[inbox] = started + (settings.poll if self.polled(root) else settings.sweep)
         rules, trusted = self._rules(settings, user), not self.polled(root)
         seen = self._sightings(root).look(user, rules, started, inodes=trusted)
+        self.desk.relief.check()
         if not self.polled(root):  # else a sweep comes as often
             self.looked.add(inbox)
         looked = self.monotonic() - started
@@ -208,6 +209,7 @@ class Arrivals:
         now, trusted = self.monotonic(), not self.polled(root)
         seen = (sightings.see(user, one.drop, rules, now, inodes=trusted) for one in chosen)
         ready = [one for one in seen if one is not None and isinstance(one.state, Ready)]
+        self.desk.relief.check()
         if len(ready) < len(chosen):  # something changed since
             self.due[inbox] = 0.0
         return self._claim_each(inbox, ready)

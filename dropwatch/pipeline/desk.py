@@ -5,8 +5,8 @@ from __future__ import annotations
 import logging
 import random
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from queue import SimpleQueue
@@ -21,6 +21,7 @@ from dropwatch.pipeline.addresses import Addresses
 from dropwatch.pipeline.case import Case
 from dropwatch.pipeline.letters import Letters, story_of
 from dropwatch.pipeline.pauses import Paused, Pauses
+from dropwatch.pipeline.relief import Relief
 from dropwatch.pipeline.stores import STATE, Stores, batch_target, spool_target
 from dropwatch.record import Line
 from dropwatch.spool.reports import write_report
@@ -58,22 +59,13 @@ class Result:
         self.apply()
 
 
-@dataclass(frozen=True)
-class At:
-    """What the line is doing something to: *what*, in *spool*, *since* then (epoch seconds)."""
-
-    spool: Path
-    what: str
-    since: float
-
-
 @dataclass
 class Desk:
     """ring      -- wakes the line
     holds     -- folder of the hold markers
     polled    -- why a spool is polled, "" where events do; nothing of a spool that was not there yet
     stopping  -- set when the daemon stops
-    at        -- what the line is at; None while it waits. A share that hangs keeps it there
+    relief    -- which thread may go on when a share hangs
     concluded -- how many batches came to which verdict since the start
     overflows -- how many times the system lost events of a spool since the start
     stores    -- which storage is in trouble
@@ -95,14 +87,22 @@ class Desk:
     results: SimpleQueue[Result] = field(default_factory=SimpleQueue)
     stopping: threading.Event = field(default_factory=threading.Event)
     concluded: dict[str, int] = field(default_factory=dict)
-    at: At | None = None
+    relief: Relief = field(init=False)
     overflows: dict[Path, int] = field(default_factory=dict)
     lacking: dict[Path, float] = field(default_factory=dict)
     stores: Stores = field(init=False)
 
     def __post_init__(self) -> None:
+        self.relief = Relief(self.clock)
         self.stores = Stores(
-            self.config.state, self.pauses, self.letters, self.clock, self.say, self.works, self.ring
+            self.config.state,
+            self.pauses,
+            self.letters,
+            self.clock,
+            self.say,
+            self.works,
+            self.ring,
+            self.relief,
         )
 
     def now(self) -> float:
@@ -110,18 +110,13 @@ class Desk:
 
     def say(self, verb: str, case: Case | None = None, **values: object) -> None:
         """One line for the log."""
+        self.relief.check()
         names = {"batch": case.record.batch, "user": case.user} if case else {}
         log.info(journal.line(verb, **names, **values))
 
-    @contextmanager
-    def is_at(self, spool: Path, what: str) -> Iterator[None]:
-        """What happens in the block is done to *what*."""
-        before = self.at
-        self.at = At(spool, what, self.now())
-        try:
-            yield
-        finally:
-            self.at = before
+    def is_at(self, spool: Path, what: str) -> AbstractContextManager[None]:
+        """What happens in the block is done to *what*: a share that hangs keeps us there."""
+        return self.relief.is_at(spool, what)
 
     # -- memory --------------------------------------------------------------------------------------
 
@@ -162,6 +157,7 @@ class Desk:
         self._write_report(case, durably=True)
 
     def _write_report(self, case: Case, *, durably: bool) -> None:
+        self.relief.check()
         case.reported_at = self.now()
         text = report.report_txt(story_of(case), self.letters.site)
         write_report(case.envelope.path, text, durably=durably)
@@ -241,6 +237,7 @@ class Desk:
 
     def pause(self, name: str, error: DropwatchError, case: Case | None = None) -> None:
         """A target, or a user, is left alone for a while; for an operator's fault admin and user are told."""
+        self.relief.check()
         paused = self.pauses.fail(name, error, self.now())
         wait = paused.pause.until - self.now()
         self.say("pause", case, target=name, seconds=f"{wait:.1f}", reason=error.message, detail=error.detail)
@@ -253,6 +250,7 @@ class Desk:
 
     def works(self, name: str) -> None:
         """A target answered: whatever waited for it goes on."""
+        self.relief.check()
         ended = self.pauses.clear(name, self.now())
         self.stores.forget(name)
         if ended is None:

@@ -61,7 +61,9 @@ class Pipeline:
         for case in self.arrivals.claim_ready():
             self.desk.cases[case.key] = case
         for spool, user in self.arrivals.rung_at():
-            self._look_over(spool, user)
+            if spool.fence.answers():
+                with self.desk.is_at(spool.root, f"{user}'s folders"):
+                    self._look_over(spool, user)
         self.oversight.look(self._guarded)
         self._carry_all()
         self.crew.dispatch(self._guarded, self.steps.ask)
@@ -75,6 +77,7 @@ class Pipeline:
     def sweep(self, spool: Spool) -> None:
         """Read the spool anew: inboxes, and envelopes that are in processing/ without our knowing."""
         users = spool.users()
+        self.desk.relief.check()
         self.arrivals.expect(spool, users)
         for user in users.names:
             self._look_over(spool, user)
@@ -110,6 +113,7 @@ class Pipeline:
         except Exception as err:  # an envelope that cannot be taken in hand never stops the others
             self.desk.say("bug", path=envelope.path, error=str(err), trace=traceback.format_exc())
             return
+        self.desk.relief.check()
         if case is not None and case.record.batch not in known:
             self.desk.cases[case.key] = case
             known.add(case.record.batch)

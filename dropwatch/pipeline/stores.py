@@ -16,6 +16,7 @@ from dropwatch.errors import DropwatchError, OperatorError, Unavailable
 from dropwatch.model import Place
 from dropwatch.pipeline.letters import Letters
 from dropwatch.pipeline.pauses import Paused, Pauses
+from dropwatch.pipeline.relief import Relief
 from dropwatch.spool.folders import IDENTITY, Spool
 from dropwatch.spool.lease import ANOTHERS
 
@@ -55,6 +56,7 @@ class Stores:
     say: Callable[..., None]
     works: Callable[[str], None]
     ring: Callable[[], None]
+    relief: Relief
     spools: dict[Path, Spool] = field(default_factory=dict)
     where: dict[str, Path | None] = field(default_factory=dict)
     unswept: set[Path] = field(default_factory=set)
@@ -65,6 +67,7 @@ class Stores:
     def met(self, error: OSError | DropwatchError, root: Path, corner: str) -> Paused | None:
         """An error came up in work on the spool *root*. What it concerns is left alone: the spool, the state folder,
         or only *corner* (a target's name) where the spool as a whole works. None: no storage is to blame."""
+        self.relief.check()
         if isinstance(error, (Unavailable, OperatorError)) and error.code in _NOT_OURS:
             return self._yield(root, error)
         path = _path_of(error)
@@ -206,7 +209,8 @@ class Stores:
         name, kind = paused.name, paused.name.partition(":")[0]
         if kind == "spool":
             root = Path(name.removeprefix("spool:"))
-            sick = self._sick(root, self.where.get(name), Unavailable("", concerns="spool"))
+            with self.relief.is_at(root, "its folders"):
+                sick = self._sick(root, self.where.get(name), Unavailable("", concerns="spool"))
             if sick is None:
                 self.ready.add(root)
                 self.ring()
