@@ -62,6 +62,9 @@ def make_app(house: House, host: str) -> ASGIApp:
         language="en-GB",
         tailwind=False,
         show_welcome_message=False,
+        # After 3 s, its usual, a line that a busy machine or network held up is given up, the page loaded anew, and a
+        # click of meanwhile lost.
+        reconnect_timeout=15.0,
     )
     return Guard(Wire(app, house.doorkeeper), names_of(house.config, host), house.config.web.url)
 

@@ -96,6 +96,18 @@ def test_a_page_that_is_open_is_shown_nothing_more_when_its_session_is_over(
     assert "Dropped later" not in "".join(said)
 
 
+@pytest.mark.long
+def test_a_tab_that_stood_still_for_a_while_goes_on_where_it_was(page: Page, tab: Tab, world: World) -> None:
+    sign_in(tab, page, "bob")
+    tab.wait_for_function("window.socket?.connected")
+    tab.evaluate("window.mark = 'the same page'; for (const end = Date.now() + 12000; Date.now() < end; );")
+    (world.spool / "bob" / "inbox" / "Meanwhile").mkdir()
+    (world.spool / "bob" / "inbox" / "Meanwhile" / "a.fake").touch()
+    expect(tab.get_by_text("Meanwhile").first).to_be_visible()
+
+    assert tab.evaluate("window.mark") == "the same page"
+
+
 def test_a_page_opened_by_one_person_does_not_act_for_the_next(
     page: Page, tab: Tab, context: BrowserContext
 ) -> None:

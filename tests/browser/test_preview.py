@@ -32,7 +32,7 @@ def disk(tmp_path: Path) -> Path:
     (made / "notes.txt").write_text("notes")
     slow = made / "slow"
     slow.mkdir()
-    for number in range(40):
+    for number in range(120):
         fake(slow, f"{number:02}&sleepInitFile=500.fake")
     return made
 
@@ -59,30 +59,30 @@ def test_what_is_in_the_files_is_seen_before_anything_is_submitted(tab: Tab, pag
 
     paths = tab.get_by_label("Paths")
     paths.fill(f"three.ome.tif {PLATE} corrupt.tif notes.txt")
-    expect(said).to_contain_text("2 image files with 9 images, 1 plate among them.", timeout=30_000)
+    expect(said).to_contain_text("2 image files with 9 images, 1 plate among them.", timeout=60_000)
     expect(said).to_contain_text("1 file would not be imported.")
     expect(result).to_contain_text("Replace it by a good copy")
     expect(result).to_contain_text("Left aside, not an image: notes.txt.")
 
     paths.fill("evil")
     expect(result).to_be_empty()
-    expect(result).to_contain_text(f"evil/{EVIL}", timeout=15_000)
+    expect(result).to_contain_text(f"evil/{EVIL}", timeout=60_000)
 
     paths.fill("slow")
     expect(result).to_be_empty()
     expect(tab.get_by_role("progressbar")).to_be_visible()
-    expect(tab.get_by_text("of 40 files")).to_be_visible(timeout=15_000)
+    expect(tab.get_by_text("of 120 files")).to_be_visible(timeout=60_000)
     tab.get_by_role("button", name="Stop").click()
     expect(again).to_be_visible()
     expect(result).to_be_empty()
     again.click()
-    expect(tab.get_by_text("of 40 files")).to_be_visible(timeout=15_000)
-    tab.goto(f"{page.address}/trial")  # who leaves holds up nobody: 40 files would take 20 seconds
+    expect(tab.get_by_text("of 120 files")).to_be_visible(timeout=60_000)
+    tab.goto(f"{page.address}/trial")  # who leaves holds up nobody: 120 files would take a minute
     paths.fill("three.ome.tif")
-    expect(said).to_contain_text("1 image file with 3 images.", timeout=12_000)
+    expect(said).to_contain_text("1 image file with 3 images.", timeout=40_000)
 
     paths.fill("gone.tif")
-    expect(tab.get_by_text("gone.tif is not there in disk.")).to_be_visible(timeout=15_000)
+    expect(tab.get_by_text("gone.tif is not there in disk.")).to_be_visible(timeout=60_000)
     assert sorted(path.name for path in disk.iterdir()) == sorted(
         ["three.ome.tif", "evil", PLATE, "corrupt.tif", "notes.txt", "slow"]
     )
