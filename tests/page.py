@@ -48,12 +48,12 @@ class Page:
         """What `dropwatch web-link` prints while the page runs."""
         command = [sys.executable, "-m", "dropwatch", "--config", str(self.config), "web-link", name]
         command += ["--admin"] if admin else []
-        return subprocess.run(command, check=True, capture_output=True, text=True, timeout=60).stdout.strip()
+        return subprocess.run(command, check=True, capture_output=True, text=True, timeout=200).stdout.strip()
 
     def cookie(self, link: str) -> str:
         """Come in by *link* as a browser does, without one: the value of the header `Cookie` from then on."""
         address = urllib.parse.urlsplit(link)
-        asked = http.client.HTTPConnection(self.address.removeprefix("http://"), timeout=60)
+        asked = http.client.HTTPConnection(self.address.removeprefix("http://"), timeout=200)
         headers = {"Origin": self.address, "Content-Type": "application/x-www-form-urlencoded"}
         asked.request("POST", address.path, address.query, headers)
         answer = asked.getresponse()
@@ -89,7 +89,7 @@ class Page:
 
     def _answers(self) -> bool:
         try:
-            with urllib.request.urlopen(f"{self.address}/sign-in", timeout=60):
+            with urllib.request.urlopen(f"{self.address}/sign-in", timeout=200):
                 return True
         except OSError:
             return False

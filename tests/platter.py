@@ -105,7 +105,7 @@ class Disk:
         for _ in range(50):
             if not os.path.ismount(self.path):
                 return
-            done = subprocess.run(["umount", str(self.path)], capture_output=True, check=False, timeout=60)
+            done = subprocess.run(["umount", str(self.path)], capture_output=True, check=False, timeout=200)
             if done.returncode:
                 time.sleep(0.1)
         _run("umount", "--lazy", str(self.path))
@@ -153,4 +153,4 @@ class Disk:
 
 
 def _run(*command: str) -> str:
-    return subprocess.run(command, check=True, capture_output=True, text=True, timeout=60).stdout
+    return subprocess.run(command, check=True, capture_output=True, text=True, timeout=200).stdout

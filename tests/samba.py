@@ -147,7 +147,7 @@ class Samba:
             capture_output=True,
             text=True,
             errors="surrogateescape",
-            timeout=60,
+            timeout=200,
             check=False,
         )
         told = done.stdout + done.stderr
@@ -161,7 +161,7 @@ class Samba:
             capture_output=True,
             text=True,
             errors="surrogateescape",
-            timeout=60,
+            timeout=200,
             check=False,
         )
         return done.stdout + done.stderr
@@ -182,7 +182,7 @@ class Samba:
             input=f"{PASSWORD}\n{PASSWORD}\n",
             text=True,
             capture_output=True,
-            timeout=60,
+            timeout=200,
             check=True,
         )
 

@@ -99,7 +99,7 @@ class Sshfs:
         for pid in self.servers():
             with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
-        subprocess.run(["umount", "--lazy", self.point], capture_output=True, timeout=60, check=False)
+        subprocess.run(["umount", "--lazy", self.point], capture_output=True, timeout=200, check=False)
 
     def close(self) -> None:
         with suppress(FileNotFoundError):

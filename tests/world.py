@@ -125,7 +125,7 @@ class SandboxProcess:
             "select e.client_path, count(i.id) from entry e join fileset f on f.id = e.fileset"
             " left join image i on i.fileset = f.id group by e.id"
         )
-        base = sqlite3.connect(self.folder / "omero" / "omero.db", timeout=60)
+        base = sqlite3.connect(self.folder / "omero" / "omero.db", timeout=200)
         try:
             return [(path, images) for path, images in base.execute(query)]
         finally:

@@ -151,5 +151,5 @@ def test_nobody_else_gets_there(site: Site, tab: Tab, admin: Tab) -> None:
 
 def stranger(address: str) -> str:
     """Where somebody ends who never signed in."""
-    with urllib.request.urlopen(address, timeout=60) as answer:
+    with urllib.request.urlopen(address, timeout=200) as answer:
         return str(answer.url).partition("?")[0]

@@ -303,7 +303,7 @@ class Client:
     def ask(
         self, method: str, path: str, body: Any = None, **headers: str
     ) -> tuple[int, dict[str, str], Any]:
-        asked = http.client.HTTPConnection(self.page.address.removeprefix("http://"), timeout=60)
+        asked = http.client.HTTPConnection(self.page.address.removeprefix("http://"), timeout=200)
         sent = {"Origin": self.page.address, "Cookie": self.cookie, "Tus-Resumable": "1.0.0"}
         sent |= {name.replace("_", "-"): value for name, value in headers.items()}
         asked.request(method, path, body, sent)

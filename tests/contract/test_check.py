@@ -520,7 +520,7 @@ def check(site: Site, *words: str) -> subprocess.CompletedProcess[str]:
         text=True,
         encoding="utf-8",
         env={**site.environ, "PYTHONUTF8": "1"},
-        timeout=100,
+        timeout=200,
         check=False,
     )
 
@@ -570,7 +570,7 @@ def test_a_configuration_that_cannot_be_used_ends_with_2(site: Site) -> None:
         [sys.executable, "-m", "dropwatch", "--config", str(path), "check"],
         capture_output=True,
         text=True,
-        timeout=100,
+        timeout=200,
         check=False,
     )
 

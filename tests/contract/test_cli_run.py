@@ -50,7 +50,7 @@ def environ(java: bool) -> dict[str, str]:
 def dropwatch(place: Facility, *words: str, java: bool = False) -> subprocess.CompletedProcess[str]:
     """Run the command to its end."""
     return subprocess.run(
-        command(place, *words), env=environ(java), capture_output=True, text=True, timeout=60, check=False
+        command(place, *words), env=environ(java), capture_output=True, text=True, timeout=200, check=False
     )
 
 

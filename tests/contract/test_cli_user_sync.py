@@ -36,7 +36,7 @@ def sync(place: Facility, *words: str) -> subprocess.CompletedProcess[str]:
         "sync",
     ]
     return subprocess.run(
-        [*command, *words], capture_output=True, text=True, encoding="utf-8", timeout=60, check=False,
+        [*command, *words], capture_output=True, text=True, encoding="utf-8", timeout=200, check=False,
         env={**os.environ, "PYTHONUTF8": "1"},
     )  # fmt: skip
 

@@ -160,7 +160,7 @@ def test_page_and_how_to_come_in_are_the_last_that_a_demo_says_which_stays(tmp_p
                 break
         found = {line.split()[1]: line.split()[-1] for line in lines[-2:]}
         for link in found.values():
-            with urllib.request.urlopen(link, timeout=60) as answer:
+            with urllib.request.urlopen(link, timeout=200) as answer:
                 assert answer.status == 200
         demo.send_signal(signal.SIGINT)
         demo.communicate(timeout=LONGEST)

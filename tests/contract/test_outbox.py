@@ -666,7 +666,7 @@ print("delivered", flush=True)
 def run_child(site: Site, folder: Path, crash: str) -> subprocess.CompletedProcess[str]:
     code = CHILD.format(tests=str(Path(__file__).parent))
     command = [sys.executable, "-c", code, str(site.server.port), str(folder), crash]
-    return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    return subprocess.run(command, capture_output=True, text=True, timeout=200, check=False)
 
 
 @POSIX
@@ -719,7 +719,7 @@ Outbox(Path(sys.argv[2]), server, lambda: None, (), lambda: 1.0).deliver(1e10, l
 def test_a_disk_that_is_full_in_the_middle_of_a_letter_tears_none(site: Site) -> None:
     site.outbox().post(letter())
     command = [sys.executable, "-c", FULL, str(site.server.port), str(site.folder / "outbox")]
-    child = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    child = subprocess.run(command, capture_output=True, text=True, timeout=200, check=False)
     left = list((site.folder / "outbox" / "queued").glob(".*.tmp"))
     site.outbox().purge_sent(time.time() + 60)
 

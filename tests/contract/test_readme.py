@@ -63,7 +63,7 @@ def run(place: Facility, line: str) -> subprocess.CompletedProcess[str]:
     words = [sys.executable, "-m", "dropwatch", *shlex.split(line)[1:]]
     environ = {**os.environ, "DROPWATCH_CONFIG": str(place.folder / "dropwatch.yaml")}
     return subprocess.run(
-        words, cwd=place.folder, env=environ, capture_output=True, text=True, timeout=100, check=False
+        words, cwd=place.folder, env=environ, capture_output=True, text=True, timeout=200, check=False
     )
 
 
@@ -136,7 +136,7 @@ def test_the_contract_tests_run_against_a_server_that_is_named(place: Facility) 
         "no:cacheprovider",
     ]
     done = subprocess.run(
-        words, cwd=ROOT, env={**os.environ, **told}, capture_output=True, text=True, timeout=100, check=False
+        words, cwd=ROOT, env={**os.environ, **told}, capture_output=True, text=True, timeout=200, check=False
     )
 
     assert done.returncode == 0 and "1 passed" in done.stdout, done.stdout

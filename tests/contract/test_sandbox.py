@@ -810,7 +810,7 @@ def test_sandbox_runs_as_a_process_until_it_is_told_to_stop(tmp_path: Path) -> N
 def test_sandbox_without_bio_formats_says_what_to_install(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "dropwatch.sandbox", "--dir", str(tmp_path / "box")]
     environ = {**os.environ, "DROPWATCH_BIOFORMATS_JAR": str(tmp_path / "none.jar")}
-    refused = subprocess.run(command, env=environ, capture_output=True, text=True, timeout=60, check=False)
+    refused = subprocess.run(command, env=environ, capture_output=True, text=True, timeout=200, check=False)
 
     assert refused.returncode == 1
     assert refused.stdout == ""

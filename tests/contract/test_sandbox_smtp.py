@@ -75,7 +75,7 @@ def test_a_reader_never_sees_half_a_mail(server: MailServer) -> None:
             with connect(server) as smtp:
                 smtp.sendmail("a@example.org", ["b@example.org"], f"Subject: big\r\n\r\n{body}\r\n")
         (server.mail / "stop").touch()
-        _, torn = reader.communicate(timeout=60)
+        _, torn = reader.communicate(timeout=200)
 
     assert (reader.returncode, torn) == (0, "")
     assert len(mails(server)) == 4

@@ -56,7 +56,7 @@ def test_a_page_that_cannot_listen_says_what_to_do(page: Page) -> None:
     taken = page.address.rpartition(":")[2]
     command = [sys.executable, "-m", "dropwatch", "--config", str(page.config), "web"]
     said = {
-        more: subprocess.run([*command, *more], capture_output=True, text=True, timeout=60, check=False)
+        more: subprocess.run([*command, *more], capture_output=True, text=True, timeout=200, check=False)
         for more in (("--port", taken), ("--port", "0", "--host", "192.0.2.1"))
     }
 

@@ -229,7 +229,7 @@ def test_a_request_has_a_bound(alice: Asker) -> None:
 
 
 def test_a_request_that_does_not_say_how_long_it_is_has_the_same_bound(page: Page, alice: Asker) -> None:
-    line = http.client.HTTPConnection(page.address.removeprefix("http://"), timeout=60)
+    line = http.client.HTTPConnection(page.address.removeprefix("http://"), timeout=200)
     try:
         headers = {**alice.headers, "Content-Type": "application/json"}
         with suppress(OSError):  # it need not wait for the rest to answer
@@ -270,7 +270,7 @@ def test_without_a_proxy_nobody_is_believed_who_says_to_be_one(page: Page, alice
 def test_what_keeps_it_from_starting_is_told(quiet: Quiet, tmp_path: Path) -> None:
     def start(*words: str, config: Path = quiet.config) -> subprocess.CompletedProcess[str]:
         command = [sys.executable, "-m", "dropwatch", "--config", str(config), "web", *words]
-        return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+        return subprocess.run(command, capture_output=True, text=True, timeout=200, check=False)
 
     (tmp_path / "state").touch()
     other = tmp_path / "other.yaml"
@@ -291,7 +291,7 @@ def test_it_ends_soon_when_it_is_stopped_whoever_still_sends(quiet: Quiet, tmp_p
     page = Page(quiet.config, tmp_path / "web.log")
     page.start()
     try:
-        line = http.client.HTTPConnection(page.address.removeprefix("http://"), timeout=60)
+        line = http.client.HTTPConnection(page.address.removeprefix("http://"), timeout=200)
         line.putrequest("POST", "/sign-in")
         line.putheader("Origin", page.address)
         line.putheader("Content-Length", "1000")
@@ -382,7 +382,7 @@ def test_the_example_for_acquisition_software_submits(page: Page, admin: Asker) 
 
     def run(token: str) -> subprocess.CompletedProcess[str]:
         environ = {**os.environ, "DROPWATCH_TOKEN": token}
-        return subprocess.run(command, env=environ, capture_output=True, text=True, timeout=60, check=False)
+        return subprocess.run(command, env=environ, capture_output=True, text=True, timeout=200, check=False)
 
     good, bad = run(token), run("dw_wrong")
 
@@ -406,7 +406,7 @@ def test_each_example_of_the_documentation_does_what_it_says(
         program = {"sh": ["bash", "-euc"], "python": [sys.executable, "-c"]}[language]
         command = [*program, script]
         done = subprocess.run(
-            command, env=environ, cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False
+            command, env=environ, cwd=tmp_path, capture_output=True, text=True, timeout=200, check=False
         )
         assert done.returncode == 0, f"{script}: {done.stdout}{done.stderr}"
         said.append(done.stdout)

@@ -285,7 +285,7 @@ class Soak:
 
     def _command(self, *words: str) -> None:
         command = [sys.executable, "-m", "dropwatch", "--config", str(self.world.config), *words]
-        subprocess.run(command, capture_output=True, timeout=60, check=False)
+        subprocess.run(command, capture_output=True, timeout=200, check=False)
 
     # -- what must be true in the end ----------------------------------------------------------------
 

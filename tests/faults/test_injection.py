@@ -85,7 +85,7 @@ def at_terminal(site: Facility, *words: str, seconds: float = 60) -> str:
 
 def piped(site: Facility, *words: str) -> subprocess.CompletedProcess[bytes]:
     command = [sys.executable, "-m", "dropwatch", "--config", str(site.folder / "dropwatch.yaml"), *words]
-    return subprocess.run(command, capture_output=True, timeout=60, check=False)
+    return subprocess.run(command, capture_output=True, timeout=200, check=False)
 
 
 # -- the poison ----------------------------------------------------------------------------------------------

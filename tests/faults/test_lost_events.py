@@ -85,7 +85,7 @@ def test_one_users_burst_hides_nobody_elses_batch(tmp_path: Path) -> None:
         assert quiet.said(" overflow ")
         status = subprocess.run(
             [sys.executable, "-m", "dropwatch", "--config", quiet.config, "status"],
-            capture_output=True, text=True, timeout=60, check=True,
+            capture_output=True, text=True, timeout=200, check=True,
         ).stdout  # fmt: skip
         assert "Events were lost once since then" in status
         assert life.stop() == 0
@@ -104,7 +104,7 @@ def test_an_inbox_that_was_removed_and_made_anew_is_watched_again(tmp_path: Path
 
         assert bell.watch({"alice": inbox}) == []  # as each sweep does
         (inbox / "a.tif").touch()
-        assert rung.get(timeout=60) == "alice"
+        assert rung.get(timeout=200) == "alice"
     finally:
         bell.close()
 
@@ -119,7 +119,7 @@ def test_an_inbox_that_cannot_be_watched_leaves_the_others_watched(tmp_path: Pat
         assert len(failures) == 1
         assert str(tmp_path / "alice") in failures[0]
         (tmp_path / "bob" / "a.tif").touch()
-        assert rung.get(timeout=60) == "bob"
+        assert rung.get(timeout=200) == "bob"
         (tmp_path / "alice").mkdir()
         assert bell.watch({"alice": tmp_path / "alice", "bob": tmp_path / "bob"}) == []
     finally:

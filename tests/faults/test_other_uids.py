@@ -74,7 +74,7 @@ class Site:
             extra_groups=self.groups,
             umask=umask,
             check=True,
-            timeout=60,
+            timeout=200,
         )
 
     def home(self, name: str) -> Path:
@@ -184,7 +184,7 @@ def drop_all(site: Site) -> None:
     for script, umask, _, _ in WAYS.values():
         site.does("alice", script, umask=umask)
     words = [str(PEOPLE["alice"].uid), str(site.world.root / "alice" / "folder"), str(site.world.spool)]
-    subprocess.run([sys.executable, "-c", SUBMIT, *words, *map(str, site.groups)], check=True, timeout=60)
+    subprocess.run([sys.executable, "-c", SUBMIT, *words, *map(str, site.groups)], check=True, timeout=200)
 
 
 def refused(site: Site) -> set[str]:
@@ -432,7 +432,7 @@ def test_the_command_gives_folders_to_accounts_of_this_machine(site: Site) -> No
     command = [sys.executable, "-m", "dropwatch", "--config", str(site.world.config), "user", "add", "games"]
 
     for words in (["--owner", "daemon"], []):
-        done = subprocess.run([*command, *words], capture_output=True, text=True, timeout=60, check=False)
+        done = subprocess.run([*command, *words], capture_output=True, text=True, timeout=200, check=False)
 
         assert done.returncode == 0, done.stderr
         assert done.stdout.splitlines()[0] == str(site.home("games"))

@@ -85,7 +85,7 @@ def dropwatch(world: World, *words: str) -> str:
     """What a command says, standard error included."""
     command = [sys.executable, "-m", "dropwatch", "--config", str(world.config), *words]
     env = {**os.environ, "COLUMNS": "300"}
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60, env=env, check=False)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=200, env=env, check=False)
     return done.stdout + done.stderr
 
 
@@ -281,7 +281,7 @@ def test_a_share_that_hangs_keeps_nobody_else_waiting_and_is_told_of(
         if ending == "the server goes on":
             share.go_on()
         else:
-            subprocess.run(["umount", "-f", "-l", share.point], check=True, timeout=60)
+            subprocess.run(["umount", "-f", "-l", share.point], check=True, timeout=200)
             share.unmount()
             share.mount()
         finish(world, drop)
@@ -317,7 +317,7 @@ def test_a_drop_folder_that_hangs_and_stops_everything_is_told_of_and_given_up_b
         done = drop_at(second)
         seen, found = dropwatch(world, "status"), dropwatch(world, "check")
         mails = wait_until(lambda: mails_that_say(world, words), what="the admins are told")
-        subprocess.run(["umount", "-f", "-l", share.point], check=True, timeout=60)
+        subprocess.run(["umount", "-f", "-l", share.point], check=True, timeout=200)
         wait_until(lambda: list(done.iterdir()), what="the other spool is served")
     finally:
         share.go_on()

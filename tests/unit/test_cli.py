@@ -100,7 +100,7 @@ def test_commands_that_only_look_need_no_omero(facility: Facility, words: tuple[
     )
     asked = [sys.executable, "-c", script, "--config", str(facility.file), *words]
 
-    done = subprocess.run(asked, capture_output=True, text=True, timeout=60, check=False)
+    done = subprocess.run(asked, capture_output=True, text=True, timeout=200, check=False)
 
     assert done.stderr.splitlines()[-1] == "0"
 
@@ -259,8 +259,8 @@ def test_names_from_hell_are_shown_harmlessly_and_come_through_as_json(facility:
     facility.claimed("bob", name, lines=[facility.line(0, name, Failed(f"{name} is damaged."))])
 
     asked = [sys.executable, "-m", "dropwatch", "--config", str(facility.file)]
-    table = subprocess.run([*asked, "status"], capture_output=True, timeout=60, check=False)
-    shown = subprocess.run([*asked, "show", f"bob/{name}"], capture_output=True, timeout=60, check=False)
+    table = subprocess.run([*asked, "status"], capture_output=True, timeout=200, check=False)
+    shown = subprocess.run([*asked, "show", f"bob/{name}"], capture_output=True, timeout=200, check=False)
     seen = facility.json("status")
 
     assert (table.returncode, shown.returncode) == (exits.GOOD, exits.GOOD), shown.stderr

@@ -93,7 +93,7 @@ def test_acquisition_software_never_writes_into_another_batch(tmp_path: Path) ->
 def hand_over(inbox: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     # -I -S: neither dropwatch nor anything else that is installed here.
     command = [sys.executable, "-I", "-S", str(SCRIPT), "--inbox", str(inbox), *arguments]
-    return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    return subprocess.run(command, capture_output=True, text=True, timeout=200, check=False)
 
 
 def test_every_test_that_the_page_on_faults_names_is_there() -> None:

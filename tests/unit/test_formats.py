@@ -69,7 +69,7 @@ def alone(code: str, *arguments: object, **environ: str) -> subprocess.Completed
         [sys.executable, "-c", text, *map(str, arguments)],
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=200,
         check=False,
         env=os.environ | environ,
     )
@@ -889,6 +889,8 @@ def test_to_import_the_room_loads_no_bridge_to_java() -> None:
     assert importlib.util.find_spec("jpype") is not None
     ask = "import sys, dropwatch.formats; print('jpype' in sys.modules)"
 
-    done = subprocess.run([sys.executable, "-c", ask], capture_output=True, text=True, timeout=60, check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", ask], capture_output=True, text=True, timeout=200, check=True
+    )
 
     assert done.stdout == "False\n"

@@ -75,14 +75,14 @@ root = pytest.mark.skipif(
 def mounted(point: Path, *arguments: str) -> Iterator[None]:
     """mount(8) with *arguments* at *point*; skips where this machine may not."""
     done = subprocess.run(
-        ["mount", *arguments, os.fspath(point)], capture_output=True, text=True, timeout=60, check=False
+        ["mount", *arguments, os.fspath(point)], capture_output=True, text=True, timeout=200, check=False
     )
     if done.returncode:
         pytest.skip(f"mount {' '.join(arguments)}: {done.stderr.strip()}")
     try:
         yield
     finally:
-        subprocess.run(["umount", "--lazy", point], check=True, timeout=60)
+        subprocess.run(["umount", "--lazy", point], check=True, timeout=200)
 
 
 def test_a_disk_of_this_machine_is_watched_by_events(tmp_path: Path) -> None:

@@ -331,4 +331,4 @@ def test_each_way_to_run_says_how_to_begin_and_how_to_end(folder: str) -> None:
 
 
 def run(*command: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    return subprocess.run(command, capture_output=True, text=True, timeout=200, check=False)

@@ -51,7 +51,7 @@ def set_up(clone: Path, *, user: int | None = None, **environment: str) -> subpr
         user=user if os.geteuid() == 0 else None,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=200,
         check=False,
     )
 
@@ -119,5 +119,5 @@ def stamp(clone: Path) -> str:
     version = f"{sys.version_info[0]}.{sys.version_info[1]}"
     ask = f"source <(sed -n '/^wanted()/p' .ci/setup); wanted {version}"
     return subprocess.run(
-        ["bash", "-c", ask], cwd=clone, capture_output=True, text=True, timeout=60, check=True
+        ["bash", "-c", ask], cwd=clone, capture_output=True, text=True, timeout=200, check=True
     ).stdout

@@ -173,7 +173,7 @@ def test_the_command_makes_spool_and_user_and_says_what_samba_needs(tmp_path: Pa
 
     def command(*words: str) -> subprocess.CompletedProcess[str]:
         dropwatch = [sys.executable, "-m", "dropwatch", "--config", str(config)]
-        return subprocess.run([*dropwatch, *words], capture_output=True, text=True, timeout=60, check=False)
+        return subprocess.run([*dropwatch, *words], capture_output=True, text=True, timeout=200, check=False)
 
     done, clash = command("user", "add", "alice"), command("user", "add", "ALICE")
 
