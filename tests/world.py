@@ -18,6 +18,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Coroutine, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from email.header import decode_header, make_header
@@ -50,8 +51,12 @@ def wait_until(condition: Callable[[], Any], seconds: float = PATIENCE, what: st
 
 
 def awaited(asking: Coroutine[Any, Any, T], seconds: float = PATIENCE) -> T:
-    """What *asking* answers; fails the test when that is not within *seconds*."""
-    return asyncio.run(asyncio.wait_for(asking, seconds))
+    """What *asking* answers; fails the test when that is not within *seconds*.
+
+    In a thread of its own: where a browser was started before in this process, its loop runs in this one for ever.
+    """
+    with ThreadPoolExecutor(1) as pool:
+        return pool.submit(asyncio.run, asyncio.wait_for(asking, seconds)).result()
 
 
 # -- the sandbox -----------------------------------------------------------------------------------------

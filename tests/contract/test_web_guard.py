@@ -28,7 +28,7 @@ from dropwatch.web.guard import Guard
 from tests.asker import Asker, stranger, visitor
 from tests.page import Page, running_page
 from tests.quiet import Quiet
-from tests.world import wait_until
+from tests.world import awaited, wait_until
 
 
 @pytest.fixture(scope="module")
@@ -182,11 +182,11 @@ def test_a_websocket_from_a_page_of_somebody_else_is_refused(page: Page, alice: 
     def asks(**headers: str) -> int:
         return Asker(page, headers).get(polling).status
 
-    assert asyncio.run(_joins(page, client, {**mine, **ours}))
-    assert not asyncio.run(_joins(page, client, {**mine, **foreign}))
-    assert not asyncio.run(_joins(page, client, mine))
-    assert not asyncio.run(_joins(page, client, {**others, **ours}))
-    assert not asyncio.run(_joins(page, client, ours))
+    assert awaited(_joins(page, client, {**mine, **ours}))
+    assert not awaited(_joins(page, client, {**mine, **foreign}))
+    assert not awaited(_joins(page, client, mine))
+    assert not awaited(_joins(page, client, {**others, **ours}))
+    assert not awaited(_joins(page, client, ours))
     assert (asks(**mine), asks(**others), asks()) == (200, 401, 401)
     assert (asks(**mine, **foreign), asks(**mine, **{"Sec-Fetch-Site": "same-site"})) == (403, 403)
 
@@ -195,7 +195,7 @@ def test_a_socket_acts_in_no_page_that_somebody_else_opened(page: Page, alice: A
     pages = [who.get("/").text.partition("'client_id': '")[2].partition("'")[0] for who in (alice, bob)]
     ours = {"Cookie": bob.headers["Cookie"], "Origin": page.address}
 
-    assert asyncio.run(_shakes_hands(page, ours, pages)) == [False, True]
+    assert awaited(_shakes_hands(page, ours, pages)) == [False, True]
 
 
 async def _shakes_hands(page: Page, headers: dict[str, str], clients: list[str]) -> list[bool]:
@@ -254,7 +254,7 @@ def test_a_request_has_its_time_to_come() -> None:
     guard = Guard(lambda *_: pytest.fail("it got through"), frozenset({"here"}), None, patience=0.01)
     headers = [(b"host", b"here"), (b"authorization", b"Bearer x")]
     scope = {"type": "http", "method": "POST", "path": "/api/tokens", "scheme": "http", "headers": headers}
-    asyncio.run(guard(scope, receive, send))
+    awaited(guard(scope, receive, send))
 
     assert said[0]["status"] == 408
 

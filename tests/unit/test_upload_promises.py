@@ -30,7 +30,7 @@ from dropwatch.web.uploads.room import Refused, disk_trouble
 from dropwatch.web.uploads.uploads import Uploads
 from dropwatch.web.visitor import DropFolder, Visitor
 from tests.lives import Trap, _forks
-from tests.world import SandboxProcess, World, wait_until
+from tests.world import SandboxProcess, World, awaited, wait_until
 
 
 @pytest.fixture
@@ -196,7 +196,7 @@ def test_a_line_gives_way_whether_it_listens_or_its_bytes_are_just_written() -> 
                 heard += [(await one)["type"] for one in (writing.listen(), waiting)]
         return heard
 
-    assert asyncio.run(asyncio.wait_for(story(), 20)) == [
+    assert awaited(story()) == [
         "http.request",
         "http.disconnect",
         "http.disconnect",
