@@ -11,10 +11,16 @@ from typing import TYPE_CHECKING
 
 import pytest
 import yaml
+from hypothesis import settings
 
 if TYPE_CHECKING:
     from dropwatch.sandbox.server import Sandbox
     from tests.world import SandboxProcess
+
+
+# How long an example takes says how busy the machine is; what takes long for ever meets the time limit of its test.
+settings.register_profile("any machine", deadline=None)
+settings.load_profile("any machine")
 
 
 @pytest.fixture(autouse=True, scope="session")
