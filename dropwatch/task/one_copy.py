@@ -20,9 +20,8 @@ from dropwatch.report.words import named
 from dropwatch.spool.fetched import Begun, Copies, Making
 from dropwatch.spool.tree import is_written_to
 
-MARK = (
-    2**30
-)  #: bytes between two marks in a large file: what a crash, or a share that goes, takes of it at most
+#: bytes between two marks in a large file: what a crash, or a share that goes, takes of it at most
+MARK = 2**30
 _BLOCK = 4 * 2**20  #: bytes
 _GONE = ("not-there", "link", "not-a-file")  #: what a file is that was one when it was listed
 _LOOK_FOR_ROOM = 64  #: blocks between two looks at what is free

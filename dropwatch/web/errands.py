@@ -27,9 +27,7 @@ class Errands:
 
     def __init__(self, what: str, size: int) -> None:
         self._what, self._size = what, size
-        self._begun: dict[
-            int, float
-        ] = {}  # by thread, what it is at: when that was begun (monotonic seconds)
+        self._begun: dict[int, float] = {}  # by thread: when it began what it is at (monotonic seconds)
         self._waiting: SimpleQueue[_Errand | None] = SimpleQueue()
         self._lock = threading.Lock()
         self._threads = 0

@@ -42,7 +42,7 @@ async def forgo(house: House, one: Listed) -> None:
         yes="Do not import",
         danger=True,
     ):
-        await _do(house, one, lambda found: actions.cancel(house.config, found, house.clock()))
+        await withdraw(house, one)
 
 
 async def cancel(house: House, one: Listed) -> None:
@@ -55,11 +55,11 @@ async def cancel(house: House, one: Listed) -> None:
         no="Go on importing",
         danger=True,
     ):
-        await _do(house, one, lambda found: actions.cancel(house.config, found, house.clock()))
+        await withdraw(house, one)
 
 
 async def withdraw(house: House, one: Listed) -> None:
-    """Take a batch that waits to be tried again back to where it was, and say so."""
+    """Cancel it without a question: a batch that waits to be tried again goes back to where it was. Say so."""
     await _do(house, one, lambda found: actions.cancel(house.config, found, house.clock()))
 
 
