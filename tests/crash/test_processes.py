@@ -206,7 +206,7 @@ def test_a_file_that_crashes_its_worker_and_one_that_hangs_it_stop_no_other(
 def test_files_that_hang_or_kill_bio_formats_are_refused_and_the_others_imported(world: World) -> None:
     """Real ones: Bio-Formats makes up as many series as the name of a .fake file asks for."""
     settings = json.loads(world.config.read_text())
-    # Twice as long as a planner takes to start Java on a machine that is very busy: whoever is slow counts as hanging.
+    # Long enough for a planner to start Java beside other work: whoever is slow counts as hanging.
     settings["bioformats"] = {"memory": "256MiB", "timeout": "12s"}
     world.config.write_text(json.dumps(settings))
     bad = {"hang&series=200000.fake": b"", "kill&series=2000000.fake": b""}
